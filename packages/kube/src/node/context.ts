@@ -1,0 +1,119 @@
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../clock.ts';
+
+/** Ports of one node. All on loopback or the node's address; tests give each node a namespace of its own. */
+export interface NodePorts {
+  /** API server, HTTPS. */
+  apiserver: number;
+  /** Kubelet's HTTPS API. */
+  kubelet: number;
+  /** Kubelet's healthz, loopback only. */
+  kubeletHealthz: number;
+  /** Cluster DNS on the node's address, unprivileged; the kube-dns Service maps 53 to it. */
+  dns: number;
+  /** DNS process's health and metrics, loopback only. */
+  dnsHealth: number;
+  /** Controllers' and scheduler's health and metrics, loopback only. */
+  controlPlaneHealth: number;
+}
+
+export const defaultPorts: NodePorts = {
+  apiserver: 6443,
+  kubelet: 10250,
+  kubeletHealthz: 10248,
+  dns: 10053,
+  dnsHealth: 10054,
+  controlPlaneHealth: 10257,
+};
+
+/**
+ * Everything about a node that is a global on an ordinary machine: paths, ports, sockets, clock. Nothing else
+ * in the project names `/var/lib`, `/etc`, `/run` or `/var/log`: `--root DIR` moves all of it, so that several
+ * nodes live on one machine, each in its own network namespace.
+ */
+export interface NodeContext {
+  /** `/` for a real machine; otherwise the folder that holds all state. */
+  readonly root: string;
+  readonly nodeName: string;
+  readonly ports: NodePorts;
+  readonly clock: Clock;
+  readonly paths: NodePaths;
+}
+
+export interface NodePaths {
+  /** Cloudless's own state. */
+  readonly state: string;
+  /** SQLite database of the embedded datastore. */
+  readonly datastore: string;
+  /** `…/etc/kubernetes`: kubeadm's layout. */
+  readonly kubernetes: string;
+  readonly pki: string;
+  readonly manifests: string;
+  readonly adminKubeconfig: string;
+  readonly kubeletKubeconfig: string;
+  /** `…/var/lib/kubelet`: pods' volumes, the kubelet's configuration and certificates. */
+  readonly kubelet: string;
+  readonly kubeletPki: string;
+  /** `…/var/log/pods` and `…/var/log/containers`, as CRI lays them out. */
+  readonly podLogs: string;
+  readonly containerLogs: string;
+  /** Logs of Cloudless's own processes under `--detach`. */
+  readonly logs: string;
+  /** Sockets and pid files; under 80 characters plus a short name (unix socket paths hold 107). */
+  readonly run: string;
+  readonly containerdRoot: string;
+  readonly containerdState: string;
+  readonly containerdSocket: string;
+  readonly cniBin: string;
+  readonly cniConf: string;
+  /** Host-local address allocations. */
+  readonly cniState: string;
+  /** The network agent's socket, to which the CNI plugin hands requests. */
+  readonly cniSocket: string;
+  /** Credentials of the dns process, owned by its unprivileged user. */
+  readonly dns: string;
+}
+
+/** Builds the context; `root` must be absolute. */
+export function nodeContext(options: {
+  root?: string;
+  nodeName: string;
+  ports?: Partial<NodePorts>;
+  clock?: Clock;
+}): NodeContext {
+  const root = options.root ?? '/';
+  const at = (...parts: string[]): string => join(root, ...parts);
+  const state = at('var/lib/cloudless');
+  const kubernetes = at('etc/kubernetes');
+  const kubelet = at('var/lib/kubelet');
+  const run = at('run/cloudless');
+  return Object.freeze({
+    root,
+    nodeName: options.nodeName,
+    ports: Object.freeze({ ...defaultPorts, ...options.ports }),
+    clock: options.clock ?? systemClock,
+    paths: Object.freeze({
+      state,
+      datastore: join(state, 'datastore', 'state.db'),
+      kubernetes,
+      pki: join(kubernetes, 'pki'),
+      manifests: join(kubernetes, 'manifests'),
+      adminKubeconfig: join(kubernetes, 'admin.conf'),
+      kubeletKubeconfig: join(kubernetes, 'kubelet.conf'),
+      kubelet,
+      kubeletPki: join(kubelet, 'pki'),
+      podLogs: at('var/log/pods'),
+      containerLogs: at('var/log/containers'),
+      logs: at('var/log/cloudless'),
+      run,
+      containerdRoot: join(state, 'containerd'),
+      containerdState: join(run, 'containerd'),
+      containerdSocket: join(run, 'containerd.sock'),
+      cniBin: join(state, 'cni', 'bin'),
+      cniConf: join(state, 'cni', 'net.d'),
+      cniState: join(state, 'cni', 'networks'),
+      cniSocket: join(run, 'cni.sock'),
+      dns: join(state, 'dns'),
+    }),
+  });
+}

@@ -1,0 +1,6 @@
+// `npm run generate`: rebuilds everything under src/generated from the committed facts in packages/kube/data.
+import { generateResources } from './resources.ts';
+import { generateTypes } from './types.ts';
+
+console.log(`types: ${generateTypes()} files`);
+console.log(`resources: ${generateResources()}`);
