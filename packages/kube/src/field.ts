@@ -49,7 +49,8 @@ const detailed = (head: string, detail: string): string => (detail === '' ? head
 
 /** Constructors with upstream's words (apimachinery/pkg/util/validation/field/errors.go). */
 export const fieldErrors = {
-  required: (path: FieldPath, detail = '') => make('FieldValueRequired', path, detailed('Required value', detail)),
+  required: (path: FieldPath, detail = '') =>
+    make('FieldValueRequired', path, detailed('Required value', detail)),
   invalid: (path: FieldPath, value: unknown, detail: string) =>
     make('FieldValueInvalid', path, detailed(`Invalid value: ${shown(value)}`, detail)),
   notSupported: (path: FieldPath, value: unknown, supported: readonly string[]) =>
@@ -63,8 +64,10 @@ export const fieldErrors = {
     ),
   duplicate: (path: FieldPath, value: unknown) =>
     make('FieldValueDuplicate', path, `Duplicate value: ${shown(value)}`),
-  forbidden: (path: FieldPath, detail: string) => make('FieldValueForbidden', path, detailed('Forbidden', detail)),
-  notFound: (path: FieldPath, value: unknown) => make('FieldValueNotFound', path, `Not found: ${shown(value)}`),
+  forbidden: (path: FieldPath, detail: string) =>
+    make('FieldValueForbidden', path, detailed('Forbidden', detail)),
+  notFound: (path: FieldPath, value: unknown) =>
+    make('FieldValueNotFound', path, `Not found: ${shown(value)}`),
   tooLong: (path: FieldPath, maxLength: number) =>
     make(
       'FieldValueTooLong',

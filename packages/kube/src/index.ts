@@ -7,5 +7,12 @@
  * import { errors } from '@cloudless/kube/status';
  * ```
  */
-export { type KubeList, type KubeObject, type Resource, apiVersionOf, groupResourceOf, pathOf } from './object.ts';
+export {
+  type KubeList,
+  type KubeObject,
+  type Resource,
+  apiVersionOf,
+  groupResourceOf,
+  pathOf,
+} from './object.ts';
 export { StatusError, errors } from './status.ts';

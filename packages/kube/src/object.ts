@@ -45,7 +45,8 @@ export function pathOf(
   resource: Resource,
   at: { namespace?: string | undefined; name?: string | undefined; subresource?: string | undefined } = {},
 ): string {
-  let path = resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
+  let path =
+    resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
   if (resource.namespaced && at.namespace) path += `/namespaces/${encodeURIComponent(at.namespace)}`;
   path += `/${resource.plural}`;
   if (at.name) path += `/${encodeURIComponent(at.name)}`;

@@ -118,7 +118,12 @@ export const errors = {
       422,
       'Invalid',
       `${kind.kind}${kind.group === '' ? '' : `.${kind.group}`} "${name}" is invalid: ${list}`,
-      { ...(name === '' ? {} : { name }), ...(kind.group === '' ? {} : { group: kind.group }), kind: kind.kind, causes },
+      {
+        ...(name === '' ? {} : { name }),
+        ...(kind.group === '' ? {} : { group: kind.group }),
+        kind: kind.kind,
+        causes,
+      },
     );
   },
   badRequest: (message: string) => new StatusError(400, 'BadRequest', message),

@@ -70,7 +70,11 @@ export interface KubeClient {
    */
   watch<T extends KubeObject>(resource: Resource<T>, options?: WatchOptions): AsyncIterable<ObjectEvent<T>>;
   /** `object.metadata.namespace` is used when `options.namespace` is absent. */
-  create<T extends KubeObject>(resource: Resource<T>, object: T, options?: WriteOptions & { name?: string }): Promise<T>;
+  create<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    options?: WriteOptions & { name?: string },
+  ): Promise<T>;
   /** Creates through a subresource whose body is of another kind (`token`, `binding`, `eviction`). */
   createSubresource<B, R>(
     resource: Resource,
@@ -95,5 +99,9 @@ export interface KubeClient {
   ): Promise<unknown>;
   deleteCollection(resource: Resource, options?: ListOptions & DeleteOptions): Promise<void>;
   /** A path that is no resource (`/version`, `/healthz`, discovery); the body as text. Throws on ≥ 400. */
-  raw(method: string, path: string, options?: Call & { body?: string; contentType?: string }): Promise<string>;
+  raw(
+    method: string,
+    path: string,
+    options?: Call & { body?: string; contentType?: string },
+  ): Promise<string>;
 }

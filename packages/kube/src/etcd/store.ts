@@ -179,7 +179,11 @@ export interface EtcdStore {
   compact(revision: number, options?: CallOptions): Promise<void>;
   /** Calls `receive` in order, one call at a time, never before this returns. */
   watch(request: WatchRequest, receive: (message: WatchMessage) => void): WatchHandle;
-  leaseGrant(ttlSeconds: number, id?: bigint, options?: CallOptions): Promise<{ id: bigint; ttlSeconds: number }>;
+  leaseGrant(
+    ttlSeconds: number,
+    id?: bigint,
+    options?: CallOptions,
+  ): Promise<{ id: bigint; ttlSeconds: number }>;
   leaseRevoke(id: bigint, options?: CallOptions): Promise<void>;
   /** Renews once; `ttlSeconds` 0 when the lease is gone. */
   leaseKeepAlive(id: bigint, options?: CallOptions): Promise<{ ttlSeconds: number }>;
@@ -224,7 +228,8 @@ export class EtcdError extends Error {
 /** etcd's texts (api/v3rpc/rpctypes/error.go). */
 export const etcdErrors = {
   emptyKey: () => new EtcdError(grpcCode.invalidArgument, 'etcdserver: key is not provided'),
-  duplicateKey: () => new EtcdError(grpcCode.invalidArgument, 'etcdserver: duplicate key given in txn request'),
+  duplicateKey: () =>
+    new EtcdError(grpcCode.invalidArgument, 'etcdserver: duplicate key given in txn request'),
   tooManyOps: () => new EtcdError(grpcCode.invalidArgument, 'etcdserver: too many operations in txn request'),
   valueProvided: () => new EtcdError(grpcCode.invalidArgument, 'etcdserver: value is provided'),
   leaseProvided: () => new EtcdError(grpcCode.invalidArgument, 'etcdserver: lease is provided'),
