@@ -1,0 +1,130 @@
+import type { KubeClient } from '@cloudless/kube/client/client';
+import type { Clock } from '@cloudless/kube/clock';
+import type { EtcdStore } from '@cloudless/kube/etcd/store';
+import type { Running } from '@cloudless/kube/lifecycle';
+import type { Logger } from '@cloudless/kube/logger';
+import type { UserInfo } from '@cloudless/kube/user';
+import type { AdmissionPlugin } from '../admission/plugin.ts';
+import type { Authenticator } from '../authn/authenticator.ts';
+import type { Authorizer } from '../authz/authorizer.ts';
+import type { Caches } from '../cache/cache.ts';
+import type { Endpoint } from '../registry/endpoint.ts';
+import type { ResourceDeclaration, Strategy } from '../registry/strategy.ts';
+import type { Streams } from '../streams/streams.ts';
+
+/** What the parts of an API server (authorizer, admission, endpoints, hooks) are built from. */
+export interface PartContext {
+  readonly caches: Caches;
+  /** In-process client of `system:apiserver` in `system:masters` (upstream's loopback client). */
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Aborted when the server stops. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads the `Impersonate-*` headers. Returns the user to go on as (the same one when there are none) or throws
+ * `StatusError` 403 when `user` may not impersonate.
+ */
+export type Impersonate = (
+  user: UserInfo,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  authorizer: Authorizer,
+) => UserInfo;
+
+/** A request for a path that is no resource, authenticated and authorized. */
+export interface PathRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly user: UserInfo;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly signal: AbortSignal;
+}
+
+export interface PathResponse {
+  status?: number;
+  contentType: string;
+  headers?: Readonly<Record<string, string>>;
+  body: string | Uint8Array;
+}
+
+/** Serves one non-resource path, such as `/.well-known/openid-configuration`; GET and HEAD only. */
+export interface PathHandler {
+  readonly path: string;
+  /** Also everything below `path` + `/`. */
+  readonly subtree?: boolean;
+  handle(request: PathRequest): Promise<PathResponse> | PathResponse;
+}
+
+/** Runs once after the port is open, in order; `/readyz` waits for all. A hook that throws is tried again. */
+export interface PostStartHook {
+  /** As shown by `/readyz?verbose`: `poststarthook/NAME`. */
+  readonly name: string;
+  run(context: PartContext): Promise<void> | void;
+}
+
+/** PEM texts, read again when they may have changed: certificates rotate without a restart. */
+export interface ServerTls {
+  /** Leaf first, then intermediates. */
+  cert(): string;
+  key(): string;
+  /** CAs that sign client certificates. */
+  clientCa(): string;
+}
+
+export interface VersionInfo {
+  /** `v1.36.0+cloudless0.1.0` */
+  readonly gitVersion: string;
+  readonly gitCommit?: string;
+  readonly buildDate?: string;
+}
+
+/** The key of `strategies`: `apps/Deployment`, `/Pod`. */
+export type StrategyKey = `${string}/${string}`;
+
+export interface ApiServerOptions {
+  /** Closed by whoever opened it, after the server has stopped. */
+  store: EtcdStore;
+  listen: { host: string; port: number };
+  tls: ServerTls;
+  /** Asked in order; the first that answers decides. No answer at all: `system:anonymous`. */
+  authenticators: readonly Authenticator[];
+  impersonate?: Impersonate;
+  /** `ready` resolves when the authorizer has what it decides from; requests wait for it. */
+  authorizer(context: PartContext): { authorizer: Authorizer; ready: Promise<void> };
+  /** In the order in which they run. */
+  admission(context: PartContext, authorizer: Authorizer): readonly AdmissionPlugin[];
+  strategies: ReadonlyMap<string, Strategy>;
+  declarations: readonly ResourceDeclaration[];
+  endpoints(context: PartContext, authorizer: Authorizer): readonly Endpoint[];
+  paths?: readonly PathHandler[];
+  hooks?: readonly PostStartHook[];
+  streams: Streams;
+  version: VersionInfo;
+  log: Logger;
+  clock: Clock;
+  signal?: AbortSignal;
+  /** Default `/registry`. */
+  storagePrefix?: string;
+  /** Upstream's `--runtime-config`: `{ 'api/all': true }`, `{ 'resource.k8s.io/v1beta2': true }`. */
+  runtimeConfig?: Readonly<Record<string, boolean>>;
+  /** Upstream's defaults: 200 mutating and 400 read-only requests in flight, watches and streams apart. */
+  maxMutatingInflight?: number;
+  maxReadOnlyInflight?: number;
+  /** Seconds an Event is kept. Default 3600. */
+  eventTtlSeconds?: number;
+}
+
+export interface ApiServer extends Running {
+  /** Where it listens; the port is the real one when 0 was asked for. */
+  readonly address: { host: string; port: number };
+  /** In-process client that acts as `user`: the same authorization and admission, no encoding. */
+  clientFor(user: UserInfo): KubeClient;
+  readonly caches: Caches;
+  /** Resolves once every hook has run: when `/readyz` turns 200. */
+  readonly ready: Promise<void>;
+  /** Prometheus text, as `/metrics` serves it. */
+  metrics(): string;
+}
