@@ -32,11 +32,18 @@ export class FieldPath {
 /** One violation; `message` is upstream's text without the field. */
 export type FieldError = StatusCause & { reason: string; message: string; field: string };
 
+/** Integers beyond 2^53 are `bigint`, which JSON.stringify refuses by itself. */
+const exactInteger = (_key: string, value: unknown): unknown =>
+  typeof value === 'bigint' ? (JSON as unknown as RawJson).rawJSON(value.toString()) : value;
+interface RawJson {
+  rawJSON(text: string): unknown;
+}
+
 /** A value as Go's field.Error prints it: strings quoted, objects as JSON. */
 function shown(value: unknown): string {
   if (value === null || value === undefined) return 'null';
   if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'object') return JSON.stringify(value);
+  if (typeof value === 'object') return JSON.stringify(value, exactInteger);
   return String(value);
 }
 
