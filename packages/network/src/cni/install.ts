@@ -1,0 +1,62 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeContext } from '@cloudless/kube/node/context';
+
+const configName = '10-cloudless.conflist';
+
+/** Writes only when the content differs, and atomically: containerd watches these folders. */
+function place(path: string, text: string, mode: number): void {
+  try {
+    if (readFileSync(path, 'utf8') === text) return;
+  } catch {
+    // Not there yet.
+  }
+  writeFileSync(`${path}.tmp`, text, { mode });
+  renameSync(`${path}.tmp`, path);
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/**
+ * Puts the plugins where containerd looks for them: `cloudless`, which hands over to the agent, and `loopback`,
+ * which containerd always calls first and which needs no agent.
+ */
+export function installPlugins(context: NodeContext): void {
+  const { cniBin, cniConf, cniSocket } = context.paths;
+  mkdirSync(cniBin, { recursive: true, mode: 0o755 });
+  mkdirSync(cniConf, { recursive: true, mode: 0o755 });
+  const script = join(import.meta.dirname, 'plugin.ts');
+  place(
+    join(cniBin, 'cloudless'),
+    `#!/bin/sh\nexec ${quoted(process.execPath)} --disable-warning=ExperimentalWarning ${quoted(script)} ${quoted(cniSocket)}\n`,
+    0o755,
+  );
+  const result = `{"cniVersion":"1.0.0","interfaces":[{"name":"lo","mac":"00:00:00:00:00:00","sandbox":"'"$CNI_NETNS"'"}],"ips":[{"address":"127.0.0.1/8","interface":0}]}`;
+  place(
+    join(cniBin, 'loopback'),
+    `#!/bin/sh
+# CNI 1.0.0 loopback: containerd calls it for every sandbox.
+cat >/dev/null
+case $CNI_COMMAND in
+  ADD|CHECK) nsenter --net="$CNI_NETNS" ip link set lo up && printf '%s' '${result}' ;;
+  VERSION) printf '%s' '{"cniVersion":"1.0.0","supportedVersions":["0.3.1","0.4.0","1.0.0"]}' ;;
+esac
+`,
+    0o755,
+  );
+}
+
+/** Tells containerd that the pod network is ready. */
+export function writeCniConfig(context: NodeContext): void {
+  const config = {
+    cniVersion: '1.0.0',
+    name: 'cloudless',
+    plugins: [{ type: 'cloudless', capabilities: { portMappings: true } }],
+  };
+  place(join(context.paths.cniConf, configName), `${JSON.stringify(config, null, 2)}\n`, 0o644);
+}
+
+/** Takes that back; containerd then reports NetworkReady=false. */
+export function removeCniConfig(context: NodeContext): void {
+  rmSync(join(context.paths.cniConf, configName), { force: true });
+}
