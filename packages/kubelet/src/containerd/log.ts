@@ -1,0 +1,42 @@
+import { closeSync, copyFileSync, existsSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
+
+const largestBytes = 16 * 1024 * 1024;
+const checkMs = 10 * 60 * 1000;
+
+/**
+ * Keeps a log that another process appends to (O_APPEND) under 16 MiB, with one copy `.1` of what was cut.
+ * Returns the function that ends it.
+ */
+export function keepLogShort(path: string): () => void {
+  const check = (): void => {
+    if (!existsSync(path) || statSync(path).size < largestBytes) return;
+    copyFileSync(path, `${path}.1`);
+    truncateSync(path);
+  };
+  check();
+  const timer = setInterval(check, checkMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+const tailBytes = 16 * 1024;
+
+/** The last two errors in containerd's log as `: a; b`, or nothing. */
+export function lastErrors(path: string): string {
+  if (!existsSync(path)) return '';
+  const file = openSync(path, 'r');
+  try {
+    const size = fstatSync(file).size;
+    const buffer = Buffer.alloc(Math.min(size, tailBytes));
+    readSync(file, buffer, 0, buffer.length, size - buffer.length);
+    const found = buffer
+      .toString('utf8')
+      .split('\n')
+      .filter((line) => /level=(error|fatal)|^containerd: /.test(line))
+      .map((line) => /msg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? line)
+      .slice(-2);
+    return found.length === 0 ? '' : `: ${found.join('; ')}`;
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,57 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeContext } from '@cloudless/kube/node/context';
+import { identify, listShims, readPidRecord } from './process.ts';
+
+/** The pid file of the node's private containerd. */
+export const pidFileOf = (context: NodeContext): string => join(context.paths.run, 'containerd.pid');
+
+const mountNamespace = (pid: number | 'self'): string => readlinkSync(`/proc/${pid}/ns/mnt`);
+
+/** Whether `/` passes mounts on, as volumes with HostToContainer or Bidirectional propagation need. */
+export function rootIsShared(): boolean {
+  const line = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .find((text) => text.split(' ')[4] === '/');
+  return line !== undefined && / shared:\d+/.test(line);
+}
+
+/** A process that lives in the node's mount namespace: containerd, or a shim it left. */
+function resident(context: NodeContext): number | undefined {
+  const containerd = readPidRecord(pidFileOf(context));
+  return containerd?.pid ?? listShims(context.paths.containerdSocket)[0];
+}
+
+/** True unless containerd or its pods live in another mount namespace than this process. */
+export function inNodeNamespace(context: NodeContext): boolean {
+  const pid = resident(context);
+  if (pid === undefined || !identify(pid)) return true;
+  return mountNamespace(pid) === mountNamespace('self');
+}
+
+/**
+ * What to put in front of the agent's command line, so that the kubelet and its containerd share one mount
+ * namespace that belongs to the node: `[...nodeNamespacePrefix(context), node, 'agent.ts', …]`.
+ *
+ * - First start: a new namespace, slave of the machine's (disks mounted later appear in it) and shared within
+ *   (mounts pass between kubelet, containerd and pods). Nothing mounted in it shows outside, and all of it is
+ *   gone with its last process.
+ * - When containerd or pods of an earlier agent still run: their namespace.
+ *
+ * Programs must be given by absolute path. It is for the private containerd only: with the machine's own, the
+ * agent belongs into the machine's namespace.
+ */
+export function nodeNamespacePrefix(context: NodeContext): string[] {
+  const pid = resident(context);
+  if (pid !== undefined) return ['nsenter', `--mount=/proc/${pid}/ns/mnt`, `--wdns=${process.cwd()}`, '--'];
+  return [
+    'unshare',
+    '--mount',
+    '--propagation',
+    'slave',
+    '--',
+    'sh',
+    '-c',
+    'mount --make-rshared / && exec "$0" "$@"',
+  ];
+}
