@@ -11,6 +11,12 @@ const asValue = (value: bigint): number | bigint => {
   return Number.isSafeInteger(near) ? near : value;
 };
 
+/** A large double that happens to be whole is written like an integer. */
+const rounded = (value: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(value, (_key, member: unknown) => (typeof member === 'bigint' ? Number(member) : member)),
+  );
+
 describe('parseJson', () => {
   it('keeps every int64 exact', () => {
     fc.assert(
@@ -42,9 +48,9 @@ describe('parseJson', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {
         const expected: unknown = JSON.parse(text);
-        assert.deepEqual(parseJson(text), expected);
+        assert.deepEqual(rounded(parseJson(text)), expected);
         // A neighbour with sixteen digits forces the exact reader.
-        assert.deepEqual(parseJson(`["1234567890123456", ${text}]`), ['1234567890123456', expected]);
+        assert.deepEqual(rounded(parseJson(`["1234567890123456", ${text}]`)), ['1234567890123456', expected]);
       }),
     );
   });
