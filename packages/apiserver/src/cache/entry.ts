@@ -1,0 +1,70 @@
+import type { KubeObject } from '@cloudless/kube/object';
+import { atRevision, deepFreeze, type ObjectCodec } from '../storage/codec.ts';
+
+/**
+ * One object at one revision: its stored bytes, and on demand the JSON that goes over the wire and the parsed,
+ * frozen object that readers in this process share. Each is made at most once.
+ */
+export class Entry {
+  readonly codec: ObjectCodec;
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** mod revision of the key; metadata.resourceVersion. */
+  readonly revision: number;
+  /** Either the value as stored, or (once `#encoded`) the JSON with its resourceVersion. */
+  #bytes: Uint8Array;
+  #encoded = false;
+  #object: KubeObject | undefined;
+
+  constructor(
+    codec: ObjectCodec,
+    at: { key: string; namespace: string; name: string; revision: number },
+    stored: Uint8Array,
+    object?: KubeObject,
+  ) {
+    this.codec = codec;
+    this.key = at.key;
+    this.namespace = at.namespace;
+    this.name = at.name;
+    this.revision = at.revision;
+    this.#bytes = stored;
+    this.#object = object;
+  }
+
+  /** JSON of the storage version, resourceVersion included, no newline. */
+  get json(): Buffer {
+    if (!this.#encoded) {
+      this.#bytes = this.codec.toJson(this.#bytes, this.revision);
+      this.#encoded = true;
+    }
+    return this.#bytes as Buffer;
+  }
+
+  /** The JSON as an item of a list: without apiVersion and kind, as upstream lists built-in kinds. */
+  get itemJson(): Buffer {
+    // All but the brace that opens it, which list writers put into the separator.
+    return this.json.subarray(this.codec.typeHead.length);
+  }
+
+  /** Frozen and shared. */
+  get object(): KubeObject {
+    if (!this.#object) {
+      const stored = this.#encoded ? this.codec.fromJson(this.#bytes as Buffer, this.revision) : this.#bytes;
+      this.#object = deepFreeze(this.codec.decode(stored, this.revision));
+    }
+    return this.#object;
+  }
+
+  /** Bytes held for the encoded forms; for the history's budget. */
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  /** The same state under another resourceVersion: how the deletion of it is shown. */
+  at(revision: number): Entry {
+    const stored = this.#encoded ? this.codec.fromJson(this.#bytes as Buffer, this.revision) : this.#bytes;
+    const object = this.#object && atRevision(this.#object, revision);
+    return new Entry(this.codec, { key: this.key, namespace: this.namespace, name: this.name, revision }, stored, object);
+  }
+}

@@ -1,0 +1,53 @@
+import { errors, StatusError } from '@cloudless/kube/status';
+
+/** A resourceVersion that the server has not reached (upstream: storage.NewTooLargeResourceVersionError). */
+export function tooLargeRevision(wanted: number, current: number): StatusError {
+  return new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${wanted}, current: ${current}`, {
+    retryAfterSeconds: 1,
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+  });
+}
+
+/** A watch from a version that has left the history (upstream: cacher/watch_cache_history.go). */
+export const tooOldRevision = (wanted: number, oldest: number): StatusError =>
+  errors.expired(`too old resource version: ${wanted} (${oldest})`);
+
+/** A list at a compacted revision (upstream: storage/etcd3/errors.go). */
+export const listExpired = (): StatusError =>
+  errors.expired('The resourceVersion for the provided list is too old.');
+
+/** A page whose first page is compacted away; `inconsistent` is a token that goes on at the newest revision. */
+export class ContinueExpired extends StatusError {
+  readonly inconsistent: string;
+
+  constructor(inconsistent: string) {
+    super(
+      410,
+      'Expired',
+      'The provided continue parameter is too old to display a consistent list result. You can start a new list ' +
+        'without the continue parameter, or use the continue token in this response to retrieve the remainder of the ' +
+        'results. Continuing with the provided token results in an inconsistent list - objects that were created, ' +
+        'modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+    );
+    this.inconsistent = inconsistent;
+  }
+
+  override toStatus() {
+    return { ...super.toStatus(), metadata: { continue: this.inconsistent } };
+  }
+}
+
+/**
+ * Reads a resourceVersion parameter: undefined when unset. Throws 400/422 in upstream's words
+ * (apiserver/pkg/storage/api_object_versioner.go, ParseResourceVersion).
+ */
+export function parseRevision(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw errors.badRequest(
+      `invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
+    );
+  }
+  return value;
+}

@@ -1,0 +1,134 @@
+import type { KubeObject, Resource } from '@cloudless/kube/object';
+import {
+  type NameRule,
+  nameIsDns1035Label,
+  nameIsDnsLabel,
+  nameIsDnsSubdomain,
+  nameIsPathSegment,
+} from './validation/names.ts';
+
+/**
+ * What upstream's strategies say about metadata of a kind, as facts (kubernetes/pkg/registry: the `strategy.go` of
+ * each resource). Keys are `group/Kind`.
+ */
+const key = (resource: Resource): string => `${resource.group}/${resource.kind}`;
+
+const nameRules: Readonly<Record<string, NameRule>> = {
+  '/Namespace': nameIsDnsLabel,
+  '/Service': nameIsDns1035Label,
+  'rbac.authorization.k8s.io/Role': nameIsPathSegment,
+  'rbac.authorization.k8s.io/RoleBinding': nameIsPathSegment,
+  'rbac.authorization.k8s.io/ClusterRole': nameIsPathSegment,
+  'rbac.authorization.k8s.io/ClusterRoleBinding': nameIsPathSegment,
+  'apiregistration.k8s.io/APIService': nameIsPathSegment,
+  'certificates.k8s.io/ClusterTrustBundle': nameIsPathSegment,
+  // Its validation speaks of addresses instead.
+  'networking.k8s.io/IPAddress': nameIsPathSegment,
+};
+
+/** How names of this kind are judged; RFC 1123 subdomain unless upstream says otherwise. */
+export const nameRuleOf = (resource: Resource): NameRule => nameRules[key(resource)] ?? nameIsDnsSubdomain;
+
+const withGeneration: ReadonlySet<string> = new Set([
+  '/Pod',
+  '/PodTemplate',
+  '/ReplicationController',
+  'admissionregistration.k8s.io/MutatingAdmissionPolicy',
+  'admissionregistration.k8s.io/MutatingAdmissionPolicyBinding',
+  'admissionregistration.k8s.io/MutatingWebhookConfiguration',
+  'admissionregistration.k8s.io/ValidatingAdmissionPolicy',
+  'admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding',
+  'admissionregistration.k8s.io/ValidatingWebhookConfiguration',
+  'apiextensions.k8s.io/CustomResourceDefinition',
+  'apps/DaemonSet',
+  'apps/Deployment',
+  'apps/ReplicaSet',
+  'apps/StatefulSet',
+  'batch/CronJob',
+  'batch/Job',
+  'autoscaling/HorizontalPodAutoscaler',
+  'discovery.k8s.io/EndpointSlice',
+  'flowcontrol.apiserver.k8s.io/FlowSchema',
+  'flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration',
+  'networking.k8s.io/Ingress',
+  'networking.k8s.io/IngressClass',
+  'networking.k8s.io/NetworkPolicy',
+  'policy/PodDisruptionBudget',
+  'resource.k8s.io/DeviceClass',
+  'resource.k8s.io/DeviceTaintRule',
+  'resource.k8s.io/ResourceSlice',
+  'scheduling.k8s.io/PriorityClass',
+]);
+
+/** Whether metadata.generation counts changes of everything but metadata and status. */
+export const hasGeneration = (resource: Resource): boolean => withGeneration.has(key(resource));
+
+const createdByUpdate: ReadonlySet<string> = new Set([
+  '/Endpoints',
+  '/Event',
+  '/LimitRange',
+  '/Service',
+  'coordination.k8s.io/Lease',
+  'events.k8s.io/Event',
+  'rbac.authorization.k8s.io/ClusterRole',
+  'rbac.authorization.k8s.io/ClusterRoleBinding',
+  'rbac.authorization.k8s.io/Role',
+  'rbac.authorization.k8s.io/RoleBinding',
+]);
+
+/** Whether PUT of an object that does not exist creates it (AllowCreateOnUpdate). */
+export const allowsCreateOnUpdate = (resource: Resource): boolean => createdByUpdate.has(key(resource));
+
+const conditionalOnly: ReadonlySet<string> = new Set([
+  'apiextensions.k8s.io/CustomResourceDefinition',
+  'apiregistration.k8s.io/APIService',
+  'apps/ControllerRevision',
+  'coordination.k8s.io/Lease',
+  'coordination.k8s.io/LeaseCandidate',
+  'internal.apiserver.k8s.io/StorageVersion',
+  'node.k8s.io/RuntimeClass',
+  'policy/PodDisruptionBudget',
+  'storagemigration.k8s.io/StorageVersionMigration',
+]);
+
+/** Whether an update may come without a resourceVersion (AllowUnconditionalUpdate). */
+export const allowsUnconditionalUpdate = (resource: Resource): boolean => !conditionalOnly.has(key(resource));
+
+const orphansByDefault: ReadonlySet<string> = new Set(['/ReplicationController', 'batch/Job']);
+const withoutGarbageCollection: ReadonlySet<string> = new Set(['/Event', 'events.k8s.io/Event']);
+
+/** What becomes of dependents when a deletion does not say (DefaultGarbageCollectionPolicy). */
+export function defaultPropagation(resource: Resource): 'orphan' | 'background' | 'unsupported' {
+  if (withoutGarbageCollection.has(key(resource))) return 'unsupported';
+  return orphansByDefault.has(key(resource)) ? 'orphan' : 'background';
+}
+
+const returnsDeleted: ReadonlySet<string> = new Set([
+  '/PersistentVolume',
+  '/PersistentVolumeClaim',
+  '/Pod',
+  '/PodTemplate',
+  '/ResourceQuota',
+  '/ServiceAccount',
+  '/Service',
+]);
+
+/** Whether a deletion answers with the object instead of a Status (ReturnDeletedObject). */
+export const returnsDeletedObject = (resource: Resource): boolean => returnsDeleted.has(key(resource));
+
+/** A node registers with its status (nodeStrategy.PrepareForCreate leaves it alone). */
+export const keepsStatusOnCreate = (resource: Resource): boolean => key(resource) === '/Node';
+
+/**
+ * Whether writes to `/status` may change labels and annotations: core kinds do not call ResetObjectMetaForStatus,
+ * and kubelets rely on it for nodes and pods.
+ */
+export const statusKeepsMetadata = (resource: Resource): boolean => resource.group === '';
+
+/** Whether an update that leaves no finalizer deletes an object under deletion: namespaces have two lists. */
+export function finalizersLeft(resource: Resource, object: KubeObject): boolean {
+  if ((object.metadata.finalizers?.length ?? 0) > 0) return true;
+  if (key(resource) !== '/Namespace') return false;
+  const { spec } = object as { spec?: { finalizers?: string[] } };
+  return (spec?.finalizers?.length ?? 0) > 0;
+}

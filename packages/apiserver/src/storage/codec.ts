@@ -1,0 +1,147 @@
+import { parseJson, stringifyJson } from '@cloudless/kube/codec/json';
+import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
+import { StatusError } from '@cloudless/kube/status';
+
+/** Reads a value that upstream stored as `k8s\0` protobuf; given in, so that its tables load only when met. */
+export type ProtobufReader = (value: Uint8Array) => KubeObject;
+
+const protobufMagic = Buffer.from('k8s\0');
+
+/**
+ * How the objects of one resource stand in the store: JSON of the storage version as upstream's kube-apiserver
+ * reads it (apiVersion and kind inside, no resourceVersion, no selfLink), and `k8s\0` protobuf when upstream wrote.
+ *
+ * Values written here open with a fixed head, `{"apiVersion":"v1","kind":"Pod","metadata":{`. A value with that head
+ * needs no parsing on its way out: the resourceVersion is spliced in as metadata's first field.
+ */
+export class ObjectCodec {
+  readonly resource: Resource;
+  /** `{"apiVersion":"v1","kind":"Pod",`: what of an encoded object a list leaves out, but for the brace. */
+  readonly typeHead: Buffer;
+  readonly #head: Buffer;
+  readonly #afterRead: (object: KubeObject) => void;
+  readonly #readProtobuf: ProtobufReader;
+
+  /** `afterRead` sets the defaults that an older or foreign writer left out. */
+  constructor(resource: Resource, afterRead: (object: KubeObject) => void, readProtobuf: ProtobufReader) {
+    this.resource = resource;
+    this.#afterRead = afterRead;
+    this.#readProtobuf = readProtobuf;
+    const { kind } = resource;
+    const open = JSON.stringify({ apiVersion: apiVersionOf(resource), kind }).slice(0, -1);
+    this.typeHead = Buffer.from(`${open},`);
+    this.#head = Buffer.from(`${open},"metadata":{`);
+  }
+
+  /** The value to store. Types are those of the storage version, whatever the object says. */
+  encode(object: KubeObject): Buffer {
+    const { apiVersion: _version, kind: _kind, metadata, ...rest } = object;
+    const { resourceVersion: _resourceVersion, selfLink: _selfLink, ...kept } = metadata;
+    const { kind } = this.resource;
+    return Buffer.from(stringifyJson({ apiVersion: apiVersionOf(this.resource), kind, metadata: kept, ...rest }));
+  }
+
+  /** Whether {@link encode} made this value, here or in another process. */
+  isOwn(value: Uint8Array): boolean {
+    const head = this.#head;
+    if (value.length <= head.length) return false;
+    for (let i = 0; i < head.length; i++) if (value[i] !== head[i]) return false;
+    // An empty metadata has no first field to put a comma before.
+    return value[head.length] === 0x22;
+  }
+
+  /** The stored value as the API shows it: JSON with its resourceVersion; revision 0 (dry run): without. */
+  toJson(value: Uint8Array, revision: number): Buffer {
+    if (!this.isOwn(value)) return this.toJson(this.encode(this.#read(value)), revision);
+    if (revision === 0) return Buffer.from(value);
+    const field = `"resourceVersion":"${revision}",`;
+    const head = this.#head.length;
+    const json = Buffer.allocUnsafe(value.length + field.length);
+    this.#head.copy(json);
+    json.write(field, head, 'latin1');
+    json.set(value.subarray(head), head + field.length);
+    return json;
+  }
+
+  /** The inverse of {@link toJson}: what another revision of the same object is made from. */
+  fromJson(json: Buffer, revision: number): Buffer {
+    if (revision === 0) return json;
+    const head = this.#head.length;
+    return Buffer.concat([json.subarray(0, head), json.subarray(head + `"resourceVersion":"${revision}",`.length)]);
+  }
+
+  /** The object with its resourceVersion; not frozen. Throws `StatusError` 500 for a corrupt value. */
+  decode(value: Uint8Array, revision: number): KubeObject {
+    const object = this.#read(value);
+    if (revision !== 0) object.metadata.resourceVersion = String(revision);
+    return object;
+  }
+
+  #read(value: Uint8Array): KubeObject {
+    let object: KubeObject;
+    try {
+      object = isProtobuf(value)
+        ? this.#readProtobuf(value)
+        : (parseJson(value, { maxDepth: Infinity }) as KubeObject);
+      if (typeof object?.metadata?.name !== 'string') throw new Error('no metadata.name');
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new StatusError(
+        500,
+        'StoreReadError',
+        `unable to decode a stored ${this.resource.kind}: ${why}; delete or repair its key in the datastore`,
+        undefined,
+        cause,
+      );
+    }
+    this.#afterRead(object);
+    return object;
+  }
+}
+
+const isProtobuf = (value: Uint8Array): boolean => protobufMagic.every((byte, i) => value[i] === byte);
+
+/** Freezes an object of plain JSON all the way down and returns it. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const key in value) deepFreeze(value[key]);
+  return value;
+}
+
+/** A copy of plain JSON that its owner may change. */
+export function cloneJson<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    const copy: unknown[] = new Array(value.length);
+    for (let i = 0; i < value.length; i++) copy[i] = cloneJson(value[i] as unknown);
+    return copy as T;
+  }
+  const copy: Record<string, unknown> = {};
+  for (const key in value) copy[key] = cloneJson(value[key]);
+  return copy as T;
+}
+
+/** Whether two values of plain JSON are equal; an absent field and one that is `undefined` are. */
+export function equalJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false;
+    for (let i = 0; i < a.length; i++) if (!equalJson(a[i], b[i])) return false;
+    return true;
+  }
+  if (Array.isArray(b)) return false;
+  const left = a as Record<string, unknown>;
+  const right = b as Record<string, unknown>;
+  for (const key in left) if (!equalJson(left[key], right[key])) return false;
+  for (const key in right) if (right[key] !== undefined && left[key] === undefined) return false;
+  return true;
+}
+
+/** A frozen object at another revision: shares all but metadata. */
+export function atRevision<T extends KubeObject>(object: T, revision: number): T {
+  const { resourceVersion: _old, ...rest } = object.metadata;
+  const metadata = Object.freeze(revision === 0 ? rest : { ...rest, resourceVersion: String(revision) });
+  return Object.freeze({ ...object, metadata });
+}
