@@ -1,0 +1,147 @@
+import { isAbsolute, resolve } from 'node:path';
+import { hostname } from 'node:os';
+import { defaultPorts, type NodePorts } from '@cloudless/kube/node/context';
+
+/** A flag or argument that cannot be used; the message names it and says what would do. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Everything `up` and `agent` can be told, parsed. Kept in `cluster.json`, so that later commands agree. */
+export interface ClusterOptions {
+  root: string;
+  nodeName: string;
+  /** Address of this node; undefined: that of the default route. */
+  nodeIp: string | undefined;
+  runtime: 'containerd' | 'simulated';
+  podCidr: string;
+  serviceCidr: string;
+  clusterDomain: string;
+  disable: Array<'network' | 'dns' | 'loadbalancer'>;
+  ports: NodePorts;
+  /** An etcd v3 endpoint as storage instead of the embedded datastore. */
+  etcd: EtcdOptions | undefined;
+  /** A KubeletConfiguration file. */
+  kubeletConfig: string | undefined;
+}
+
+export interface EtcdOptions {
+  endpoints: string[];
+  caFile?: string | undefined;
+  certFile?: string | undefined;
+  keyFile?: string | undefined;
+}
+
+/** Flags as commander hands them over. */
+export interface RawOptions {
+  root?: string;
+  nodeName?: string;
+  nodeIp?: string;
+  runtime?: string;
+  podCidr?: string;
+  serviceCidr?: string;
+  clusterDomain?: string;
+  disable?: string[];
+  apiPort?: string;
+  kubeletPort?: string;
+  dnsPort?: string;
+  etcdServers?: string;
+  etcdCafile?: string;
+  etcdCertfile?: string;
+  etcdKeyfile?: string;
+  kubeletConfig?: string;
+}
+
+const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/;
+
+function oneOf<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (!found) throw new UsageError(`${flag} ${value}: expected one of ${allowed.join(', ')}`);
+  return found;
+}
+
+function ipv4Block(flag: string, text: string, longestPrefix: number): string {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(text);
+  const octets = match?.slice(1, 5).map(Number) ?? [];
+  const prefix = Number(match?.[5]);
+  if (!match || octets.some((octet) => octet > 255))
+    throw new UsageError(`${flag} ${text}: expected an IPv4 block such as 10.244.0.0/16`);
+  if (prefix > longestPrefix || prefix < 8)
+    throw new UsageError(`${flag} ${text}: the prefix must be between /8 and /${longestPrefix}`);
+  const address = octets.reduce((sum, octet) => sum * 256 + octet, 0);
+  if (address % 2 ** (32 - prefix) !== 0)
+    throw new UsageError(`${flag} ${text}: the address has bits beyond the prefix`);
+  return text;
+}
+
+/** Whether two IPv4 blocks share an address. */
+export function overlap(a: string, b: string): boolean {
+  const [first, second] = [a, b].map((block) => {
+    const [address, prefix] = block.split('/') as [string, string];
+    const start = address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0);
+    return { start, end: start + 2 ** (32 - Number(prefix)) };
+  }) as [{ start: number; end: number }, { start: number; end: number }];
+  return first.start < second.end && second.start < first.end;
+}
+
+function port(flag: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65535)
+    throw new UsageError(`${flag} ${text}: expected a port between 1 and 65535`);
+  return value;
+}
+
+/** Reads flags into options; throws {@link UsageError} with a sentence that names the flag. */
+export function parseOptions(raw: RawOptions): ClusterOptions {
+  const nodeName = raw.nodeName ?? hostname().toLowerCase();
+  if (!dnsLabel.test(nodeName) || nodeName.length > 253)
+    throw new UsageError(
+      `--node-name ${nodeName}: expected lower-case letters, digits, '-' and '.' (RFC 1123), such as node-1`,
+    );
+  const podCidr = ipv4Block('--pod-cidr', raw.podCidr ?? '10.244.0.0/16', 24);
+  const serviceCidr = ipv4Block('--service-cidr', raw.serviceCidr ?? '10.96.0.0/12', 28);
+  if (overlap(podCidr, serviceCidr))
+    throw new UsageError(`--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`);
+  const root = raw.root ?? '/';
+  if (/[\s:,]/.test(root))
+    throw new UsageError(`--root ${root}: white space, ':' and ',' cannot be in mount options`);
+  const kubeletConfig = raw.kubeletConfig === undefined ? undefined : resolve(raw.kubeletConfig);
+  return {
+    root: isAbsolute(root) ? resolve(root) : resolve(process.cwd(), root),
+    nodeName,
+    nodeIp: raw.nodeIp,
+    runtime: oneOf('--runtime', raw.runtime ?? 'containerd', ['containerd', 'simulated']),
+    podCidr,
+    serviceCidr,
+    clusterDomain: raw.clusterDomain ?? 'cluster.local',
+    disable: (raw.disable ?? [])
+      .flatMap((value) => value.split(','))
+      .map((value) => oneOf('--disable', value, ['network', 'dns', 'loadbalancer'])),
+    ports: {
+      ...defaultPorts,
+      apiserver: port('--api-port', raw.apiPort, defaultPorts.apiserver),
+      kubelet: port('--kubelet-port', raw.kubeletPort, defaultPorts.kubelet),
+      dns: port('--dns-port', raw.dnsPort, defaultPorts.dns),
+    },
+    etcd:
+      raw.etcdServers === undefined
+        ? undefined
+        : {
+            endpoints: raw.etcdServers.split(','),
+            caFile: raw.etcdCafile,
+            certFile: raw.etcdCertfile,
+            keyFile: raw.etcdKeyfile,
+          },
+    kubeletConfig,
+  };
+}
+
+/** The address `index` places into a block: the API server's Service is 1, cluster DNS 10, as kubeadm has them. */
+export function addressIn(block: string, index: number): string {
+  const [address, prefix] = block.split('/') as [string, string];
+  const start = address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0);
+  const size = 2 ** (32 - Number(prefix));
+  const value = start + Math.min(index, size - 2);
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
+}

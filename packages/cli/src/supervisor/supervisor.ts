@@ -1,0 +1,131 @@
+import { statSync, copyFileSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Running } from '@cloudless/kube/lifecycle';
+import { logger } from '@cloudless/kube/logger';
+import { type ClusterConfig, contextOf } from '../cluster-config.ts';
+import { type ChildMessage, type ChildName, SupervisedChild } from './child.ts';
+import { serveControlSocket, type SupervisorStatus } from './control-socket.ts';
+
+const log = logger('supervisor');
+const logLimitBytes = 32 * 1024 * 1024;
+const mainScript = join(import.meta.dirname, '..', 'main.ts');
+
+/** A start that cannot succeed; the message comes from the process that gave up. */
+export class StartFailedError extends Error {
+  override readonly name = 'StartFailedError';
+}
+
+export interface Supervisor extends Running {
+  /** Resolves when every process is ready; rejects with {@link StartFailedError}. */
+  readonly ready: Promise<void>;
+  status(): SupervisorStatus;
+  /** Resolves when `cloudless down` asked for the end. */
+  readonly stopRequested: Promise<void>;
+  /** Ends the processes in reverse order; with `stop-pods` the node's pods end too. */
+  end(mode: 'leave-pods' | 'stop-pods'): Promise<void>;
+}
+
+/** Reported as the start goes on: a child's step. */
+export type OnProgress = (child: ChildName, step: string, detail: string) => void;
+
+/** Starts and supervises the processes of `up` (three) or `agent` (one). */
+export async function startSupervisor(
+  config: ClusterConfig,
+  configPath: string,
+  onProgress: OnProgress,
+): Promise<Supervisor> {
+  const context = contextOf(config);
+  const startedMs = Date.now();
+  const names: ChildName[] =
+    config.role === 'agent'
+      ? ['node-agent']
+      : ['control-plane', 'node-agent', ...(config.disable.includes('dns') ? [] : (['dns'] as const))];
+  const readyChildren = new Set<ChildName>();
+  let step = 'starting';
+  let failure: string | undefined;
+  const ready = Promise.withResolvers<void>();
+  // `up` may fail before anybody awaits it.
+  ready.promise.catch(() => {});
+  const stopRequested = Promise.withResolvers<void>();
+  const stopped = Promise.withResolvers<void>();
+
+  const onMessage = (name: ChildName, message: ChildMessage): void => {
+    switch (message.type) {
+      case 'progress':
+        step = `${name}: ${message.step}`;
+        onProgress(name, message.step, message.detail ?? '');
+        return;
+      case 'ready':
+        readyChildren.add(name);
+        if (readyChildren.size === names.length) ready.resolve();
+        return;
+      case 'fatal':
+        failure = `${name}: ${message.message}`;
+        log.error({ child: name }, message.message);
+        ready.reject(new StartFailedError(message.message));
+    }
+  };
+  const children = names.map(
+    (name) =>
+      new SupervisedChild({
+        name,
+        args: [mainScript, 'process', name, '--config', configPath],
+        logFolder: context.paths.logs,
+        onMessage: (message) => onMessage(name, message),
+        log,
+      }),
+  );
+  const status = (): SupervisorStatus => ({
+    pid: process.pid,
+    startedMs,
+    ready: readyChildren.size === names.length && failure === undefined,
+    step,
+    failure,
+    children: children.map((child) => child.status),
+  });
+
+  const socket = await serveControlSocket(context, async (request) => {
+    if (request.command === 'stop') {
+      stopRequested.resolve();
+      await stopped.promise;
+    }
+    return status();
+  });
+  for (const child of children) child.start();
+  const rotation = setInterval(() => rotateLogs(context.paths.logs, names), 60_000);
+
+  let ending: Promise<void> | undefined;
+  const end = (mode: 'leave-pods' | 'stop-pods'): Promise<void> =>
+    (ending ??= (async () => {
+      clearInterval(rotation);
+      // The node first: ending its pods properly needs the API; then the control plane.
+      for (const name of ['node-agent', 'dns', 'control-plane'] as const) {
+        const child = children.find((candidate) => candidate.name === name);
+        await child?.stop(name === 'node-agent' && mode === 'stop-pods' ? 90_000 : 15_000, mode);
+      }
+      stopped.resolve();
+      await socket.stop();
+    })());
+  return {
+    ready: ready.promise,
+    status,
+    stopRequested: stopRequested.promise,
+    end,
+    stop: () => end('leave-pods'),
+    [Symbol.asyncDispose]: () => end('leave-pods'),
+  };
+}
+
+/** Keeps each log below a limit: the file is open in append mode, so copying and truncating loses at most a line. */
+function rotateLogs(folder: string, names: readonly ChildName[]): void {
+  for (const name of names) {
+    const path = join(folder, `${name}.log`);
+    try {
+      if (statSync(path).size < logLimitBytes) continue;
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path);
+    } catch (error) {
+      log.warn({ path, err: String(error) }, 'could not rotate a log');
+    }
+  }
+}
