@@ -1,4 +1,13 @@
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+} from 'node:fs';
 import { execFile } from 'node:child_process';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,7 +20,9 @@ const daemonFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/b
 
 /** PATH for children: what was given, and the daemons' folders. */
 export const searchPath = (): string =>
-  [...new Set([...(process.env['PATH'] ?? '').split(delimiter), ...daemonFolders])].filter(Boolean).join(delimiter);
+  [...new Set([...(process.env['PATH'] ?? '').split(delimiter), ...daemonFolders])]
+    .filter(Boolean)
+    .join(delimiter);
 
 /** The full path of a program, or undefined. */
 export function findProgram(name: string): string | undefined {

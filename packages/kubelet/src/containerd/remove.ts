@@ -81,7 +81,9 @@ export async function unmountBelow(folders: readonly string[], log: Logger): Pro
   const points = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .flatMap((line) => line.split(' ')[4] ?? [])
-    .map((point) => point.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))))
+    .map((point) =>
+      point.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
+    )
     .filter((point) => folders.some((folder) => point === folder || point.startsWith(`${folder}/`)))
     .reverse();
   if (points.length === 0) return;
@@ -125,6 +127,7 @@ function removeShimSockets(tasks: string): void {
     const addressFile = join(tasks, id, 'address');
     if (!existsSync(addressFile)) continue;
     const address = readFileSync(addressFile, 'utf8').trim();
-    if (address.startsWith('unix:///run/containerd/s/')) rmSync(address.slice('unix://'.length), { force: true });
+    if (address.startsWith('unix:///run/containerd/s/'))
+      rmSync(address.slice('unix://'.length), { force: true });
   }
 }

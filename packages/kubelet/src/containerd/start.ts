@@ -21,7 +21,15 @@ import {
   snapshotterFor,
 } from './machine.ts';
 import { inNodeNamespace, pidFileOf } from './namespace.ts';
-import { identify, isAlive, kill, type PidRecord, readPidRecord, waitEnded, writePidRecord } from './process.ts';
+import {
+  identify,
+  isAlive,
+  kill,
+  type PidRecord,
+  readPidRecord,
+  waitEnded,
+  writePidRecord,
+} from './process.ts';
 import { removeContainerd } from './remove.ts';
 
 /** The node's container runtime, watched over. `stop()` leaves it and its pods running. */
@@ -201,7 +209,8 @@ class Keeper {
 
   #spawn(): void {
     const { paths } = this.#context;
-    for (const path of [paths.containerdSocket, `${paths.containerdSocket}.ttrpc`]) rmSync(path, { force: true });
+    for (const path of [paths.containerdSocket, `${paths.containerdSocket}.ttrpc`])
+      rmSync(path, { force: true });
     const output = openSync(this.#prepared.logPath, 'a', 0o640);
     let child: ChildProcess;
     try {
@@ -231,7 +240,9 @@ class Keeper {
     try {
       await cri.waitReady({ signal: gone.signal, timeoutMs: this.#readyTimeoutMs });
     } catch (error) {
-      const why = gone.signal.aborted ? 'ended at once' : `is not ready: ${error instanceof Error ? error.message : ''}`;
+      const why = gone.signal.aborted
+        ? 'ended at once'
+        : `is not ready: ${error instanceof Error ? error.message : ''}`;
       throw new ContainerdError(
         'not-ready',
         `containerd ${why}${lastErrors(this.#prepared.logPath)} (its log: ${this.#prepared.logPath}, its configuration: ${this.#prepared.configPath})`,
@@ -259,11 +270,15 @@ class Keeper {
     if (performance.now() - this.#startedAtMs > steadyMs) this.#pauseMs = firstPauseMs;
     const pauseMs = this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
-    this.#log.warn({ pauseMs, errors: lastErrors(this.#prepared.logPath) }, 'containerd ended; starting it again');
+    this.#log.warn(
+      { pauseMs, errors: lastErrors(this.#prepared.logPath) },
+      'containerd ended; starting it again',
+    );
     this.#timer = setTimeout(() => {
       if (this.#released) return;
       if (findProgram('containerd')) this.#spawn();
-      else this.#log.error('the program containerd is gone; install it with: apt-get install --yes containerd');
+      else
+        this.#log.error('the program containerd is gone; install it with: apt-get install --yes containerd');
       this.#watch();
     }, pauseMs);
   }
@@ -329,6 +344,7 @@ async function useMachineContainerd(options: ContainerdOptions, socketPath: stri
     pid: undefined,
     adopted: true,
     cgroupDriver: cgroupDriver(),
-    shutdown: () => removeContainerd({ context: options.context, log: options.log, machineSocket: socketPath }),
+    shutdown: () =>
+      removeContainerd({ context: options.context, log: options.log, machineSocket: socketPath }),
   };
 }

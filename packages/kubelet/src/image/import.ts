@@ -24,7 +24,11 @@ export async function importImage(options: {
   const child = spawn(
     needProgram('ctr'),
     ['--address', options.socketPath, '--namespace', 'k8s.io', 'images', 'import', '--digests=false', source],
-    { stdio: [fromMemory ? 'pipe' : 'ignore', 'pipe', 'pipe'], env: { PATH: searchPath() }, signal: options.signal },
+    {
+      stdio: [fromMemory ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      env: { PATH: searchPath() },
+      signal: options.signal,
+    },
   );
   let output = '';
   let problems = '';

@@ -27,7 +27,8 @@ export const layerOf = (content: Buffer): ImageLayer => ({
   content,
 });
 
-export const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+export const digestOf = (bytes: Buffer): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64' };
 
@@ -79,7 +80,11 @@ export function imageArchive(image: {
     schemaVersion: 2,
     mediaType: media.manifest,
     config: { mediaType: media.config, digest: digestOf(config), size: config.length },
-    layers: image.layers.map((layer) => ({ mediaType: media.layer, digest: layer.digest, size: layer.sizeBytes })),
+    layers: image.layers.map((layer) => ({
+      mediaType: media.layer,
+      digest: layer.digest,
+      size: layer.sizeBytes,
+    })),
   });
   const index = json({
     schemaVersion: 2,
@@ -94,9 +99,18 @@ export function imageArchive(image: {
       },
     ],
   });
-  const file = (path: string, content: TarEntry['content']): TarEntry => ({ path, type: 'file', mode: 0o644, content });
+  const file = (path: string, content: TarEntry['content']): TarEntry => ({
+    path,
+    type: 'file',
+    mode: 0o644,
+    content,
+  });
   const blobPath = (digest: string): string => `blobs/${digest.replace(':', '/')}`;
-  const folders = ['blobs', 'blobs/sha256'].map((path): TarEntry => ({ path, type: 'directory', mode: 0o755 }));
+  const folders = ['blobs', 'blobs/sha256'].map((path): TarEntry => ({
+    path,
+    type: 'directory',
+    mode: 0o755,
+  }));
   const layers = new Map(image.layers.map((layer) => [layer.digest, layer]));
   return {
     imageId: digestOf(config),

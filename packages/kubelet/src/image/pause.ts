@@ -54,7 +54,8 @@ const targets = { amd64: { machine: 62, code: x64Code }, arm64: { machine: 183, 
 /** A static ELF of some 200 bytes that reaps orphans and otherwise sleeps (elf(5)). */
 export function pauseProgram(architecture: string): Buffer {
   const target = targets[architecture as keyof typeof targets];
-  if (!target) throw new Error(`no pause program for the architecture ${architecture}: amd64 and arm64 have one`);
+  if (!target)
+    throw new Error(`no pause program for the architecture ${architecture}: amd64 and arm64 have one`);
   const codeBytes = target.code(0).length;
   // struct sigaction of the kernel: handler SIG_IGN, flags SA_NOCLDWAIT, restorer, mask.
   const action = Buffer.alloc(32);
@@ -85,7 +86,9 @@ export function pauseProgram(architecture: string): Buffer {
 
 /** The pause image as an OCI archive. */
 export function pauseArchive(architecture: string = imageArchitecture()): Buffer {
-  const layer = tarBuffer([{ path: 'pause', type: 'file', mode: 0o755, content: pauseProgram(architecture) }]);
+  const layer = tarBuffer([
+    { path: 'pause', type: 'file', mode: 0o755, content: pauseProgram(architecture) },
+  ]);
   const { entries } = imageArchive({
     reference: pauseImage,
     config: { entrypoint: ['/pause'], user: '65535:65535' },

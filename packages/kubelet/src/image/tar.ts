@@ -58,13 +58,23 @@ function paxRecord(key: string, value: string): string {
 
 const padding = (size: number): Buffer => Buffer.alloc((blockBytes - (size % blockBytes)) % blockBytes);
 const sizeOf = (entry: TarEntry): number =>
-  entry.content === undefined ? 0 : Buffer.isBuffer(entry.content) ? entry.content.length : entry.content.sizeBytes;
+  entry.content === undefined
+    ? 0
+    : Buffer.isBuffer(entry.content)
+      ? entry.content.length
+      : entry.content.sizeBytes;
 
 /** The header blocks of one entry. Times are zero, so that equal trees give equal archives. */
 export function entryHeader(entry: TarEntry): Buffer {
   const name = entry.type === 'directory' && !entry.path.endsWith('/') ? `${entry.path}/` : entry.path;
   const target = entry.target ?? '';
-  const plain = { mode: entry.mode & 0o7777, uid: entry.uid ?? 0, gid: entry.gid ?? 0, size: sizeOf(entry), target };
+  const plain = {
+    mode: entry.mode & 0o7777,
+    uid: entry.uid ?? 0,
+    gid: entry.gid ?? 0,
+    size: sizeOf(entry),
+    target,
+  };
   let pax = '';
   if (Buffer.byteLength(name) > 100) pax += paxRecord('path', name);
   if (Buffer.byteLength(target) > 100) pax += paxRecord('linkpath', target);
@@ -81,7 +91,8 @@ export async function* tarChunks(entries: Iterable<TarEntry>): AsyncGenerator<Bu
     yield entryHeader(entry);
     if (entry.content === undefined) continue;
     if (Buffer.isBuffer(entry.content)) yield entry.content;
-    else if (entry.content.sizeBytes > 0) yield* createReadStream(entry.content.file) as AsyncIterable<Buffer>;
+    else if (entry.content.sizeBytes > 0)
+      yield* createReadStream(entry.content.file) as AsyncIterable<Buffer>;
     yield padding(sizeOf(entry));
   }
   yield Buffer.alloc(2 * blockBytes);
@@ -117,7 +128,10 @@ export async function writeTar(
 }
 
 /** Everything under `folder`, sorted by name, owners and modes as on disk; equal inodes become hard links. */
-export function* treeEntries(folder: string, skip: (path: string) => boolean = () => false): Generator<TarEntry> {
+export function* treeEntries(
+  folder: string,
+  skip: (path: string) => boolean = () => false,
+): Generator<TarEntry> {
   const seen = new Map<string, string>();
   function* walk(prefix: string): Generator<TarEntry> {
     for (const name of readdirSync(join(folder, prefix)).sort()) {
