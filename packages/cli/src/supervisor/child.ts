@@ -33,7 +33,7 @@ const healthyAfterMs = 30_000;
  */
 export class SupervisedChild {
   readonly name: ChildName;
-  readonly #args: readonly string[];
+  readonly #command: () => readonly string[];
   readonly #logFolder: string;
   readonly #onMessage: (message: ChildMessage) => void;
   readonly #log: Logger;
@@ -47,13 +47,14 @@ export class SupervisedChild {
 
   constructor(options: {
     name: ChildName;
-    args: readonly string[];
+    /** Program and arguments; asked anew at each start. */
+    command: () => readonly string[];
     logFolder: string;
     onMessage: (message: ChildMessage) => void;
     log: Logger;
   }) {
     this.name = options.name;
-    this.#args = options.args;
+    this.#command = options.command;
     this.#logFolder = options.logFolder;
     this.#onMessage = options.onMessage;
     this.#log = options.log;
@@ -76,7 +77,8 @@ export class SupervisedChild {
     mkdirSync(this.#logFolder, { recursive: true, mode: 0o755 });
     const log = openSync(join(this.#logFolder, `${this.name}.log`), 'a', 0o640);
     const begunMs = performance.now();
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...this.#args], {
+    const [program, ...args] = this.#command() as [string, ...string[]];
+    const child = spawn(program, args, {
       stdio: ['ignore', log, log, 'ipc'],
       // A Ctrl-C in the terminal reaches the supervisor alone, which stops its children in order.
       detached: true,

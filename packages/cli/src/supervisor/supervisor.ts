@@ -1,5 +1,6 @@
 import { statSync, copyFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeNamespacePrefix } from '@cloudless/kubelet/containerd/namespace';
 import type { Running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
@@ -65,11 +66,15 @@ export async function startSupervisor(
         ready.reject(new StartFailedError(message.message));
     }
   };
+  // The kubelet and its private containerd share a mount namespace, so that volumes' mounts propagate.
+  const prefixOf = (name: ChildName): string[] =>
+    name === 'node-agent' && config.runtime === 'containerd' ? nodeNamespacePrefix(context) : [];
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', mainScript];
   const children = names.map(
     (name) =>
       new SupervisedChild({
         name,
-        args: [mainScript, 'process', name, '--config', configPath],
+        command: () => [...prefixOf(name), ...node, 'process', name, '--config', configPath],
         logFolder: context.paths.logs,
         onMessage: (message) => onMessage(name, message),
         log,
