@@ -177,8 +177,11 @@ export interface EtcdStore {
   txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse>;
   /** Forgets history before `revision`. Resolves when reads below it fail; space is given back behind. */
   compact(revision: number, options?: CallOptions): Promise<void>;
-  /** Calls `receive` in order, one call at a time, never before this returns. */
-  watch(request: WatchRequest, receive: (message: WatchMessage) => void): WatchHandle;
+  /**
+   * Calls `receive` in order, one call at a time, never before this returns. A receiver that returns a promise
+   * hears nothing more until it settles: the store keeps no queue for it and reads on from its history.
+   */
+  watch(request: WatchRequest, receive: (message: WatchMessage) => void | Promise<void>): WatchHandle;
   leaseGrant(
     ttlSeconds: number,
     id?: bigint,

@@ -1,0 +1,460 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type CallOptions,
+  type DeleteRangeRequest,
+  type DeleteRangeResponse,
+  EtcdError,
+  etcdErrors,
+  type EtcdStore,
+  grpcCode,
+  type LeaseStatus,
+  type PutRequest,
+  type PutResponse,
+  type RangeRequest,
+  type RangeResponse,
+  type ResponseOp,
+  type StoreStatus,
+  type TxnRequest,
+  type TxnResponse,
+  type WatchHandle,
+  type WatchMessage,
+  type WatchRequest,
+} from '@cloudless/kube/etcd/store';
+import { type Clock, systemClock } from '@cloudless/kube/clock';
+import { type Logger, logger } from '@cloudless/kube/logger';
+import { Committer } from './committer.ts';
+import { Compactor } from './compactor.ts';
+import { DatastoreFailedError } from './errors.ts';
+import { Lessor } from './lease/lessor.ts';
+import type { LoadedRecord, Log } from './log/log.ts';
+import {
+  checkDelete,
+  checkPut,
+  checkRange,
+  checkRevision,
+  checkTxn,
+  defaultLimits,
+  type Limits,
+} from './mvcc/check.ts';
+import { evaluateReadOnly, evaluateTxn, isReadOnly, ValueNeeded } from './mvcc/evaluate.ts';
+import { bytesOf } from './mvcc/key.ts';
+import { respondRange, respondTxn } from './mvcc/respond.ts';
+import { select } from './mvcc/select.ts';
+import { type Committed, MvccState } from './mvcc/state.ts';
+import { ValueCache } from './mvcc/value-cache.ts';
+import { ValueReader } from './mvcc/value-reader.ts';
+import { type Counters, type DatastoreFigures, newCounters } from './metrics.ts';
+import { WatchHub } from './watch/hub.ts';
+
+/** The etcd version whose behaviour is implemented; API servers enable features by it. */
+const etcdVersion = '3.5.24';
+/** etcd: lease.MaxLeaseTTL, and the minimum that its default election timeout gives. */
+const maxLeaseTtlSeconds = 9_000_000_000;
+const minLeaseTtlSeconds = 2;
+/** etcd: --experimental-watch-progress-notify-interval. */
+const progressIntervalMs = 10 * 60 * 1000;
+
+export interface EngineOptions {
+  /** Named in errors: the path of the file, the address of the database. */
+  name: string;
+  log: Log;
+  clock?: Clock | undefined;
+  logger?: Logger | undefined;
+  /** Budget for values kept in memory. */
+  cacheBytes?: number | undefined;
+  /** Gathers transactions for so long before each flush: fewer writes to the device, later answers. */
+  commitWindowMs?: number | undefined;
+  limits?: Partial<Limits> | undefined;
+}
+
+/** The engine: etcd's store over any {@link Log}. Made by `openDatastore`, or by {@link startEngine}. */
+export class Datastore implements EtcdStore {
+  /** Resolves with the reason when storage failed and nothing can be acknowledged: end the process then. */
+  readonly failed: Promise<Error>;
+  readonly #name: string;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #limits: Limits;
+  readonly #cache: ValueCache;
+  readonly #state: MvccState;
+  readonly #values: ValueReader;
+  readonly #committer: Committer;
+  readonly #hub: WatchHub;
+  readonly #lessor: Lessor;
+  readonly #compactor: Compactor;
+  readonly #counters: Counters = newCounters();
+  #reportFailure: (error: Error) => void = () => undefined;
+  #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
+  #catchingUp: Promise<void> | undefined;
+
+  /** Use {@link startEngine}: a store answers only once its log is loaded. */
+  constructor(options: EngineOptions) {
+    this.#name = options.name;
+    this.#log = options.log;
+    this.#clock = options.clock ?? systemClock;
+    this.#logger = options.logger ?? logger('datastore');
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#cache = new ValueCache(options.cacheBytes ?? 32 * 1024 * 1024);
+    const state = new MvccState(this.#cache);
+    this.#state = state;
+    const values = new ValueReader(this.#cache, (position) => {
+      this.#counters.coldReads++;
+      return this.#log.readValue(position);
+    });
+    this.#values = values;
+    this.failed = new Promise((resolve) => {
+      this.#reportFailure = resolve;
+    });
+    this.#committer = new Committer({
+      state,
+      log: this.#log,
+      values,
+      publish: (committed) => this.#publish(committed),
+      ...(this.#log.catchUp === undefined ? {} : { catchUp: () => this.#catchUp() }),
+      fail: (error) => this.#fail(error),
+      windowMs: options.commitWindowMs ?? 0,
+    });
+    this.#hub = new WatchHub({ state, values, clock: this.#clock, log: this.#logger, progressIntervalMs });
+    this.#lessor = new Lessor(this.#clock, (id) => this.#revokeExpired(id));
+    this.#compactor = new Compactor(state, values, this.#log, this.#logger);
+  }
+
+  /** Rebuilds the state from the log. */
+  async load(): Promise<void> {
+    const garbage: number[] = [];
+    const state = this.#state;
+    const { compactRevision, leases, records } = this.#log.load();
+    const grants = leases.map(({ id, ttlSeconds }) => ({ type: 'grant' as const, id, ttlSeconds }));
+    state.adoptLeases(grants);
+    let revision = Math.max(1, compactRevision);
+    let position = 0;
+    for await (const piece of records) {
+      state.adopt(piece, compactRevision, garbage);
+      ({ revision, position } = piece[piece.length - 1] as LoadedRecord);
+    }
+    state.adoptHead({ revision, position, compactRevision });
+    this.#lessor.changed(grants);
+    if (garbage.length > 0) this.#compactor.start(garbage);
+  }
+
+  #publish({ versions, leases, compactRevision }: Committed): void {
+    const deletes = versions.filter((version) => version.isTombstone).length;
+    this.#counters.deletes += deletes;
+    this.#counters.puts += versions.length - deletes;
+    this.#lessor.changed(leases);
+    this.#hub.publish(versions);
+    if (compactRevision !== undefined) this.#compactor.start();
+  }
+
+  /** Takes over what other writers of the log appended. */
+  async #catchUp(): Promise<void> {
+    const { records, leases, compactRevision, head } = await (
+      this.#log.catchUp as NonNullable<Log['catchUp']>
+    )(this.#state.visible);
+    if (head.position === this.#state.visible.position) return;
+    const state = this.#state;
+    const compacted = compactRevision > state.visible.compactRevision;
+    // Grants before the keys that use them, revocations after those that they deleted.
+    state.adoptLeases(leases.filter(({ type }) => type === 'grant'));
+    const versions = state.adopt(records, state.visible.compactRevision, []);
+    state.adoptLeases(leases.filter(({ type }) => type === 'revoke'));
+    state.adoptHead({ ...head, compactRevision: Math.max(compactRevision, state.visible.compactRevision) });
+    this.#publish({ versions, leases, compactRevision: compacted ? compactRevision : undefined });
+  }
+
+  /** Before a linearizable read: what others wrote is visible. Undefined when there are no others. */
+  #current(): Promise<void> | undefined {
+    if (this.#log.catchUp === undefined) return undefined;
+    // Through the committer, so that no batch is half-way evaluated on the older state.
+    return (this.#catchingUp ??= this.#committer
+      .between(() => this.#catchUp())
+      .finally(() => {
+        this.#catchingUp = undefined;
+      }));
+  }
+
+  #fail(cause: unknown): Error {
+    const error = new DatastoreFailedError(this.#name, cause);
+    const rejection = new EtcdError(grpcCode.unavailable, error.message, error);
+    if (this.#failure === undefined) {
+      this.#failure = rejection;
+      this.#logger.fatal({ err: error }, 'the datastore failed');
+      this.#lessor.stop();
+      this.#hub.end(rejection);
+      this.#reportFailure(error);
+    }
+    return rejection;
+  }
+
+  /** @throws when the store is closed, failed, or the caller gave up */
+  #alive(options: CallOptions | undefined): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#closing !== undefined) throw etcdErrors.stopped();
+    if (options?.signal?.aborted) throw canceled(options.signal);
+  }
+
+  async range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
+    this.#alive(options);
+    checkRange(request);
+    checkRevision('range revision', request.revision ?? 0);
+    if (!request.serializable) await this.#current();
+    this.#counters.ranges++;
+    return abortable(respondRange(select(this.#state, request, this.#state.visible), this.#values), options);
+  }
+
+  async put(request: PutRequest, options?: CallOptions): Promise<PutResponse> {
+    this.#alive(options);
+    checkPut(request, this.#limits);
+    const response = await this.#write({ put: request }, request.value.byteLength, options);
+    return (response as { put: PutResponse }).put;
+  }
+
+  async deleteRange(request: DeleteRangeRequest, options?: CallOptions): Promise<DeleteRangeResponse> {
+    this.#alive(options);
+    checkDelete(request);
+    const response = await this.#write({ deleteRange: request }, 0, options);
+    return (response as { deleteRange: DeleteRangeResponse }).deleteRange;
+  }
+
+  async #write(
+    op: { put: PutRequest } | { deleteRange: DeleteRangeRequest },
+    bytes: number,
+    options: CallOptions | undefined,
+  ): Promise<ResponseOp> {
+    const response = await this.#propose({ compare: [], success: [op], failure: [] }, bytes, options);
+    return response.responses[0] as ResponseOp;
+  }
+
+  async txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse> {
+    this.#alive(options);
+    checkTxn(request, this.#limits);
+    this.#counters.txns++;
+    if (isReadOnly(request)) return this.#readOnly(request, options);
+    return this.#propose(request, 1024, options);
+  }
+
+  async #readOnly(request: TxnRequest, options: CallOptions | undefined): Promise<TxnResponse> {
+    await this.#current();
+    for (;;) {
+      try {
+        const pending = evaluateReadOnly(this.#state, request, (version) => this.#values.hot(version));
+        return await abortable(respondTxn(pending, this.#values), options);
+      } catch (error) {
+        if (!(error instanceof ValueNeeded)) throw error;
+        await this.#values.read([error.version]);
+      }
+    }
+  }
+
+  async #propose(request: TxnRequest, bytes: number, options: CallOptions | undefined): Promise<TxnResponse> {
+    const proposal = this.#committer.propose({
+      bytes,
+      evaluate: (hot) => {
+        if (options?.signal?.aborted) throw canceled(options.signal);
+        return evaluateTxn(this.#state, request, hot);
+      },
+    });
+    const pending = await abortable(proposal, options);
+    return respondTxn(pending, this.#values);
+  }
+
+  async compact(revision: number, options?: CallOptions): Promise<void> {
+    this.#alive(options);
+    checkRevision('compaction revision', revision);
+    const proposal = this.#committer.propose({
+      bytes: 0,
+      evaluate: () => {
+        const { pending } = this.#state;
+        if (revision > pending.revision) throw etcdErrors.futureRevision();
+        if (revision <= pending.compactRevision) throw etcdErrors.compacted();
+        this.#state.compact(revision);
+      },
+    });
+    await abortable(proposal, options);
+  }
+
+  watch(request: WatchRequest, receive: (message: WatchMessage) => void | Promise<void>): WatchHandle {
+    return this.#hub.watch(request, receive);
+  }
+
+  async leaseGrant(
+    ttlSeconds: number,
+    id = 0n,
+    options?: CallOptions,
+  ): Promise<{ id: bigint; ttlSeconds: number }> {
+    this.#alive(options);
+    if (ttlSeconds > maxLeaseTtlSeconds) throw etcdErrors.leaseTtlTooLarge();
+    const ttl = Math.max(minLeaseTtlSeconds, ttlSeconds);
+    const proposal = this.#committer.propose({
+      bytes: 16,
+      evaluate: () => {
+        if (id !== 0n && this.#state.leases.has(id)) throw etcdErrors.leaseExists();
+        const granted = id === 0n ? this.#unusedLeaseId() : id;
+        this.#state.grant(granted, ttl);
+        return { id: granted, ttlSeconds: ttl };
+      },
+    });
+    return abortable(proposal, options);
+  }
+
+  #unusedLeaseId(): bigint {
+    for (;;) {
+      const id = randomBytes(8).readBigUInt64BE() >> 1n;
+      if (id !== 0n && !this.#state.leases.has(id)) return id;
+    }
+  }
+
+  async leaseRevoke(id: bigint, options?: CallOptions): Promise<void> {
+    this.#alive(options);
+    await abortable(
+      this.#revoke(id, () => true),
+      options,
+    );
+  }
+
+  #revoke(id: bigint, isDue: () => boolean): Promise<void> {
+    return this.#committer.propose({
+      bytes: 1024,
+      evaluate: () => {
+        if (!isDue()) return;
+        const lease = this.#state.leases.get(id);
+        if (lease === undefined) throw etcdErrors.leaseNotFound();
+        this.#state.revoke(lease);
+        this.#state.endTransaction();
+      },
+    });
+  }
+
+  async #revokeExpired(id: bigint): Promise<void> {
+    try {
+      // A renewal may have come between the timer and this evaluation.
+      await this.#revoke(id, () => this.#lessor.remainingMs(id) === 0);
+    } catch (error) {
+      if (error instanceof EtcdError && error.code === grpcCode.notFound) return;
+      if (this.#closing !== undefined || this.#failure !== undefined) return;
+      this.#logger.warn({ err: error, lease: id.toString(16) }, 'an expired lease could not be revoked yet');
+      throw error;
+    }
+  }
+
+  async leaseKeepAlive(id: bigint, options?: CallOptions): Promise<{ ttlSeconds: number }> {
+    this.#alive(options);
+    const lease = this.#state.leases.get(id);
+    return { ttlSeconds: lease !== undefined && this.#lessor.renew(id) ? lease.ttlSeconds : 0 };
+  }
+
+  async leaseTimeToLive(id: bigint, withKeys = false, options?: CallOptions): Promise<LeaseStatus> {
+    this.#alive(options);
+    // A proposal that writes nothing: answered from durable state, in order with the writes before it.
+    const proposal = this.#committer.propose({
+      bytes: 0,
+      evaluate: () => {
+        const lease = this.#state.leases.get(id);
+        if (lease === undefined) return { id, ttlSeconds: -1, grantedTtlSeconds: 0, keys: [] };
+        const { ttlSeconds } = lease;
+        return {
+          id,
+          ttlSeconds,
+          grantedTtlSeconds: ttlSeconds,
+          keys: withKeys ? [...lease.keys].sort() : [],
+        };
+      },
+    });
+    const found = await abortable(proposal, options);
+    const remainingMs = this.#lessor.remainingMs(id);
+    const ttlSeconds =
+      found.ttlSeconds < 0 || remainingMs === undefined ? -1 : Math.floor(remainingMs / 1000);
+    return { ...found, ttlSeconds, keys: found.keys.map(bytesOf) };
+  }
+
+  async leaseLeases(options?: CallOptions): Promise<bigint[]> {
+    this.#alive(options);
+    const proposal = this.#committer.propose({ bytes: 0, evaluate: () => [...this.#state.leases.keys()] });
+    return abortable(proposal, options);
+  }
+
+  async status(options?: CallOptions): Promise<StoreStatus> {
+    this.#alive(options);
+    await this.#current();
+    const { revision, compactRevision } = this.#state.visible;
+    const { bytes, bytesInUse } = this.#log.size();
+    return {
+      version: etcdVersion,
+      revision,
+      compactRevision,
+      dbSizeBytes: bytes,
+      dbSizeInUseBytes: bytesInUse,
+    };
+  }
+
+  /** Counters and sizes, for metrics, `status` and the wear figure. */
+  figures(): DatastoreFigures {
+    const { revision, compactRevision } = this.#state.visible;
+    return {
+      ...this.#counters,
+      revision,
+      compactRevision,
+      keys: this.#state.index.count('', undefined, revision),
+      ...this.#hub.counts,
+      leases: this.#state.leases.size,
+      cacheBytes: this.#cache.bytes,
+      size: this.#log.size(),
+      log: this.#log.figures(),
+    };
+  }
+
+  /** Resolves when space of all compactions so far has been given back. */
+  async compacted(): Promise<void> {
+    await this.#compactor.idle();
+  }
+
+  /** Answers what was asked before, ends watches, closes the log. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#lessor.stop();
+    await this.#committer.end(etcdErrors.stopped());
+    this.#hub.end(etcdErrors.stopped());
+    await this.#compactor.stop();
+    await this.#values.drained();
+    await this.#log.close();
+  }
+}
+
+/** Loads the log and starts the engine on it. */
+export async function startEngine(options: EngineOptions): Promise<Datastore> {
+  const datastore = new Datastore(options);
+  try {
+    await datastore.load();
+    return datastore;
+  } catch (error) {
+    await options.log.close();
+    throw error;
+  }
+}
+
+function canceled(signal: AbortSignal): EtcdError {
+  return new EtcdError(grpcCode.canceled, 'context canceled', signal.reason);
+}
+
+/** The value, or a rejection as soon as the caller gives up. A write may still be made then. */
+async function abortable<T>(value: T | Promise<T>, options: CallOptions | undefined): Promise<T> {
+  const signal = options?.signal;
+  if (!(value instanceof Promise) || signal === undefined) return value;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(canceled(signal));
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([value, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The datastore: an ordered, watchable, durable key-value store with etcd's semantics, in one SQLite file.
+ *
+ * Promises: a write is acknowledged, readable and seen by watches only once it survives `kill -9` and power
+ * loss; what was not acknowledged is wholly there or wholly absent; revisions have no gaps; a watch misses and
+ * reorders nothing from any retained revision; the file's space comes back after compaction.
+ *
+ * ```ts
+ * await using store = await openDatastore({ path: '/var/lib/cloudless/datastore/state.db' });
+ * const key = Buffer.from('/registry/configmaps/default/hello');
+ * const { revision } = await store.put({ key, value: Buffer.from('world') });
+ * const watch = store.watch({ key, startRevision: revision }, (message) => console.log(message));
+ * await watch.created;
+ * ```
+ */
+import type { Clock } from '@cloudless/kube/clock';
+import { type Logger, logger } from '@cloudless/kube/logger';
+import { type Datastore, startEngine } from './datastore.ts';
+import { flushToDevice, SqliteLog } from './log/sqlite-log.ts';
+
+export { Datastore, type EngineOptions, startEngine } from './datastore.ts';
+export { DatastoreFailedError, DatastoreFileError, NoSpaceError } from './errors.ts';
+export { bytesWrittenPerChange, type DatastoreFigures, metricsText } from './metrics.ts';
+export type * from './log/log.ts';
+
+export interface DatastoreOptions {
+  /** The database file; its folder is made if missing. Beside it live `-wal`, `-shm` and `.lock`. */
+  path: string;
+  clock?: Clock | undefined;
+  log?: Logger | undefined;
+  /** Closes the store when it aborts. */
+  signal?: AbortSignal | undefined;
+  /** Budget for values kept in memory; default 32 MiB. */
+  cacheBytes?: number | undefined;
+  /** Gathers writes for so long before each flush: less wear, later acknowledgements. Default 0. */
+  commitWindowMs?: number | undefined;
+  /** Size of the -wal file at which it is copied into the database; default 8 MiB. */
+  checkpointBytes?: number | undefined;
+  /** Free pages (4 KiB) kept for coming writes after a compaction; default 1024. */
+  reservePages?: number | undefined;
+  /** Replaces the kernel's fdatasync; only for tests that prove what is lost without it. */
+  flush?: ((fd: number) => Promise<void>) | undefined;
+}
+
+/**
+ * Opens or creates the store. Resolves when everything is loaded and the store answers.
+ *
+ * @throws DatastoreFileError when the file is in use, damaged, foreign, or of a newer version
+ */
+export async function openDatastore(options: DatastoreOptions): Promise<Datastore> {
+  const { path, signal } = options;
+  signal?.throwIfAborted();
+  const log = options.log ?? logger('datastore');
+  const datastore = await startEngine({
+    name: path,
+    log: new SqliteLog({
+      path,
+      log,
+      checkpointBytes: options.checkpointBytes ?? 8 * 1024 * 1024,
+      reservePages: options.reservePages ?? 1024,
+      flush: options.flush ?? flushToDevice,
+    }),
+    clock: options.clock,
+    logger: log,
+    cacheBytes: options.cacheBytes,
+    commitWindowMs: options.commitWindowMs,
+  });
+  signal?.addEventListener('abort', () => void datastore.close(), { once: true });
+  return datastore;
+}

@@ -1,0 +1,115 @@
+import type { BinaryKey } from '../mvcc/key.ts';
+
+/**
+ * The log seam: everything the engine asks of durable storage. A log is an ordered sequence of rows; each
+ * write of a key is one row, at a position that only ever grows. Two shapes fit:
+ *
+ * - one writer (SQLite): the engine is the only one who appends, so `append` always finds the head where the
+ *   engine left it, and `catchUp` is absent;
+ * - several writers (PostgreSQL): a one-row head orders them; `append` writes only if the head is still the
+ *   expected one, otherwise the engine catches up, evaluates the same requests again and tries again.
+ *
+ * No method is called again before `append` has settled, except the reads.
+ */
+export interface Log {
+  /**
+   * Reads everything that is retained: leases and the compaction at once, records in position order, in pieces
+   * of at least one. When `records` has ended, all that it gave is durable.
+   *
+   * @throws DatastoreFileError when what is stored cannot be a log of ours.
+   */
+  load(): LoadedState;
+  /**
+   * Appends the batch if the head is still `expected`. `'appended'`: all of it is durable and survives power
+   * loss. `'head-moved'`: nothing was written, another process appended first.
+   *
+   * @throws NoSpaceError when the disk is full: nothing was written, later appends may succeed.
+   * Any other error means the log cannot be trusted any more: the engine stops.
+   */
+  append(expected: LogHead, batch: LogBatch): Promise<'appended' | 'head-moved'>;
+  /** What others appended after `head`. Absent when this process is the only writer. */
+  catchUp?(head: LogHead): Promise<LogChanges>;
+  /** The value in the row at `position`; the row must be retained and no tombstone. */
+  readValue(position: number): Uint8Array | Promise<Uint8Array>;
+  /** Removes rows that no read can reach any more, in small steps beside appends. */
+  remove(positions: readonly number[], signal: AbortSignal): Promise<void>;
+  /** Gives space of removed rows back to the file system, in small steps beside appends. */
+  reclaim(signal: AbortSignal): Promise<void>;
+  size(): { bytes: number; bytesInUse: number };
+  figures(): LogFigures;
+  close(): Promise<void>;
+}
+
+/** Where the log ends. Two heads are equal when both numbers are. */
+export interface LogHead {
+  readonly revision: number;
+  /** Of the last change: rows and lease changes each take a position. */
+  readonly position: number;
+}
+
+/** One write of one key. */
+export interface LogRecord {
+  readonly position: number;
+  readonly revision: number;
+  readonly key: Uint8Array;
+  /** 0 for a tombstone. */
+  readonly createRevision: number;
+  /** 0 for a tombstone. */
+  readonly version: number;
+  readonly lease: bigint;
+  /** Undefined for a tombstone. */
+  readonly value: Uint8Array | undefined;
+}
+
+/** A row without its value, as loading and catching up deliver it. */
+export interface LoadedRecord {
+  readonly position: number;
+  readonly revision: number;
+  readonly key: BinaryKey;
+  readonly createRevision: number;
+  readonly version: number;
+  readonly lease: bigint;
+  /** -1 for a tombstone. */
+  readonly valueBytes: number;
+}
+
+export type LeaseChange =
+  | { readonly type: 'grant'; readonly id: bigint; readonly ttlSeconds: number }
+  | { readonly type: 'revoke'; readonly id: bigint };
+
+export interface LogBatch {
+  readonly records: readonly LogRecord[];
+  readonly leases: readonly LeaseChange[];
+  /** Present when history before it is given up. */
+  readonly compactRevision: number | undefined;
+  /** The head after this batch. */
+  readonly head: LogHead;
+}
+
+export interface LogChanges {
+  readonly records: readonly LoadedRecord[];
+  readonly leases: readonly LeaseChange[];
+  readonly compactRevision: number;
+  readonly head: LogHead;
+}
+
+export interface LoadedState {
+  /** 0: never compacted. */
+  readonly compactRevision: number;
+  readonly leases: ReadonlyArray<{ id: bigint; ttlSeconds: number }>;
+  readonly records: AsyncIterable<readonly LoadedRecord[]>;
+}
+
+/** Counters since start, for metrics and the wear figure. */
+export interface LogFigures {
+  /** Durable appends (each is one flush to the device). */
+  readonly appends: number;
+  /** Bytes handed to the device by appends, compaction and checkpoints. */
+  readonly bytesWritten: number;
+  readonly checkpoints: number;
+  readonly rowsRemoved: number;
+  readonly bytesReclaimed: number;
+  /** Cumulative count of flushes that took at most the bound, seconds. */
+  readonly flushSeconds: ReadonlyArray<{ le: number; count: number }>;
+  readonly flushSecondsSum: number;
+}

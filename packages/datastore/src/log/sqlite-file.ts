@@ -1,0 +1,228 @@
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { DatastoreFileError } from '../errors.ts';
+
+/** `PRAGMA application_id` of our files: "CLDS". */
+const applicationId = 0x434c4453;
+const schemaVersion = 1;
+export const pageBytes = 4096;
+
+/** SQLite's primary result codes that mean something to us (sqlite.org/rescode.html). */
+export const sqliteCode = {
+  busy: 5,
+  ioError: 10,
+  corrupt: 11,
+  full: 13,
+  cantOpen: 14,
+  notADatabase: 26,
+} as const;
+/** Extended code: the -shm file could not grow, which happens on a full disk. */
+const ioErrorShmSize = 4874;
+
+/** The result code of an error from node:sqlite, extended; undefined for other errors. */
+export function sqliteErrorCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown } | null)?.errcode;
+  return typeof code === 'number' ? code : undefined;
+}
+
+export function isDiskFull(error: unknown): boolean {
+  const code = sqliteErrorCode(error);
+  return code === sqliteCode.full || code === ioErrorShmSize;
+}
+
+/** The settings every connection to a datastore file needs. */
+export function configure(db: DatabaseSync, busyTimeoutMs: number): void {
+  db.exec(
+    // Durability is ours: the log flushes the -wal file itself before it acknowledges. SQLite's NORMAL flushes
+    // around checkpoints, which keeps the order of -wal and database right.
+    `PRAGMA busy_timeout=${busyTimeoutMs}; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;` +
+      'PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4096;',
+  );
+}
+
+export interface DatastoreFile {
+  readonly db: DatabaseSync;
+  /** Held open, and with it the right to be the only process on this file. */
+  readonly lock: DatabaseSync;
+}
+
+/**
+ * Opens or creates the database file, mode 0600, for this process alone.
+ *
+ * @throws DatastoreFileError when another process has it, or it is not a datastore of a version we read.
+ */
+export function openFile(path: string, walLimitBytes: number): DatastoreFile {
+  const fresh = prepareFolder(path);
+  const lock = takeLock(path);
+  let db: DatabaseSync | undefined;
+  try {
+    createPrivately(path);
+    db = new DatabaseSync(path);
+    verifyHeader(db, path);
+    setUp(db, path, walLimitBytes);
+    if (fresh) syncFolder(dirname(path));
+    return { db, lock };
+  } catch (error) {
+    db?.close();
+    lock.close();
+    throw explain(path, error);
+  }
+}
+
+function prepareFolder(path: string): boolean {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new DatastoreFileError(
+      path,
+      'unusable',
+      `the datastore's folder ${dirname(path)} cannot be made: ${messageOf(error)}`,
+      error,
+    );
+  }
+  return !existsSync(path);
+}
+
+/** SQLite makes its -wal and -shm files with the mode of the database. */
+function createPrivately(path: string): void {
+  // A file that exists is not opened here: closing any descriptor of it would drop SQLite's POSIX locks.
+  if (existsSync(path)) chmodSync(path, 0o600);
+  else closeSync(openSync(path, 'wx', 0o600));
+}
+
+/**
+ * An exclusive transaction on an empty database beside the file: released by the kernel when the process ends,
+ * however it ends, and costs no write.
+ */
+function takeLock(path: string): DatabaseSync {
+  const lockPath = `${path}.lock`;
+  let lock: DatabaseSync | undefined;
+  try {
+    createPrivately(lockPath);
+    lock = new DatabaseSync(lockPath);
+    lock.exec('PRAGMA busy_timeout=0; BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock?.close();
+    const code = sqliteErrorCode(error);
+    if (code !== undefined && (code & 0xff) === sqliteCode.busy) {
+      throw new DatastoreFileError(
+        path,
+        'in-use',
+        `the datastore ${path} is in use by another process: stop that one, or use another --root`,
+        error,
+      );
+    }
+    throw new DatastoreFileError(
+      path,
+      'unusable',
+      `the datastore ${path} cannot be locked (${lockPath}): ${messageOf(error)}`,
+      error,
+    );
+  }
+}
+
+function pragma(db: DatabaseSync, name: string): number {
+  return Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+}
+
+function verifyHeader(db: DatabaseSync, path: string): void {
+  const tables = Number(db.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n']);
+  const id = pragma(db, 'application_id');
+  if (tables === 0 && id === 0) return;
+  if (id !== applicationId) {
+    throw new DatastoreFileError(
+      path,
+      'foreign',
+      `${path} is an SQLite database of another program, not a Cloudless datastore: ` +
+        'move it away, or use another --root',
+    );
+  }
+  const version = pragma(db, 'user_version');
+  if (version > schemaVersion) {
+    throw new DatastoreFileError(
+      path,
+      'newer-schema',
+      `the datastore ${path} was written by a newer Cloudless (schema ${version}, this one reads up to ` +
+        `${schemaVersion}): start that version, or move the file away to begin empty`,
+    );
+  }
+}
+
+function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
+  // page_size and auto_vacuum take effect only while the database is empty.
+  db.exec(`PRAGMA page_size=${pageBytes}; PRAGMA auto_vacuum=INCREMENTAL;`);
+  const mode = db.prepare('PRAGMA journal_mode=WAL').get()?.['journal_mode'];
+  if (mode !== 'wal') {
+    throw new DatastoreFileError(
+      path,
+      'unusable',
+      `the datastore ${path} needs a file system with shared memory maps (SQLite's WAL mode was refused): ` +
+        'use a local disk',
+    );
+  }
+  configure(db, 1000);
+  db.exec(`PRAGMA journal_size_limit=${walLimitBytes};`);
+  if (pragma(db, 'user_version') === schemaVersion) return;
+  // The value comes last, so that reading the rest of a row never follows its overflow pages.
+  db.exec(`BEGIN IMMEDIATE;
+    CREATE TABLE log (
+      position INTEGER PRIMARY KEY,
+      revision INTEGER NOT NULL,
+      key BLOB NOT NULL,
+      created INTEGER NOT NULL,
+      version INTEGER NOT NULL,
+      lease INTEGER,
+      value BLOB
+    ) STRICT;
+    CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL) STRICT;
+    CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    PRAGMA application_id=${applicationId};
+    PRAGMA user_version=${schemaVersion};
+    COMMIT;`);
+}
+
+/** Makes the new file's name durable. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Says what is wrong with the file and what to do about it. */
+export function explain(path: string, error: unknown): Error {
+  if (error instanceof DatastoreFileError) return error;
+  const code = sqliteErrorCode(error);
+  const primary = code === undefined ? undefined : code & 0xff;
+  if (primary === sqliteCode.notADatabase) {
+    return new DatastoreFileError(
+      path,
+      'foreign',
+      `${path} is not a Cloudless datastore (not an SQLite database): move it away, or use another --root`,
+      error,
+    );
+  }
+  if (primary === sqliteCode.corrupt) return corrupt(path, messageOf(error), error);
+  return new DatastoreFileError(
+    path,
+    'unusable',
+    `the datastore ${path} cannot be opened: ${messageOf(error)}. Check its permissions and the disk's space`,
+    error,
+  );
+}
+
+export function corrupt(path: string, what: string, cause?: unknown): DatastoreFileError {
+  return new DatastoreFileError(
+    path,
+    'corrupt',
+    `the datastore ${path} is damaged: ${what}. Restore it from a backup, or move ${path} and its -wal file ` +
+      'away to begin empty',
+    cause,
+  );
+}
