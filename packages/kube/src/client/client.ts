@@ -66,7 +66,7 @@ export interface KubeClient {
   list<T extends KubeObject>(resource: Resource<T>, options?: ListOptions): Promise<KubeList<T>>;
   /**
    * One watch request, not resumed: ends (returns) when the server closes it, throws `StatusError` (410
-   * `Expired` included) or the connection's error. `Reflector` in client/reflector.ts resumes.
+   * `Expired` included) or the connection's error. `startReflector` in informer/reflector.ts resumes.
    */
   watch<T extends KubeObject>(resource: Resource<T>, options?: WatchOptions): AsyncIterable<ObjectEvent<T>>;
   /** `object.metadata.namespace` is used when `options.namespace` is absent. */

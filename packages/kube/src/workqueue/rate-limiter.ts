@@ -54,10 +54,23 @@ export class TokenBucket<T> implements RateLimiter<T> {
 
   /** Takes a token now, or a future one: the count may go below zero, and the wait tells how long. */
   whenMs(): number {
-    const now = this.#clock.monotonicMs();
-    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#atMs) * this.#perMs) - 1;
-    this.#atMs = now;
+    this.#refill();
+    this.#tokens -= 1;
     return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
+  }
+
+  /** Takes a token if there is one now. */
+  tryTake(): boolean {
+    this.#refill();
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  #refill(): void {
+    const now = this.#clock.monotonicMs();
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#atMs) * this.#perMs);
+    this.#atMs = now;
   }
 
   forget(): void {
