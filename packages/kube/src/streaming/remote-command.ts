@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { SpdyClient, type SpdyStream } from './spdy.ts';
-import { requestUpgrade, type UpgradeAnswer, type UpgradeTarget } from './upgrade.ts';
+import { requestSwitch, type UpgradeTarget } from './upgrade.ts';
 
 /** WebSocket subprotocol in which closing standard input can be said (KEP-4006). */
 export const webSocketV5 = 'v5.channel.k8s.io';
@@ -47,24 +47,6 @@ export const spdyHeaders = (protocol: string): Record<string, string> => ({
   'x-stream-protocol-version': protocol,
 });
 
-/** The other side of a translation refused it; its response is unread. */
-export class UpgradeRefused extends Error {
-  readonly response: IncomingMessage;
-
-  constructor(response: IncomingMessage) {
-    super(`the upgrade was answered with ${response.statusCode}`);
-    this.name = 'UpgradeRefused';
-    this.response = response;
-  }
-}
-
-async function switched(target: UpgradeTarget): Promise<Extract<UpgradeAnswer, { switched: true }>> {
-  const answer = await requestUpgrade(target);
-  if (!answer.switched) throw new UpgradeRefused(answer.response);
-  answer.socket.on('error', () => answer.socket.destroy());
-  return answer;
-}
-
 /** kubectl sends 32 KiB at a time. */
 const largestMessageBytes = 8 * 1024 * 1024;
 
@@ -98,7 +80,7 @@ export async function translateRemoteCommand(options: {
   streams: RemoteCommandStreams;
   target: Omit<UpgradeTarget, 'method' | 'headers'>;
 }): Promise<void> {
-  const answer = await switched({
+  const answer = await requestSwitch({
     ...options.target,
     method: 'POST',
     headers: spdyHeaders('v4.channel.k8s.io'),
@@ -199,7 +181,7 @@ export async function translatePortForward(options: {
   head: Buffer;
   target: Omit<UpgradeTarget, 'method' | 'headers'>;
 }): Promise<void> {
-  const answer = await switched({
+  const answer = await requestSwitch({
     ...options.target,
     method: 'POST',
     headers: spdyHeaders('portforward.k8s.io'),

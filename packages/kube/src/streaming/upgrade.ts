@@ -58,6 +58,27 @@ export function requestUpgrade(target: UpgradeTarget): Promise<UpgradeAnswer> {
   });
 }
 
+/** The other side refused an upgrade; its response is unread. */
+export class UpgradeRefused extends Error {
+  readonly response: IncomingMessage;
+
+  constructor(response: IncomingMessage) {
+    super(`the upgrade was answered with ${response.statusCode}`);
+    this.name = 'UpgradeRefused';
+    this.response = response;
+  }
+}
+
+/** As {@link requestUpgrade}; a response other than a switch throws `UpgradeRefused`. */
+export async function requestSwitch(
+  target: UpgradeTarget,
+): Promise<Extract<UpgradeAnswer, { switched: true }>> {
+  const answer = await requestUpgrade(target);
+  if (!answer.switched) throw new UpgradeRefused(answer.response);
+  answer.socket.on('error', () => answer.socket.destroy());
+  return answer;
+}
+
 const hopHeaders = [
   'upgrade',
   'connection',
@@ -87,6 +108,26 @@ export function switchingResponse(response: IncomingMessage): string {
     lines.push(`${response.rawHeaders[at]}: ${response.rawHeaders[at + 1]}`);
   }
   return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+/**
+ * Passes an upgrade on as it is, whatever its protocol, and then the bytes of both sides. Throws `UpgradeRefused` or
+ * the connection's error before anything is answered; resolves when both sides have closed.
+ */
+export async function passUpgrade(options: {
+  incoming: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  target: Omit<UpgradeTarget, 'method' | 'headers'>;
+}): Promise<void> {
+  const { incoming, socket } = options;
+  const answer = await requestSwitch({
+    ...options.target,
+    method: incoming.method ?? 'POST',
+    headers: upgradeHeaders(incoming.headersDistinct),
+  });
+  socket.write(switchingResponse(answer.response));
+  await joinSockets(socket, options.head, answer.socket, answer.head);
 }
 
 /**
