@@ -85,6 +85,10 @@ function program(): Command {
     .command('process <name>', { hidden: true })
     .requiredOption('--config <file>')
     .action(async (name: string, raw: { config: string }) => (await import('./processes/main.ts')).runProcess(name, raw.config));
+  cli
+    .command('supervise', { hidden: true })
+    .requiredOption('--config <file>')
+    .action(async (raw: { config: string }) => (await import('./commands/supervise.ts')).supervise(raw));
   return cli;
 }
 

@@ -1,0 +1,43 @@
+import { resolve } from 'node:path';
+import { loadKubeconfig } from '@cloudless/kube/client/kubeconfig';
+import { type ClusterConfig, contextOf, saveConfig } from '../cluster-config.ts';
+import { checkPortFree, detectNodeIp, isOwnAddress, MachineError, whyNoContainers } from '../machine.ts';
+import { addressIn, parseOptions, type RawOptions, UsageError } from '../options.ts';
+import { Progress, formatMs } from '../progress.ts';
+import { askSupervisor } from '../supervisor/control-socket.ts';
+import { runUntilStopped, startDetached } from '../supervisor/run.ts';
+
+/** `cloudless agent`: the node part alone, for a machine that joins. */
+export async function agent(raw: RawOptions & { detach?: boolean; kubeconfig: string }): Promise<void> {
+  const progress = new Progress();
+  const options = parseOptions(raw);
+  const context = contextOf(options);
+  const kubeconfig = resolve(raw.kubeconfig);
+  loadKubeconfig(kubeconfig);
+  progress.step('look at this machine');
+  if (await askSupervisor(context, { command: 'status' }, 5000))
+    throw new MachineError(`a node runs below ${options.root} already: see 'cloudless status'`);
+  if (options.runtime === 'containerd') {
+    // A node that joins a cluster and runs nothing would mislead it: no falling back here.
+    const why = whyNoContainers();
+    if (why !== undefined) throw new MachineError(`${why} (or ask for simulated pods with --runtime simulated)`);
+  }
+  const nodeIp = options.nodeIp ?? detectNodeIp();
+  if (nodeIp === undefined) throw new MachineError('this machine has no IPv4 address but loopback: give one with --node-ip');
+  if (!isOwnAddress(nodeIp)) throw new UsageError(`--node-ip ${nodeIp} is no address of this machine`);
+  await checkPortFree(options.ports.kubelet, '0.0.0.0', '--kubelet-port');
+  const config: ClusterConfig = {
+    ...options,
+    role: 'agent',
+    nodeIp,
+    simulatedBecause: undefined,
+    dnsIp: addressIn(options.serviceCidr, 10),
+    nodeKubeconfig: kubeconfig,
+  };
+  progress.done(`${config.nodeName}, ${nodeIp}`);
+  const configPath = saveConfig(context, config);
+  const joined = (): void => void process.stderr.write(`\nThis node has joined (${formatMs(progress.elapsedMs)}).\n`);
+  if (!raw.detach) return runUntilStopped(config, configPath, progress, joined);
+  await startDetached(config, configPath, progress);
+  joined();
+}

@@ -1,0 +1,70 @@
+import { existsSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
+import { logger } from '@cloudless/kube/logger';
+import { startClusterDns } from '@cloudless/dns';
+import { type ClusterConfig, contextOf } from '../cluster-config.ts';
+import { report, stopRequested } from './report.ts';
+
+const log = logger('dns');
+
+/** `nobody` and `nogroup` of every Linux distribution. */
+export const dnsUid = 65534;
+
+/**
+ * The dns process. It gives root away before the first packet; its credentials are a token of its own service account,
+ * written by the control plane and read again as it rotates. No key of the cluster is in its memory.
+ */
+export async function runDns(config: ClusterConfig): Promise<void> {
+  const context = contextOf(config);
+  const stop = stopRequested();
+  const kubeconfig = join(context.paths.dns, 'kubeconfig');
+  report({ type: 'progress', step: 'waiting for credentials' });
+  if (!(await Promise.race([appeared(kubeconfig), stop.then(() => false)]))) return;
+  // Relative paths from here on: the folders above may be closed to an unprivileged user.
+  process.chdir(context.paths.dns);
+  dropPrivileges();
+  const dns = await startClusterDns({
+    client: clientFromKubeconfig('kubeconfig', { userAgent: 'cloudless-dns' }),
+    addresses: ['127.0.0.1', config.nodeIp].filter((address, i, all) => all.indexOf(address) === i),
+    port: context.ports.dns,
+    healthPort: context.ports.dnsHealth,
+    clusterDomain: config.clusterDomain,
+    resolvConf: '/etc/resolv.conf',
+    clusterIp: config.dnsIp,
+    log,
+  });
+  try {
+    report({ type: 'progress', step: 'reading the Services' });
+    await Promise.race([dns.ready.then(() => report({ type: 'ready' })), stop]);
+    await stop;
+  } finally {
+    await dns.stop();
+  }
+}
+
+function dropPrivileges(): void {
+  if (process.getuid?.() !== 0) return;
+  process.setgroups?.([]);
+  process.setgid?.(dnsUid);
+  process.setuid?.(dnsUid);
+}
+
+/** Resolves to true when the file is there. The control plane makes its folder before it writes it. */
+function appeared(path: string): Promise<boolean> {
+  if (existsSync(path)) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const folder = join(path, '..');
+    let watcher: ReturnType<typeof watch> | undefined;
+    const timer = setInterval(look, 100);
+    function look(): void {
+      if (!existsSync(path)) {
+        if (!watcher && existsSync(folder)) watcher = watch(folder, look);
+        return;
+      }
+      clearInterval(timer);
+      watcher?.close();
+      resolve(true);
+    }
+  });
+}
