@@ -7,6 +7,7 @@ import {
   etcdErrors,
   type EtcdStore,
   grpcCode,
+  type KeyValue,
   type LeaseStatus,
   type PutRequest,
   type PutResponse,
@@ -36,13 +37,14 @@ import {
   defaultLimits,
   type Limits,
 } from './mvcc/check.ts';
-import { evaluateReadOnly, evaluateTxn, isReadOnly, ValueNeeded } from './mvcc/evaluate.ts';
+import { evaluateReadOnly, evaluateTxn, type HotValue, isReadOnly, ValueNeeded } from './mvcc/evaluate.ts';
 import { bytesOf } from './mvcc/key.ts';
 import { respondRange, respondTxn } from './mvcc/respond.ts';
 import { select } from './mvcc/select.ts';
 import { type Committed, MvccState } from './mvcc/state.ts';
 import { ValueCache } from './mvcc/value-cache.ts';
 import { ValueReader } from './mvcc/value-reader.ts';
+import type { Version } from './mvcc/version.ts';
 import { type Counters, type DatastoreFigures, newCounters } from './metrics.ts';
 import { WatchHub } from './watch/hub.ts';
 
@@ -237,13 +239,17 @@ export class Datastore implements EtcdStore {
 
   async #readOnly(request: TxnRequest, options: CallOptions | undefined): Promise<TxnResponse> {
     await this.#current();
+    // Kept beside the cache, which may be too small for them.
+    const loaded = new Map<Version, KeyValue>();
+    const hot: HotValue = (version) => this.#values.hot(version) ?? loaded.get(version);
     for (;;) {
       try {
-        const pending = evaluateReadOnly(this.#state, request, (version) => this.#values.hot(version));
+        const pending = evaluateReadOnly(this.#state, request, hot);
         return await abortable(respondTxn(pending, this.#values), options);
       } catch (error) {
         if (!(error instanceof ValueNeeded)) throw error;
-        await this.#values.read([error.version]);
+        const [kv] = await this.#values.read([error.version]);
+        loaded.set(error.version, kv as KeyValue);
       }
     }
   }

@@ -165,6 +165,7 @@ function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
   configure(db, 1000);
   db.exec(`PRAGMA journal_size_limit=${walLimitBytes};`);
   if (pragma(db, 'user_version') === schemaVersion) return;
+  // WITHOUT ROWID: a lease's 63 bits as a row id would not fit in what node:sqlite returns from every statement.
   // The value comes last, so that reading the rest of a row never follows its overflow pages.
   db.exec(`BEGIN IMMEDIATE;
     CREATE TABLE log (
@@ -176,7 +177,7 @@ function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
       lease INTEGER,
       value BLOB
     ) STRICT;
-    CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL) STRICT;
+    CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     PRAGMA application_id=${applicationId};
     PRAGMA user_version=${schemaVersion};
