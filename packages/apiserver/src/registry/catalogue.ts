@@ -1,5 +1,5 @@
 import { apiVersionOf, type Resource } from '@cloudless/kube/object';
-import { builtinResources, storageResourceOf, storageVersionOf } from './builtin.ts';
+import { catalogue as builtIn, groupVersions, type ResourceFacts } from '@cloudless/kube/schema/catalogue';
 import type { ResourceDeclaration } from './strategy.ts';
 
 /** Kind of a subresource's body, and what may be done with it. */
@@ -25,49 +25,28 @@ export interface Served {
   readonly subresources: ReadonlyMap<string, Subresource>;
 }
 
-const storedVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-const readWrite = ['get', 'patch', 'update'];
-
-/** Verbs of subresources, and their kind where it is not the parent's. */
-const subresourceFacts: Readonly<
-  Record<string, { verbs: readonly string[]; kind?: readonly [group: string, version: string, kind: string] }>
-> = {
-  approval: { verbs: readWrite },
-  attach: { verbs: ['create', 'get'], kind: ['', 'v1', 'PodAttachOptions'] },
-  binding: { verbs: ['create'], kind: ['', 'v1', 'Binding'] },
-  ephemeralcontainers: { verbs: readWrite },
-  eviction: { verbs: ['create'], kind: ['policy', 'v1', 'Eviction'] },
-  exec: { verbs: ['create', 'get'], kind: ['', 'v1', 'PodExecOptions'] },
-  finalize: { verbs: ['update'] },
-  log: { verbs: ['get'] },
-  portforward: { verbs: ['create', 'get'], kind: ['', 'v1', 'PodPortForwardOptions'] },
-  resize: { verbs: readWrite },
-  scale: { verbs: readWrite, kind: ['autoscaling', 'v1', 'Scale'] },
-  status: { verbs: readWrite },
-  token: { verbs: ['create'], kind: ['authentication.k8s.io', 'v1', 'TokenRequest'] },
-};
-
-const isStable = (version: string): boolean => /^v\d+$/.test(version);
+/** Known to Kubernetes, but not served here yet: they are left out of discovery, and a request gets 404. */
+const notServedYet: ReadonlySet<string> = new Set(['componentstatuses', 'proxy']);
+/** Versions whose conversion to the stored one is more than another name. */
+const withoutConversion: ReadonlySet<string> = new Set(['resource.k8s.io/v1beta1']);
 
 /**
- * Whether upstream's defaults and `runtimeConfig` (its `--runtime-config`) serve a group version: stable ones are
- * on, alpha and beta off; `api/all`, `api/ga`, `api/beta`, `api/alpha`, `GROUP/VERSION` and
- * `GROUP/VERSION/PLURAL` switch, the more exact last.
+ * Whether upstream's defaults and `runtimeConfig` (its `--runtime-config`) serve a resource: stable versions are on,
+ * alpha and beta off; `api/all`, `api/ga`, `api/beta`, `api/alpha`, `GROUP/VERSION` and `GROUP/VERSION/PLURAL`
+ * switch, the more exact last.
  */
-function isServed(
-  resource: { group: string; version: string; plural: string },
-  config: Readonly<Record<string, boolean>>,
-): boolean {
-  const { version } = resource;
-  const stage = isStable(version) ? 'api/ga' : version.includes('alpha') ? 'api/alpha' : 'api/beta';
-  const groupVersion = apiVersionOf(resource);
-  const full = resource.group === '' ? `api/${version}` : groupVersion;
+function isServed(fact: ResourceFacts, config: Readonly<Record<string, boolean>>): boolean {
+  const { version } = fact;
+  const groupVersion = apiVersionOf(fact);
+  if (notServedYet.has(fact.plural) || withoutConversion.has(groupVersion)) return false;
+  const stage = version.includes('alpha') ? 'api/alpha' : version.includes('beta') ? 'api/beta' : 'api/ga';
+  const full = fact.group === '' ? `api/${version}` : groupVersion;
   return (
-    config[`${groupVersion}/${resource.plural}`] ??
+    config[`${groupVersion}/${fact.plural}`] ??
     config[full] ??
     config[stage] ??
     config['api/all'] ??
-    isStable(version)
+    fact.served
   );
 }
 
@@ -75,60 +54,33 @@ function isServed(
 export class Catalogue {
   readonly #byPath = new Map<string, Served>();
   readonly #byKind = new Map<string, Served>();
-  /** Served group versions in order, with their resources. */
+  /** Served group versions in order of preference, with their resources. */
   readonly groupVersions: ReadonlyMap<string, readonly Served[]>;
 
   constructor(
-    declarations: readonly ResourceDeclaration[],
+    declarations: readonly ResourceDeclaration[] = [],
     runtimeConfig: Readonly<Record<string, boolean>> = {},
   ) {
-    const declared = new Map(
-      declarations.map((each) => [`${each.resource.group}/${each.resource.plural}`, each]),
-    );
-    const all = builtinResources();
-    const groupVersions = new Map<string, Served[]>();
-    for (const fact of all) {
+    const declared = new Map(declarations.map((each) => [`${each.resource.group}/${each.resource.plural}`, each]));
+    const byGroupVersion = new Map<string, Served[]>(groupVersions.map(({ apiVersion }) => [apiVersion, []]));
+    for (const fact of builtIn) {
       if (!isServed(fact, runtimeConfig)) continue;
-      const { group, version, plural, kind, namespaced } = fact;
-      const resource: Resource = Object.freeze({ group, version, plural, kind, namespaced });
-      const storageKey = storageResourceOf(resource);
-      const storageVersion = storageVersionOf(storageKey);
-      const storage = all.find(
-        (other) =>
-          `${other.group}/${other.plural}` === storageKey &&
-          (!storageVersion || other.version === storageVersion),
-      );
-      const declaration = declared.get(`${group}/${plural}`);
-      const served: Served = {
-        resource,
-        storage: storage
-          ? Object.freeze({ ...resource, group: storage.group, version: storage.version })
-          : resource,
-        verbs: fact.computed
-          ? ['create']
-          : storedVerbs.filter((verb) => kind !== 'Namespace' || verb !== 'deletecollection'),
-        computed: fact.computed,
-        singular: declaration?.singular ?? kind.toLowerCase(),
-        shortNames: declaration?.shortNames ?? [],
-        categories: declaration?.categories ?? [],
-        subresources: new Map(fact.subresources.map((name) => [name, subresourceOf(resource, name)])),
-      };
-      this.#byPath.set(`${group}/${version}/${plural}`, served);
-      this.#byKind.set(`${group}/${version}/${kind}`, served);
-      const key = apiVersionOf(resource);
-      const list = groupVersions.get(key);
-      if (list) list.push(served);
-      else groupVersions.set(key, [served]);
+      const served = servedOf(fact, declared.get(`${fact.group}/${fact.plural}`));
+      const groupVersion = apiVersionOf(fact);
+      this.#byPath.set(`${groupVersion}/${fact.plural}`, served);
+      this.#byKind.set(`${groupVersion}/${fact.kind}`, served);
+      byGroupVersion.get(groupVersion)?.push(served);
     }
-    this.groupVersions = groupVersions;
+    for (const [groupVersion, all] of byGroupVersion) if (all.length === 0) byGroupVersion.delete(groupVersion);
+    this.groupVersions = byGroupVersion;
   }
 
   find(group: string, version: string, plural: string): Served | undefined {
-    return this.#byPath.get(`${group}/${version}/${plural}`);
+    return this.#byPath.get(group === '' ? `${version}/${plural}` : `${group}/${version}/${plural}`);
   }
 
   byKind(group: string, version: string, kind: string): Served | undefined {
-    return this.#byKind.get(`${group}/${version}/${kind}`);
+    return this.#byKind.get(group === '' ? `${version}/${kind}` : `${group}/${version}/${kind}`);
   }
 
   /** Every served resource. */
@@ -137,8 +89,18 @@ export class Catalogue {
   }
 }
 
-function subresourceOf(parent: Resource, name: string): Subresource {
-  const facts = subresourceFacts[name] ?? { verbs: readWrite };
-  const [group, version, kind] = facts.kind ?? [parent.group, parent.version, parent.kind];
-  return { name, group, version, kind, verbs: facts.verbs };
+function servedOf(fact: ResourceFacts, declaration: ResourceDeclaration | undefined): Served {
+  const { group, version, plural, kind, namespaced, storage } = fact;
+  const resource: Resource = Object.freeze({ group, version, plural, kind, namespaced });
+  const subresources = fact.subresources.filter((each) => !notServedYet.has(each.name));
+  return {
+    resource,
+    storage: storage ? Object.freeze({ ...resource, group: storage.group, version: storage.version }) : resource,
+    verbs: fact.verbs,
+    computed: storage === undefined,
+    singular: declaration?.singular ?? fact.singular,
+    shortNames: declaration?.shortNames ?? fact.shortNames,
+    categories: declaration?.categories ?? fact.categories,
+    subresources: new Map(subresources.map((each) => [each.name, each])),
+  };
 }

@@ -1,33 +1,10 @@
 import type { KubeObject, Resource } from '@cloudless/kube/object';
-import {
-  type NameRule,
-  nameIsDns1035Label,
-  nameIsDnsLabel,
-  nameIsDnsSubdomain,
-  nameIsPathSegment,
-} from './validation/names.ts';
 
 /**
  * What upstream's strategies say about metadata of a kind, as facts (kubernetes/pkg/registry: the `strategy.go` of
  * each resource). Keys are `group/Kind`.
  */
 const key = (resource: Resource): string => `${resource.group}/${resource.kind}`;
-
-const nameRules: Readonly<Record<string, NameRule>> = {
-  '/Namespace': nameIsDnsLabel,
-  '/Service': nameIsDns1035Label,
-  'rbac.authorization.k8s.io/Role': nameIsPathSegment,
-  'rbac.authorization.k8s.io/RoleBinding': nameIsPathSegment,
-  'rbac.authorization.k8s.io/ClusterRole': nameIsPathSegment,
-  'rbac.authorization.k8s.io/ClusterRoleBinding': nameIsPathSegment,
-  'apiregistration.k8s.io/APIService': nameIsPathSegment,
-  'certificates.k8s.io/ClusterTrustBundle': nameIsPathSegment,
-  // Its validation speaks of addresses instead.
-  'networking.k8s.io/IPAddress': nameIsPathSegment,
-};
-
-/** How names of this kind are judged; RFC 1123 subdomain unless upstream says otherwise. */
-export const nameRuleOf = (resource: Resource): NameRule => nameRules[key(resource)] ?? nameIsDnsSubdomain;
 
 const withGeneration: ReadonlySet<string> = new Set([
   '/Pod',

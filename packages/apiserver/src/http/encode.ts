@@ -1,0 +1,210 @@
+import { stringifyJson } from '@cloudless/kube/codec/json';
+import { apiVersionOf, type Resource } from '@cloudless/kube/object';
+import type { Entry } from '../cache/entry.ts';
+import type { Served } from '../registry/catalogue.ts';
+import type { ListResult } from '../registry/list.ts';
+import type { StoredResource } from '../registry/registry.ts';
+import type { Delivery } from '../registry/watch.ts';
+import { itemJsonIn, jsonIn, objectIn } from '../request/view.ts';
+import type { Negotiated } from './negotiate.ts';
+import { type IncludeObject, tableFor, tableOf } from './table.ts';
+
+/** Encoders that load only when a client asks for them. */
+export interface LazyCodecs {
+  /** YAML of plain JSON. */
+  yaml(object: unknown): string;
+  /** `k8s\0` and runtime.Unknown around the message of a built-in kind. */
+  protobuf(object: object): Uint8Array;
+  /** One frame of a protobuf watch: length, WatchEvent. */
+  protobufWatchEvent(type: string, object: object): Uint8Array;
+}
+
+const newline = Buffer.from('\n');
+
+/** A response body: chunks written one after the other. */
+export type Chunks = Uint8Array[];
+
+export class Encoder {
+  readonly #codecs: () => LazyCodecs;
+  readonly #nowMs: () => number;
+
+  constructor(codecs: () => LazyCodecs, nowMs: () => number) {
+    this.#codecs = codecs;
+    this.#nowMs = nowMs;
+  }
+
+  /** Any object that has apiVersion and kind. */
+  object(object: object, negotiated: Negotiated): Chunks {
+    switch (negotiated.format) {
+      case 'yaml':
+        return [Buffer.from(this.#codecs().yaml(object))];
+      case 'protobuf':
+        return [this.#codecs().protobuf(object)];
+      case 'json':
+        return [Buffer.from(`${stringifyJson(object, negotiated.pretty ? 2 : undefined)}\n`)];
+    }
+  }
+
+  /** One stored object, as itself, as a Table, or as its metadata. */
+  entry(entry: Entry, served: Served, stored: StoredResource, negotiated: Negotiated, include: IncludeObject): Chunks {
+    if (negotiated.as === '') {
+      if (negotiated.format === 'json' && !negotiated.pretty) return [jsonIn(entry, served.resource), newline];
+      return this.object(objectIn(entry, served.resource), negotiated);
+    }
+    const metadata = { resourceVersion: String(entry.revision) };
+    return this.object(this.#shaped([entry], served, stored, negotiated, include, metadata, false), negotiated);
+  }
+
+  list(list: ListResult, served: Served, stored: StoredResource, negotiated: Negotiated, include: IncludeObject): Chunks {
+    const metadata = {
+      resourceVersion: String(list.revision),
+      ...(list.continue === undefined ? {} : { continue: list.continue }),
+      ...(list.remaining === undefined ? {} : { remainingItemCount: list.remaining }),
+    };
+    if (negotiated.as !== '') {
+      return this.object(this.#shaped(list.entries, served, stored, negotiated, include, metadata, true), negotiated);
+    }
+    const { resource } = served;
+    if (negotiated.format === 'json' && !negotiated.pretty) return listChunks(list.entries, resource, metadata);
+    const items = list.entries.map((entry) => {
+      const { apiVersion: _version, kind: _kind, ...rest } = objectIn(entry, resource);
+      return rest;
+    });
+    const whole = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata, items };
+    return this.object(whole, negotiated);
+  }
+
+  #shaped(
+    entries: readonly Entry[],
+    served: Served,
+    stored: StoredResource,
+    negotiated: Negotiated,
+    include: IncludeObject,
+    metadata: object,
+    isList: boolean,
+  ): object {
+    const apiVersion = `meta.k8s.io/${negotiated.version}`;
+    if (negotiated.as === 'Table') {
+      return tableFor(entries, { apiVersion, include, definition: tableOf(stored) }, metadata, this.#nowMs());
+    }
+    const partial = (entry: Entry): object => ({
+      kind: 'PartialObjectMetadata',
+      apiVersion,
+      metadata: objectIn(entry, served.resource).metadata,
+    });
+    if (!isList) return partial(entries[0] as Entry);
+    return { kind: 'PartialObjectMetadataList', apiVersion, metadata, items: entries.map(partial) };
+  }
+
+  /** One frame of a watch. Frames of plain JSON are made once per event and shared by all watchers. */
+  event(
+    type: string,
+    entry: Entry,
+    served: Served,
+    stored: StoredResource,
+    negotiated: Negotiated,
+    options: { include: IncludeObject; columns: boolean },
+  ): Uint8Array {
+    const { resource } = served;
+    if (negotiated.as === '') {
+      if (negotiated.format === 'json') return jsonFrame(type, entry, resource);
+      return this.eventOf(type, objectIn(entry, resource), negotiated);
+    }
+    const apiVersion = `meta.k8s.io/${negotiated.version}`;
+    const metadata = { resourceVersion: String(entry.revision) };
+    const object =
+      negotiated.as === 'Table'
+        ? tableFor([entry], { apiVersion, include: options.include, definition: tableOf(stored) }, metadata, this.#nowMs(), options.columns)
+        : { kind: 'PartialObjectMetadata', apiVersion, metadata: objectIn(entry, resource).metadata };
+    return this.eventOf(type, object, negotiated);
+  }
+
+  /** A frame around any object: bookmarks, errors. */
+  eventOf(type: string, object: object, negotiated: Negotiated): Uint8Array {
+    if (negotiated.format === 'protobuf') return this.#codecs().protobufWatchEvent(type, object);
+    const json = `{"type":"${type}","object":${stringifyJson(object)}}\n`;
+    return Buffer.from(negotiated.format === 'yaml' ? `${this.#codecs().yaml(JSON.parse(json))}---\n` : json);
+  }
+
+  /** The object of a bookmark: kind and resourceVersion, nothing else. */
+  bookmark(revision: number, initial: boolean, served: Served, negotiated: Negotiated): Uint8Array {
+    const { resource } = served;
+    const annotations = initial ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {};
+    const metadata = { resourceVersion: String(revision), creationTimestamp: null, ...annotations };
+    const apiVersion = `meta.k8s.io/${negotiated.version}`;
+    if (negotiated.as === 'Table') {
+      const rows = [{ cells: [], object: { kind: 'PartialObjectMetadata', apiVersion, metadata } }];
+      const table = { kind: 'Table', apiVersion, metadata: { resourceVersion: String(revision) }, columnDefinitions: null, rows };
+      return this.eventOf('BOOKMARK', table, negotiated);
+    }
+    const types =
+      negotiated.as === ''
+        ? { kind: resource.kind, apiVersion: apiVersionOf(resource) }
+        : { kind: 'PartialObjectMetadata', apiVersion };
+    return this.eventOf('BOOKMARK', { ...types, metadata }, negotiated);
+  }
+}
+
+/** JSON frames of the events being delivered: every watcher of a resource is told in the same turn. */
+const frames = new Map<Entry, Map<string, Buffer>>();
+const frameEnd = Buffer.from('}\n');
+const forgetFrames = (): void => frames.clear();
+
+function jsonFrame(type: string, entry: Entry, resource: Resource): Buffer {
+  let byKey = frames.get(entry);
+  if (!byKey) {
+    if (frames.size === 0) queueMicrotask(forgetFrames);
+    frames.set(entry, (byKey = new Map()));
+  }
+  const key = `${type} ${resource.group}/${resource.version}`;
+  let frame = byKey.get(key);
+  if (!frame) {
+    frame = Buffer.concat([Buffer.from(`{"type":"${type}","object":`), jsonIn(entry, resource), frameEnd]);
+    byKey.set(key, frame);
+  }
+  return frame;
+}
+
+/** Frames of many objects at once (those a watch begins with), for one watcher, in large chunks. */
+export function jsonFrames(events: readonly Delivery[], resource: Resource): Chunks {
+  const chunks: Chunks = [];
+  let parts: Buffer[] = [];
+  let size = 0;
+  for (const { type, entry } of events) {
+    const json = jsonIn(entry, resource);
+    parts.push(Buffer.from(`{"type":"${type}","object":`), json, frameEnd);
+    size += json.length;
+    if (size < listChunkBytes) continue;
+    chunks.push(Buffer.concat(parts));
+    parts = [];
+    size = 0;
+  }
+  if (parts.length > 0) chunks.push(Buffer.concat(parts));
+  return chunks;
+}
+
+/** Bytes gathered into one chunk of a list; few large writes cost less than many small ones. */
+const listChunkBytes = 256 * 1024;
+
+/** A list as chunks of cached bytes, never as one string. */
+function listChunks(entries: readonly Entry[], resource: Resource, metadata: object): Chunks {
+  const types = JSON.stringify({ kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata });
+  const chunks: Chunks = [];
+  let parts: Buffer[] = [Buffer.from(`${types.slice(0, -1)},"items":[`)];
+  let size = 0;
+  const comma = Buffer.from(',{');
+  const first = Buffer.from('{');
+  for (const [i, entry] of entries.entries()) {
+    const item = itemJsonIn(entry, resource);
+    parts.push(i === 0 ? first : comma, item);
+    size += item.length;
+    if (size < listChunkBytes) continue;
+    chunks.push(Buffer.concat(parts));
+    parts = [];
+    size = 0;
+  }
+  parts.push(Buffer.from(']}\n'));
+  chunks.push(Buffer.concat(parts));
+  return chunks;
+}
+

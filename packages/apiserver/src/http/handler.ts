@@ -1,0 +1,277 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '@cloudless/kube/clock';
+import { JsonSyntaxError } from '@cloudless/kube/codec/json';
+import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
+import type { Logger } from '@cloudless/kube/logger';
+import { errors, StatusError } from '@cloudless/kube/status';
+import type { UserInfo } from '@cloudless/kube/user';
+import type { Authenticator } from '../authn/authenticator.ts';
+import type { RequestMetrics } from '../metrics/requests.ts';
+import type { Body } from '../request/body.ts';
+import type { Call, Pipeline } from '../request/pipeline.ts';
+import { notServed } from '../request/pipeline.ts';
+import { isTrue, type ParsedRequest, parseRequest } from '../request/parse.ts';
+import { timeoutSeconds } from '../request/parameters.ts';
+import type { Impersonate } from '../server/options.ts';
+import type { Streams } from '../streams/streams.ts';
+import { credentialsOf } from './credentials.ts';
+import type { Encoder } from './encode.ts';
+import type { InflightLimit } from './inflight.ts';
+import { mediaTypes, type Negotiated, negotiate } from './negotiate.ts';
+import type { Paths } from './paths.ts';
+import { readBody } from './read-body.ts';
+import { Outgoing, type Request, type Response } from './respond.ts';
+import type { IncludeObject } from './table.ts';
+import { respondWatch } from './watch-response.ts';
+
+export interface HandlerParts {
+  pipeline: Pipeline;
+  encoder: Encoder;
+  paths: Paths;
+  authenticators: readonly Authenticator[];
+  impersonate: Impersonate | undefined;
+  streams: Streams;
+  limit: InflightLimit;
+  metrics: RequestMetrics;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+const authenticated = 'system:authenticated';
+const maxUrlLength = 16 * 1024;
+const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+/** Verbs of long-running requests, which no limit counts. */
+const longRunning = (info: ParsedRequest): boolean =>
+  info.verb === 'watch' || ['log', 'exec', 'attach', 'portforward', 'proxy'].includes(info.subresource);
+
+/** One request's way from bytes to bytes: authenticate, impersonate, limit, hand to the pipeline, encode. */
+export class Handler {
+  readonly #parts: HandlerParts;
+
+  constructor(parts: HandlerParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers a request; never throws. */
+  async handle(request: Request, response: Response): Promise<void> {
+    const { metrics, clock } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    const out = new Outgoing(request, response);
+    let info: ParsedRequest | undefined;
+    try {
+      const { path, query } = splitUrl(request.url ?? '/');
+      info = parseRequest(request.method ?? 'GET', path, query);
+      await this.#serve(request, out, info, query);
+    } catch (error) {
+      await this.#fail(request, out, error);
+    } finally {
+      metrics.observe(info, request.method ?? '', out.code, clock.monotonicMs() - startedMs);
+    }
+  }
+
+  async #serve(request: Request, out: Outgoing, info: ParsedRequest, query: URLSearchParams): Promise<void> {
+    const { pipeline, limit, paths } = this.#parts;
+    out.response.setHeader('audit-id', auditId(request));
+    const user = await this.#user(request);
+    const leave = longRunning(info) ? undefined : limit.enter(info.verb, user.groups.includes('system:masters'));
+    try {
+      if (!info.isResource) {
+        await pipeline.authorize(user, info);
+        await paths.respond(request, out, info, query, user);
+        return;
+      }
+      const controller = new AbortController();
+      out.onClose(() => controller.abort());
+      await this.#resource(request, out, this.#call(request, info, query, user, out, controller.signal));
+    } finally {
+      leave?.();
+    }
+  }
+
+  /** Authentication, then impersonation. */
+  async #user(request: Request): Promise<UserInfo> {
+    const credentials = credentialsOf(request);
+    let user: UserInfo | undefined;
+    for (const authenticator of this.#parts.authenticators) {
+      const answer = authenticator.authenticate(credentials);
+      const found = answer instanceof Promise ? await answer : answer;
+      if (!found) continue;
+      const { groups } = found.user;
+      user = groups.includes(authenticated) ? found.user : { ...found.user, groups: [...groups, authenticated] };
+      break;
+    }
+    user ??= anonymous;
+    const { impersonate, pipeline } = this.#parts;
+    return impersonate ? impersonate(user, credentials.headers, pipeline.authorizer) : user;
+  }
+
+  #call(
+    request: Request,
+    info: ParsedRequest,
+    query: URLSearchParams,
+    user: UserInfo,
+    out: { warn(text: string): void },
+    signal: AbortSignal,
+  ): Call {
+    const mediaType = mediaTypeOf(request);
+    return {
+      info,
+      user,
+      query,
+      signal,
+      patchMediaType: mediaType,
+      warn: (text) => out.warn(text),
+      async body(): Promise<Body | undefined> {
+        if (!withBody.has(request.method ?? '')) return undefined;
+        const bytes = await readBody(request);
+        return bytes.length === 0 ? undefined : { type: 'bytes', bytes, mediaType };
+      },
+    };
+  }
+
+  async #resource(request: Request, out: Outgoing, call: Call): Promise<void> {
+    const { pipeline, encoder, streams, clock, signal } = this.#parts;
+    const { query, info } = call;
+    const negotiated = this.#negotiated(request, query, info);
+    const result = await pipeline.handle(call);
+    const include = includeOf(query);
+    switch (result.type) {
+      case 'entry': {
+        const stored = pipeline.registry.open(result.served.resource);
+        const chunks = encoder.entry(result.entry, result.served, stored, negotiated, include);
+        return await out.send(result.code, mediaTypes[negotiated.format], chunks);
+      }
+      case 'object':
+        return await out.send(result.code, mediaTypes[negotiated.format], encoder.object(result.object, negotiated));
+      case 'list': {
+        const stored = pipeline.registry.open(result.served.resource);
+        const chunks = encoder.list(result.list, result.served, stored, negotiated, include);
+        return await out.send(200, mediaTypes[negotiated.format], chunks);
+      }
+      case 'watch':
+        return await respondWatch({ registry: pipeline.registry, encoder, clock, signal }, out, {
+          served: result.served,
+          parameters: result.parameters,
+          negotiated,
+          include,
+          bookmarks: isTrue(query.get('allowWatchBookmarks')),
+          timeoutSeconds: timeoutSeconds(query),
+        });
+      case 'stream': {
+        if (result.request.subresource !== 'log') {
+          throw errors.badRequest('Upgrade request required: use HTTP/1.1 with SPDY/3.1 or WebSocket');
+        }
+        return await streams.respond(result.request, request as IncomingMessage, out.response as ServerResponse);
+      }
+    }
+  }
+
+  #negotiated(request: Request, query: URLSearchParams, info: ParsedRequest): Negotiated {
+    const { accept } = request.headers;
+    // A log is plain text, whatever the client would accept.
+    if (info.subresource === 'log') return negotiate(undefined, 'plain');
+    return negotiate(accept, info.subresource === 'scale' ? 'plain' : 'objects', isTrue(query.get('pretty')));
+  }
+
+  /** An HTTP/1.1 upgrade: exec, attach, portforward. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const { pipeline, streams, log } = this.#parts;
+    socket.on('error', (error) => log.debug({ err: error }, 'an upgraded connection broke'));
+    const controller = new AbortController();
+    socket.once('close', () => controller.abort());
+    try {
+      const { path, query } = splitUrl(request.url ?? '/');
+      const info = parseRequest(request.method ?? 'GET', path, query);
+      if (!info.isResource) throw notServed();
+      const user = await this.#user(request);
+      const noWarnings = { warn: () => {} };
+      const result = await pipeline.handle(this.#call(request, info, query, user, noWarnings, controller.signal));
+      if (result.type !== 'stream' || result.request.subresource === 'log') {
+        throw errors.badRequest('this resource cannot be upgraded');
+      }
+      await streams.upgrade(result.request, request, socket, head);
+    } catch (error) {
+      if (socket.writable) socket.end(plainResponse(this.#statusOf(error)));
+      else socket.destroy();
+    }
+  }
+
+  async #fail(request: Request, out: Outgoing, error: unknown): Promise<void> {
+    const failure = this.#statusOf(error);
+    if (out.headersSent || out.response.destroyed) {
+      out.destroy();
+      return;
+    }
+    const retryAfter = failure.details?.retryAfterSeconds;
+    if (retryAfter) out.response.setHeader('retry-after', String(retryAfter));
+    if (failure.code === 401) out.response.setHeader('www-authenticate', 'Bearer realm="kubernetes"');
+    let negotiated: Negotiated;
+    try {
+      negotiated = negotiate(request.headers.accept, 'plain');
+    } catch {
+      negotiated = negotiate(undefined, 'plain');
+    }
+    const body = this.#parts.encoder.object(failure.toStatus(), negotiated);
+    await out.send(failure.code, mediaTypes[negotiated.format], body);
+  }
+
+  #statusOf(error: unknown): StatusError {
+    if (error instanceof StatusError) return error;
+    if (error instanceof JsonSyntaxError) return errors.badRequest(error.message);
+    if (error instanceof EtcdError) return storeFailure(error);
+    if (!(this.#parts.signal.aborted)) this.#parts.log.error({ err: error }, 'a request failed unexpectedly');
+    return errors.internal(error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+/** The datastore's errors as upstream shows them. */
+function storeFailure(error: EtcdError): StatusError {
+  switch (error.code) {
+    case grpcCode.unavailable:
+      return errors.unavailable(`the datastore is not available: ${error.message}`, error);
+    case grpcCode.deadlineExceeded:
+      return errors.timeout(`the datastore did not answer in time: ${error.message}`);
+    case grpcCode.resourceExhausted:
+      return new StatusError(500, 'InternalError', `the datastore has no room: ${error.message}`, undefined, error);
+    default:
+      return new StatusError(500, 'InternalError', error.message, undefined, error);
+  }
+}
+
+function splitUrl(url: string): { path: string; query: URLSearchParams } {
+  if (url.length > maxUrlLength) throw new StatusError(414, '', `the URL is longer than ${maxUrlLength} characters`);
+  const mark = url.indexOf('?');
+  if (mark < 0) return { path: url, query: new URLSearchParams() };
+  return { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };
+}
+
+const includeOf = (query: URLSearchParams): IncludeObject => {
+  const value = query.get('includeObject');
+  return value === 'None' || value === 'Object' ? value : 'Metadata';
+};
+
+const mediaTypeOf = (request: Request): string =>
+  (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+
+/** The client's own Audit-ID when it is a plausible one. */
+function auditId(request: Request): string {
+  const given = request.headers['audit-id'];
+  return typeof given === 'string' && /^[-\w]{1,64}$/.test(given) ? given : randomUUID();
+}
+
+/** A whole HTTP/1.1 response for a connection that asked for an upgrade. */
+function plainResponse(failure: StatusError): string {
+  const body = `${JSON.stringify(failure.toStatus())}\n`;
+  return [
+    `HTTP/1.1 ${failure.code} ${failure.reason || 'Error'}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}

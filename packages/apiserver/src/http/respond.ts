@@ -1,0 +1,137 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { constants, createGzip } from 'node:zlib';
+
+export type Request = IncomingMessage | Http2ServerRequest;
+export type Response = ServerResponse | Http2ServerResponse;
+
+/** Upstream compresses answers over this size for clients that accept gzip, at the fastest level. */
+const gzipFromBytes = 128 * 1024;
+const gzipLevel = 1;
+
+/** The one way in which both protocols' responses are written. */
+export class Outgoing {
+  readonly response: Response;
+  readonly acceptsGzip: boolean;
+  readonly #isHead: boolean;
+  readonly #warnings: string[] = [];
+  #code = 0;
+  /** Resolves when the response has ended or the client has left. */
+  readonly closed: Promise<void>;
+
+  constructor(request: Request, response: Response) {
+    this.response = response;
+    this.acceptsGzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
+    this.#isHead = request.method === 'HEAD';
+    this.closed = new Promise((resolve) => response.once('close', resolve));
+  }
+
+  /** Status code sent; 0 before. */
+  get code(): number {
+    return this.#code;
+  }
+
+  get headersSent(): boolean {
+    return this.response.headersSent;
+  }
+
+  /** Bytes accepted by {@link write} that have not reached the network. */
+  get unsentBytes(): number {
+    const { response } = this;
+    if ('stream' in response) return response.stream?.writableLength ?? 0;
+    return response.writableLength + (response.socket?.writableLength ?? 0);
+  }
+
+  /** A `Warning: 299 - "text"` header, once per text (RFC 7234, 5.5; apimachinery/pkg/util/net). */
+  warn(text: string): void {
+    const clean = text.replace(/[\u0000-\u001f\u007f]+/g, ' ').replace(/[\\"]/g, (quoted) => `\\${quoted}`);
+    const warning = `299 - "${clean}"`;
+    if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
+  }
+
+  head(code: number, headers: Record<string, string | number>): void {
+    this.#code = code;
+    const { response } = this;
+    // HTTP/2 and HTTP/1.1 responses agree on these calls, their types do not.
+    const set = (name: string, value: string | string[]): unknown =>
+      (response as { setHeader(name: string, value: string | string[]): unknown }).setHeader(name, value);
+    for (const name in headers) set(name, String(headers[name]));
+    set('cache-control', 'no-cache, private');
+    if (this.#warnings.length > 0) set('warning', this.#warnings.map(toLatin1));
+    response.statusCode = code;
+  }
+
+  /** Sends the headers now: a watcher waits for them. */
+  flush(): void {
+    const { response } = this;
+    if (!response.headersSent) {
+      if ('flushHeaders' in response) response.flushHeaders();
+    }
+  }
+
+  write(chunk: Uint8Array): boolean {
+    const { response } = this;
+    if (response.writableEnded || response.destroyed) return false;
+    return (response as { write(chunk: Uint8Array): boolean }).write(chunk);
+  }
+
+  end(chunk?: Uint8Array): void {
+    const { response } = this;
+    if (response.writableEnded) return;
+    if (chunk) (response as { end(chunk: Uint8Array): void }).end(chunk);
+    else response.end();
+  }
+
+  onClose(callback: () => void): void {
+    this.response.once('close', callback);
+  }
+
+  /** A whole body: small ones in one piece with a length, large ones as a stream, compressed if the client likes. */
+  async send(code: number, contentType: string, chunks: readonly Uint8Array[]): Promise<void> {
+    let bytes = 0;
+    for (const chunk of chunks) bytes += chunk.length;
+    if (this.acceptsGzip && bytes > gzipFromBytes && !this.#isHead) return await this.#sendGzip(code, contentType, chunks);
+    this.head(code, { 'content-type': contentType, 'content-length': bytes });
+    if (this.#isHead) return this.end();
+    if (chunks.length <= 2 && bytes < gzipFromBytes) {
+      this.end(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+      return;
+    }
+    for (const chunk of chunks) {
+      if (!this.write(chunk)) await this.#drained();
+      if (this.response.destroyed) return;
+    }
+    this.end();
+  }
+
+  #drained(): Promise<void> {
+    const { response } = this;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        response.off('drain', done);
+        response.off('close', done);
+        resolve();
+      };
+      if (response.destroyed || response.writableEnded) return resolve();
+      response.once('drain', done);
+      response.once('close', done);
+    });
+  }
+
+  async #sendGzip(code: number, contentType: string, chunks: readonly Uint8Array[]): Promise<void> {
+    this.head(code, { 'content-type': contentType, 'content-encoding': 'gzip', vary: 'Accept-Encoding' });
+    const gzip = createGzip({ level: gzipLevel, flush: constants.Z_NO_FLUSH });
+    // A client that leaves early is no error of ours.
+    await pipeline(Readable.from(chunks), gzip, this.response as Writable).catch(() => {});
+  }
+
+  /** Ends the response without waiting for a client that does not read. */
+  destroy(): void {
+    this.response.destroy();
+  }
+}
+
+/** Header values are bytes; Node writes each character as one. */
+const toLatin1 = (text: string): string => Buffer.from(text).toString('latin1');

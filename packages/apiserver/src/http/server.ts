@@ -1,0 +1,146 @@
+import type { IncomingMessage } from 'node:http';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '@cloudless/kube/clock';
+import type { Logger } from '@cloudless/kube/logger';
+import type { ServerTls } from '../server/options.ts';
+import type { Handler } from './handler.ts';
+
+/** How often the certificate getters are asked for something new. */
+const tlsRefreshMs = 10_000;
+/** Time to send the headers of a request, and to finish a TLS handshake. */
+const headersTimeoutMs = 32_000;
+const handshakeTimeoutMs = 10_000;
+const idleTimeoutMs = 90_000;
+const maxHeaderBytes = 64 * 1024;
+/** Upstream's limit (apiserver/pkg/server/secure_serving.go). */
+const maxConcurrentStreams = 250;
+const streamWindowBytes = 256 * 1024;
+/** How long connections may go on after a stop. */
+const drainMs = 2_000;
+
+interface TlsMaterial {
+  cert: string;
+  key: string;
+  ca: string;
+}
+
+export interface TlsServer {
+  readonly address: { host: string; port: number };
+  /** Refuses new connections, lets answers finish for a moment, then closes. */
+  close(): Promise<void>;
+}
+
+const read = (tls: ServerTls): TlsMaterial => ({ cert: tls.cert(), key: tls.key(), ca: tls.clientCa() });
+
+/**
+ * One TLS port for HTTP/2 and HTTP/1.1 (ALPN). Client certificates are asked for and judged by authentication, not by
+ * the handshake; changed certificates are taken up by new connections without a restart.
+ */
+export async function listenTls(options: {
+  listen: { host: string; port: number };
+  tls: ServerTls;
+  handler: Handler;
+  clock: Clock;
+  log: Logger;
+}): Promise<TlsServer> {
+  const { handler, log, clock } = options;
+  let material = read(options.tls);
+  const server = createSecureServer({
+    ...material,
+    allowHTTP1: true,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+    sessionIdContext: 'cloudless-apiserver',
+    handshakeTimeout: handshakeTimeoutMs,
+    // HTTP/1.1 connections.
+    maxHeaderSize: maxHeaderBytes,
+    keepAliveTimeout: idleTimeoutMs,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: 0,
+    noDelay: true,
+    settings: {
+      maxConcurrentStreams,
+      initialWindowSize: streamWindowBytes,
+      maxHeaderListSize: maxHeaderBytes,
+      enablePush: false,
+    },
+  } as Parameters<typeof createSecureServer>[0]);
+  const connections = track(server, log);
+  server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => {
+    void handler.handle(request, response);
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    void handler.upgrade(request, socket, head);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.listen.port, options.listen.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  server.on('error', (error) => log.error({ err: error }, 'the API server port failed'));
+  let timer = clock.setTimeout(refresh, tlsRefreshMs);
+  function refresh(): void {
+    try {
+      const next = read(options.tls);
+      if (next.cert !== material.cert || next.key !== material.key || next.ca !== material.ca) {
+        server.setSecureContext({ ...next, minVersion: 'TLSv1.2', sessionIdContext: 'cloudless-apiserver' });
+        material = next;
+        log.info('serving with changed certificates');
+      }
+    } catch (error) {
+      log.error({ err: error }, 'changed certificates cannot be used, keeping the old ones');
+    }
+    timer = clock.setTimeout(refresh, tlsRefreshMs);
+  }
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: { host: options.listen.host, port },
+    async close() {
+      timer.cancel();
+      await connections.close(clock);
+    },
+  };
+}
+
+/** Keeps account of connections, so that a stop ends them. */
+function track(server: Http2SecureServer, log: Logger) {
+  const sessions = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('error', (error) => log.debug({ err: error }, 'a connection broke'));
+    session.once('close', () => sessions.delete(session));
+  });
+  server.on('secureConnection', (socket) => {
+    sockets.add(socket);
+    socket.on('error', (error) => log.debug({ err: error }, 'a connection broke'));
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('tlsClientError', (error) => log.debug({ err: error }, 'TLS handshake failed'));
+  server.on('sessionError', (error) => log.debug({ err: error }, 'an HTTP/2 session failed'));
+  return {
+    async close(clock: Clock): Promise<void> {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const session of sessions) session.close();
+      const hard = clock.setTimeout(() => {
+        for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
+      }, drainMs);
+      // Idle HTTP/1.1 connections would hold the server open.
+      (server as unknown as { closeIdleConnections?: () => void }).closeIdleConnections?.();
+      await closed;
+      hard.cancel();
+    },
+  };
+}

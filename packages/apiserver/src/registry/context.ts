@@ -1,0 +1,21 @@
+import type { UserInfo } from '@cloudless/kube/user';
+import type { Served } from './catalogue.ts';
+
+/** Who writes what, as the registry needs it. Authorization is done. */
+export interface WriteContext {
+  readonly user: UserInfo;
+  readonly served: Served;
+  readonly subresource: string;
+  /** '' for cluster-scoped resources. */
+  readonly namespace: string;
+  /** Of the URL; '' when it names none. */
+  readonly name: string;
+  /** CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as sent. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly dryRun: boolean;
+  /** Adds a `Warning` header. */
+  warn(text: string): void;
+}
+
+/** Rounds of admission and allocation before a write that keeps losing races is refused. */
+export const maxRaces = 8;

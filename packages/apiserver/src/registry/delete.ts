@@ -1,0 +1,217 @@
+import { type FieldError, fieldErrors, FieldPath } from '@cloudless/kube/field';
+import type { KubeObject } from '@cloudless/kube/object';
+import { errors } from '@cloudless/kube/status';
+import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
+import type { Entry } from '../cache/entry.ts';
+import { cloneJson, equalJson } from '../storage/codec.ts';
+import { newTransaction } from '../storage/transaction.ts';
+import { commitObject, raceLost } from './commit.ts';
+import { maxRaces, type WriteContext } from './context.ts';
+import { type ListParameters, listObjects } from './list.ts';
+import { timestamp } from './metadata.ts';
+import type { Registry, StoredResource } from './registry.ts';
+import { defaultPropagation, finalizersLeft } from './rules.ts';
+
+/** `gone`: the key is deleted; otherwise finalizers or grace are pending and `entry` says so. */
+export interface Deletion {
+  gone: boolean;
+  entry: Entry;
+}
+
+const orphanFinalizer = 'orphan';
+const foregroundFinalizer = 'foregroundDeletion';
+
+/** Throws 422 as upstream's ValidateDeleteOptions. */
+export function validateDeleteOptions(options: DeleteOptions): void {
+  const found: FieldError[] = [];
+  const path = FieldPath.of('propagationPolicy');
+  const { propagationPolicy, orphanDependents, dryRun } = options;
+  if (orphanDependents !== undefined && propagationPolicy !== undefined) {
+    const text = 'orphanDependents and deletionPropagation cannot be both set';
+    found.push(fieldErrors.invalid(path, propagationPolicy, text));
+  }
+  if (propagationPolicy !== undefined && !['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)) {
+    found.push(
+      fieldErrors.notSupported(path, propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil']),
+    );
+  }
+  if ((dryRun ?? []).some((value) => value !== 'All')) {
+    found.push(fieldErrors.notSupported(FieldPath.of('dryRun'), dryRun, ['All']));
+  }
+  if (found.length > 0) throw errors.invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', found);
+}
+
+/** The finalizers an object gets for the garbage collector (deletionFinalizersForGarbageCollection). */
+function collectorFinalizers(stored: StoredResource, object: KubeObject, options: DeleteOptions): string[] {
+  const finalizers = object.metadata.finalizers ?? [];
+  const policy = defaultPropagation(stored.resource);
+  if (policy === 'unsupported') return finalizers.filter((name) => name !== orphanFinalizer && name !== foregroundFinalizer);
+  let wanted: string | undefined;
+  if (options.orphanDependents !== undefined) wanted = options.orphanDependents ? orphanFinalizer : undefined;
+  else if (options.propagationPolicy === 'Orphan') wanted = orphanFinalizer;
+  else if (options.propagationPolicy === 'Foreground') wanted = foregroundFinalizer;
+  else if (options.propagationPolicy === 'Background') wanted = undefined;
+  else if (finalizers.includes(orphanFinalizer)) wanted = orphanFinalizer;
+  else if (finalizers.includes(foregroundFinalizer)) wanted = foregroundFinalizer;
+  else if (policy === 'orphan') wanted = orphanFinalizer;
+  const rest = finalizers.filter((name) => name !== orphanFinalizer && name !== foregroundFinalizer);
+  return wanted === undefined ? rest : [...rest, wanted];
+}
+
+function checkPreconditions(context: WriteContext, object: KubeObject, options: DeleteOptions): void {
+  const { preconditions } = options;
+  const { resource } = context.served;
+  const { uid, resourceVersion, name = '' } = object.metadata;
+  if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
+    const why = `the UID in the precondition (${preconditions.uid}) does not match the UID in record (${uid ?? ''}). The object might have been deleted and then recreated`;
+    throw errors.conflict(resource, name, why);
+  }
+  if (preconditions?.resourceVersion !== undefined && preconditions.resourceVersion !== resourceVersion) {
+    const why = `the ResourceVersion in the precondition (${preconditions.resourceVersion}) does not match the ResourceVersion in record (${resourceVersion ?? ''}). The object might have been modified`;
+    throw errors.conflict(resource, name, why);
+  }
+}
+
+type Plan = { type: 'remove' } | { type: 'pending' } | { type: 'mark'; object: KubeObject };
+
+/** What a deletion does to the object as it stands (rest.BeforeDelete, updateForGracefulDeletionAndFinalizers). */
+function planDeletion(
+  stored: StoredResource,
+  old: KubeObject,
+  options: DeleteOptions,
+  nowMs: number,
+): Plan {
+  const graceful = planGrace(stored, old, options, nowMs);
+  if (graceful === 'pending') return { type: 'pending' };
+  const finalizers = collectorFinalizers(stored, old, options);
+  const object = cloneJson(old);
+  if (finalizers.length > 0) object.metadata.finalizers = finalizers;
+  else delete object.metadata.finalizers;
+  const held = finalizersLeft(stored.resource, object);
+  if (graceful && graceful.seconds > 0) {
+    markDeleted(object, old, graceful.deletionMs, graceful.seconds);
+    return { type: 'mark', object };
+  }
+  if (!held) return { type: 'remove' };
+  const before = old.metadata.deletionTimestamp;
+  const deletionMs = before && Date.parse(before) <= nowMs ? Date.parse(before) : nowMs;
+  markDeleted(object, old, deletionMs, 0);
+  if (stored.resource.kind === 'Namespace' && stored.resource.group === '') {
+    const namespace = object as KubeObject & { status?: Record<string, unknown> };
+    namespace.status = { ...namespace.status, phase: 'Terminating' };
+  }
+  return { type: 'mark', object };
+}
+
+function markDeleted(object: KubeObject, old: KubeObject, deletionMs: number, seconds: number): void {
+  const { metadata } = object;
+  metadata.deletionTimestamp = timestamp(deletionMs);
+  metadata.deletionGracePeriodSeconds = seconds;
+  if (!old.metadata.deletionTimestamp && (metadata.generation ?? 0) > 0) {
+    metadata.generation = (metadata.generation ?? 0) + 1;
+  }
+}
+
+/** Grace of kinds that have it (pods); `pending`: already being deleted, and not faster now. */
+function planGrace(
+  stored: StoredResource,
+  old: KubeObject,
+  options: DeleteOptions,
+  nowMs: number,
+): 'pending' | { seconds: number; deletionMs: number } | undefined {
+  const grace = stored.strategy.gracePeriodSeconds;
+  if (!grace) return undefined;
+  // Negative values count as one second.
+  const asked = options.gracePeriodSeconds === undefined ? undefined : Number(options.gracePeriodSeconds);
+  const requested = asked !== undefined && asked < 0 ? 1 : asked;
+  const { deletionTimestamp, deletionGracePeriodSeconds } = old.metadata;
+  if (!deletionTimestamp) {
+    const seconds = grace(old, requested);
+    return { seconds, deletionMs: nowMs + seconds * 1_000 };
+  }
+  const current = Number(deletionGracePeriodSeconds ?? 0);
+  if (current === 0) return undefined;
+  if (requested === undefined || requested >= current) return 'pending';
+  let deletionMs = Date.parse(deletionTimestamp) - current * 1_000 + requested * 1_000;
+  let seconds = requested;
+  if (deletionMs < nowMs) {
+    deletionMs = nowMs;
+    // The grace asked for is over, but whoever ends the object must still see the change.
+    if (seconds !== 0) seconds = 1;
+  }
+  return { seconds, deletionMs };
+}
+
+/**
+ * Deletes an object, or marks it deleted while finalizers or grace hold it. Throws 404, 409 for preconditions that
+ * do not hold.
+ */
+export async function deleteObject(
+  registry: Registry,
+  context: WriteContext,
+  options: DeleteOptions,
+): Promise<Deletion> {
+  validateDeleteOptions(options);
+  const stored = registry.open(context.served.resource);
+  const { resource } = context.served;
+  const { namespace, name } = context;
+  let old = await stored.read(namespace, name);
+  for (let races = 0; races < maxRaces; races++) {
+    if (!old) throw errors.notFound(resource, name);
+    checkPreconditions(context, old.object, options);
+    const transaction = newTransaction();
+    const request = registry.admissionRequest(context, 'DELETE', { object: undefined, old: old.object, transaction });
+    await registry.admit(request);
+    await registry.validate(request);
+    const plan = planDeletion(stored, old.object, options, registry.parts.clock.nowMs());
+    if (plan.type === 'pending') return { gone: false, entry: old };
+    const object = plan.type === 'mark' ? plan.object : undefined;
+    if (object && equalJson(object, old.object)) return { gone: false, entry: old };
+    if (!object) {
+      const strategyContext = registry.strategyContext(context);
+      await stored.strategy.allocate?.(strategyContext, { object: undefined, old: old.object, transaction });
+    }
+    const outcome = await commitObject(registry, stored, {
+      namespace,
+      name,
+      expected: old.revision,
+      object,
+      old,
+      transaction,
+      dryRun: context.dryRun,
+    });
+    if (outcome.done) return { gone: object === undefined, entry: outcome.entry };
+    if (outcome.lost === 'object') {
+      races--;
+      old = outcome.current;
+    } else old = await stored.read(namespace, name);
+  }
+  throw raceLost(resource, name);
+}
+
+/** Objects deleted at a time by a deletecollection. */
+const deletionWorkers = 8;
+
+/** Deletes every object a list would give; not atomic. Objects already gone are no error. */
+export async function deleteCollection(
+  registry: Registry,
+  context: WriteContext,
+  parameters: ListParameters,
+  options: DeleteOptions,
+): Promise<Entry[]> {
+  validateDeleteOptions(options);
+  const { entries } = await listObjects(registry, context.served, parameters);
+  const waiting = entries.values();
+  const deleted: Entry[] = [];
+  const work = async (): Promise<void> => {
+    for (const { namespace, name } of waiting) {
+      try {
+        deleted.push((await deleteObject(registry, { ...context, namespace, name }, options)).entry);
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 404)) throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: deletionWorkers }, work));
+  return deleted;
+}

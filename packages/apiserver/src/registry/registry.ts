@@ -1,0 +1,174 @@
+import type { Clock } from '@cloudless/kube/clock';
+import type { EtcdStore } from '@cloudless/kube/etcd/store';
+import type { Logger } from '@cloudless/kube/logger';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
+import type { AdmissionPlugin, AdmissionRequest } from '../admission/plugin.ts';
+import { cachesOver } from '../cache/caches.ts';
+import type { Caches } from '../cache/cache.ts';
+import { Entry } from '../cache/entry.ts';
+import { StorageCache } from '../cache/storage-cache.ts';
+import { ObjectCodec, type ProtobufReader } from '../storage/codec.ts';
+import { keyBytes, type ResourceKeys, resourceKeys } from '../storage/keys.ts';
+import { LeasePool } from '../storage/lease-pool.ts';
+import type { Transaction } from '../storage/transaction.ts';
+import type { Catalogue, Served } from './catalogue.ts';
+import type { WriteContext } from './context.ts';
+import type { Strategy, StrategyContext } from './strategy.ts';
+
+export interface RegistryParts {
+  store: EtcdStore;
+  catalogue: Catalogue;
+  /** By `group/Kind`. */
+  strategies: ReadonlyMap<string, Strategy>;
+  /** Defaults of a kind: those that types declare, then the strategy's. */
+  defaultsOf(resource: Resource): (object: KubeObject) => void;
+  readProtobuf: ProtobufReader;
+  storagePrefix: string;
+  eventTtlSeconds: number;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/** One resource as it is stored: its keys, values, strategy, and its cache once somebody asked for it. */
+export class StoredResource {
+  /** In the storage version. */
+  readonly resource: Resource;
+  readonly keys: ResourceKeys;
+  readonly codec: ObjectCodec;
+  readonly strategy: Strategy;
+  readonly #parts: RegistryParts;
+  #cache: StorageCache | undefined;
+
+  constructor(parts: RegistryParts, resource: Resource) {
+    this.#parts = parts;
+    this.resource = resource;
+    this.keys = resourceKeys(parts.storagePrefix, resource);
+    this.codec = new ObjectCodec(resource, parts.defaultsOf(resource), parts.readProtobuf);
+    this.strategy = parts.strategies.get(`${resource.group}/${resource.kind}`) ?? {};
+  }
+
+  /** Starts the cache on first use. */
+  get cache(): StorageCache {
+    const { store, clock, log, signal } = this.#parts;
+    return (this.#cache ??= new StorageCache({ store, keys: this.keys, codec: this.codec, clock, log, signal }));
+  }
+
+  /** The cache if it runs. */
+  get startedCache(): StorageCache | undefined {
+    return this.#cache;
+  }
+
+  /** The object as it stands in the store now, sharing the cached entry when that is current. */
+  async read(namespace: string, name: string): Promise<Entry | undefined> {
+    const key = this.keys.of(namespace, name);
+    const { kvs } = await this.#parts.store.range({ key: keyBytes(key) });
+    return kvs[0] && this.entryOf(kvs[0]);
+  }
+
+  entryOf(kv: { key: Uint8Array; value: Uint8Array; modRevision: number }): Entry | undefined {
+    if (this.#cache) return this.#cache.entryOf(kv);
+    const key = Buffer.from(kv.key.buffer, kv.key.byteOffset, kv.key.byteLength).toString('utf8');
+    const at = this.keys.parse(key);
+    return at && new Entry(this.codec, { key, ...at, revision: kv.modRevision }, kv.value);
+  }
+}
+
+/**
+ * The one generic store behind every kind (DESIGN.md section 6): holds what all operations share; the operations
+ * are functions over it in `create.ts`, `update.ts`, `delete.ts`, `list.ts` and `watch.ts`.
+ */
+export class Registry {
+  readonly parts: RegistryParts;
+  readonly catalogue: Catalogue;
+  readonly caches: Caches;
+  readonly eventLeases: LeasePool;
+  #plugins: readonly AdmissionPlugin[] = [];
+  readonly #stored = new Map<string, StoredResource>();
+
+  constructor(parts: RegistryParts) {
+    this.parts = parts;
+    this.catalogue = parts.catalogue;
+    this.eventLeases = new LeasePool(parts.store, parts.clock, parts.eventTtlSeconds);
+    this.caches = cachesOver((resource) => this.open(resource).cache);
+  }
+
+  /** Admission is built from the registry's caches, so it comes after. */
+  useAdmission(plugins: readonly AdmissionPlugin[]): void {
+    this.#plugins = plugins;
+  }
+
+  /** The storage of a resource, whichever of its served versions is given. */
+  open(resource: Resource): StoredResource {
+    const served = this.catalogue.find(resource.group, resource.version, resource.plural);
+    const storage = served?.storage ?? resource;
+    const key = `${storage.group}/${storage.plural}`;
+    let stored = this.#stored.get(key);
+    if (!stored) this.#stored.set(key, (stored = new StoredResource(this.parts, storage)));
+    return stored;
+  }
+
+  /** Every resource whose cache runs, for metrics. */
+  *opened(): Generator<StoredResource> {
+    for (const stored of this.#stored.values()) if (stored.startedCache) yield stored;
+  }
+
+  strategyContext(context: WriteContext): StrategyContext {
+    return {
+      user: context.user,
+      namespace: context.namespace,
+      subresource: context.subresource,
+      caches: this.caches,
+      nowMs: this.parts.clock.nowMs(),
+      dryRun: context.dryRun,
+    };
+  }
+
+  /** Runs `admit` of every plugin that handles the request, in order. */
+  async admit(request: AdmissionRequest): Promise<void> {
+    for (const plugin of this.#plugins) {
+      if (!plugin.admit || !plugin.handles(request.operation, request.resource, request.subresource)) continue;
+      const done = plugin.admit(request);
+      if (done) await done;
+    }
+  }
+
+  /** Runs `validate` of every plugin that handles the request, in order. */
+  async validate(request: AdmissionRequest): Promise<void> {
+    for (const plugin of this.#plugins) {
+      if (!plugin.validate || !plugin.handles(request.operation, request.resource, request.subresource)) continue;
+      const done = plugin.validate(request);
+      if (done) await done;
+    }
+  }
+
+  /** The admission request of a write; `object` may be changed by `admit`. */
+  admissionRequest(
+    context: WriteContext,
+    operation: AdmissionRequest['operation'],
+    objects: { object: KubeObject | undefined; old: KubeObject | undefined; transaction: Transaction | undefined },
+  ): AdmissionRequest {
+    const { served, subresource, namespace, user, options, dryRun } = context;
+    return {
+      operation,
+      user,
+      resource: served.resource,
+      subresource,
+      namespace,
+      name: context.name !== '' ? context.name : (objects.object?.metadata?.name ?? ''),
+      object: objects.object,
+      oldObject: objects.old,
+      options,
+      dryRun,
+      transaction: objects.transaction,
+      warn: (text) => context.warn(text),
+    };
+  }
+
+  /** What serves `resource`; throws for a resource that is not built in. */
+  servedOf(resource: Resource): Served {
+    const served = this.catalogue.find(resource.group, resource.version, resource.plural);
+    if (!served) throw new Error(`${resource.plural} of ${resource.group}/${resource.version} is not served`);
+    return served;
+  }
+}

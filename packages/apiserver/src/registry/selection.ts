@@ -1,0 +1,94 @@
+import type { KubeObject, Resource } from '@cloudless/kube/object';
+import {
+  type FieldSelector,
+  parseFieldSelector,
+  parseLabelSelector,
+  type Selector,
+} from '@cloudless/kube/selector/selector';
+import { errors } from '@cloudless/kube/status';
+import type { Entry } from '../cache/entry.ts';
+import type { StoredResource } from './registry.ts';
+
+/** Which objects a list, watch or deletecollection means. */
+export interface Selection {
+  /** '' for all namespaces, and for cluster-scoped resources. */
+  readonly namespace: string;
+  /** The one name that a field selector demands. */
+  readonly name: string | undefined;
+  /** Absent: every object. Beyond namespace and name. */
+  readonly matches: ((entry: Entry) => boolean) | undefined;
+}
+
+/** Selectors that name the fields of events.k8s.io mean those of the stored core Event. */
+const storedEventFields: Readonly<Record<string, string>> = {
+  note: 'message',
+  reportingController: 'reportingComponent',
+};
+const storedField = (resource: Resource, field: string): string => {
+  if (resource.group !== 'events.k8s.io') return field;
+  return storedEventFields[field] ?? field.replace(/^regarding\./, 'involvedObject.');
+};
+
+function checkField(resource: Resource, stored: StoredResource, field: string): void {
+  if (field === 'metadata.name' || field === 'metadata.namespace') return;
+  const fields = stored.strategy.selectableFields;
+  if (fields && storedField(resource, field) in fields) return;
+  throw errors.badRequest(
+    fields
+      ? `field label not supported: ${field}`
+      : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`,
+  );
+}
+
+/** Parses the selectors of a request; throws 400 in upstream's words. */
+export function selectionOf(
+  resource: Resource,
+  stored: StoredResource,
+  request: { namespace: string; labelSelector?: string | undefined; fieldSelector?: string | undefined },
+): Selection {
+  const labels = parsed(request.labelSelector, parseLabelSelector, 'labelSelector');
+  const fields = parsed(request.fieldSelector, parseFieldSelector, 'fieldSelector');
+  let { namespace } = request;
+  let name: string | undefined;
+  let rest: FieldSelector | undefined;
+  if (fields && !fields.isEmpty) {
+    for (const { field } of fields.requirements) checkField(resource, stored, field);
+    name = fields.exactMatch('metadata.name');
+    const only = fields.exactMatch('metadata.namespace');
+    if (only !== undefined && namespace === '' && resource.namespaced) namespace = only;
+    const simple = fields.requirements.every(
+      ({ field, operator }) => operator === '=' && field === 'metadata.name',
+    );
+    if (!simple) rest = fields;
+  }
+  return { namespace, name, matches: matcher(labels, rest, resource, stored) };
+}
+
+function parsed<T>(text: string | undefined, parse: (text: string) => T, what: string): T | undefined {
+  if (text === undefined || text === '') return undefined;
+  try {
+    return parse(text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw errors.badRequest(`unable to parse ${what} ${JSON.stringify(text)}: ${why}`);
+  }
+}
+
+function matcher(
+  labels: Selector | undefined,
+  fields: FieldSelector | undefined,
+  resource: Resource,
+  stored: StoredResource,
+): ((entry: Entry) => boolean) | undefined {
+  if ((!labels || labels.isEmpty) && !fields) return undefined;
+  const values = stored.strategy.selectableFields ?? {};
+  const valueOf = (object: KubeObject) => (field: string) => {
+    if (field === 'metadata.name') return object.metadata.name;
+    if (field === 'metadata.namespace') return object.metadata.namespace;
+    return values[storedField(resource, field)]?.(object);
+  };
+  return ({ object }) => {
+    if (labels && !labels.matches(object.metadata.labels)) return false;
+    return !fields || fields.matches(valueOf(object));
+  };
+}

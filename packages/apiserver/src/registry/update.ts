@@ -1,0 +1,233 @@
+import { fieldErrors, FieldPath } from '@cloudless/kube/field';
+import type { KubeObject } from '@cloudless/kube/object';
+import { errors } from '@cloudless/kube/status';
+import type { Entry } from '../cache/entry.ts';
+import { cloneJson, equalJson } from '../storage/codec.ts';
+import { newTransaction, type Transaction } from '../storage/transaction.ts';
+import { commitObject, raceLost } from './commit.ts';
+import { maxRaces, type WriteContext } from './context.ts';
+import { createObject, invalid } from './create.ts';
+import { matchNamespace } from './metadata.ts';
+import type { Registry, StoredResource } from './registry.ts';
+import {
+  allowsCreateOnUpdate,
+  allowsUnconditionalUpdate,
+  finalizersLeft,
+  hasGeneration,
+  statusKeepsMetadata,
+} from './rules.ts';
+import { validateObjectMetaUpdate } from './validation/metadata.ts';
+
+/** The new object from the stored one: owned by the update, of the storage version, defaulted. */
+export type NewObject = (old: Entry) => KubeObject | Promise<KubeObject>;
+
+export interface UpdateOptions {
+  /** Gives the object to create when there is none and the kind allows it (PUT only). */
+  create?: () => KubeObject;
+  /** Whether a lost race is tried again although the client gave a resourceVersion (a patch of the newest). */
+  retryConflicts?: boolean;
+}
+
+/** Attempts of a patch that loses races (apiserver/pkg/endpoints/handlers/patch.go). */
+const maxConflictRetries = 5;
+
+/**
+ * Updates an object (upstream: registry.Store.Update): preconditions, admission, strategy, validation, then one
+ * transaction on the revision that all of it saw. An update that changes nothing writes nothing.
+ */
+export async function updateObject(
+  registry: Registry,
+  context: WriteContext,
+  change: NewObject,
+  options: UpdateOptions = {},
+): Promise<{ entry: Entry; created: boolean }> {
+  const stored = registry.open(context.served.resource);
+  const { resource } = context.served;
+  let old = await stored.read(context.namespace, context.name);
+  let conflicts = 0;
+  for (let races = 0; races < maxRaces; races++) {
+    if (!old) {
+      if (!options.create || !allowsCreateOnUpdate(stored.resource)) throw errors.notFound(resource, context.name);
+      return { entry: await createObject(registry, context, options.create), created: true };
+    }
+    const object = await change(old);
+    const conditional = checkPreconditions(context, stored, object, old);
+    const transaction = newTransaction();
+    await prepareUpdate(registry, stored, context, object, old, transaction);
+    const { deletionGracePeriodSeconds, deletionTimestamp } = old.object.metadata;
+    const ends = Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !finalizersLeft(stored.resource, object);
+    if (!ends && transaction.writes.length === 0 && equalJson(object, old.object)) return { entry: old, created: false };
+    const outcome = await commitObject(registry, stored, {
+      namespace: context.namespace,
+      name: context.name,
+      expected: old.revision,
+      object: ends ? undefined : object,
+      old,
+      transaction,
+      dryRun: context.dryRun,
+    });
+    if (outcome.done) return { entry: outcome.entry, created: false };
+    if (outcome.lost === 'transaction') {
+      old = await stored.read(context.namespace, context.name);
+      continue;
+    }
+    if (!outcome.current) throw errors.notFound(resource, context.name);
+    if (conditional && (!options.retryConflicts || ++conflicts >= maxConflictRetries)) {
+      throw errors.modified(resource, context.name);
+    }
+    races--;
+    old = outcome.current;
+  }
+  throw raceLost(resource, context.name);
+}
+
+/** uid and resourceVersion that the client gave; whether it gave a resourceVersion. */
+function checkPreconditions(context: WriteContext, stored: StoredResource, object: KubeObject, old: Entry): boolean {
+  const { metadata } = object;
+  const { resource } = context.served;
+  const current = old.object.metadata;
+  if (metadata.uid && metadata.uid !== current.uid) {
+    const why = `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${current.uid ?? ''}`;
+    throw errors.conflict(resource, context.name, why);
+  }
+  const given = (metadata.resourceVersion ?? '') !== '' && metadata.resourceVersion !== '0';
+  if (given) {
+    if (metadata.resourceVersion !== current.resourceVersion) throw errors.modified(resource, context.name);
+    return true;
+  }
+  if (!allowsUnconditionalUpdate(stored.resource)) {
+    const path = FieldPath.of('metadata', 'resourceVersion');
+    const text = 'must be specified for an update';
+    throw errors.invalid({ group: resource.group, kind: resource.plural }, context.name, [
+      { ...fieldErrors.invalid(path, 0, text), message: `Invalid value: 0x0: ${text}` },
+    ]);
+  }
+  metadata.resourceVersion = current.resourceVersion as string;
+  return false;
+}
+
+async function prepareUpdate(
+  registry: Registry,
+  stored: StoredResource,
+  context: WriteContext,
+  object: KubeObject,
+  entry: Entry,
+  transaction: Transaction,
+): Promise<void> {
+  const { strategy } = stored;
+  const old = entry.object;
+  const { metadata } = object;
+  matchNamespace(metadata, stored.resource, context.namespace);
+  const request = registry.admissionRequest(context, 'UPDATE', { object, old, transaction });
+  await registry.admit(request);
+  scopeToSubresource(context, stored, object, old);
+  carrySystemFields(object, old);
+  const strategyContext = registry.strategyContext(context);
+  strategy.prepareForUpdate?.(strategyContext, object, old);
+  if (hasGeneration(stored.resource)) bumpGeneration(object, old);
+  await strategy.allocate?.(strategyContext, { object, old, transaction });
+  const status = context.subresource === 'status' && strategy.validateStatusUpdate !== undefined;
+  const ofStrategy = status
+    ? strategy.validateStatusUpdate?.(strategyContext, object, old)
+    : strategy.validateUpdate?.(strategyContext, object, old);
+  const found = [...validateObjectMetaUpdate(object.metadata, old.metadata), ...(ofStrategy ?? [])];
+  if (found.length > 0) throw invalid(stored, context.name, found);
+  for (const text of strategy.warnings?.(strategyContext, object, old) ?? []) context.warn(text);
+  strategy.canonicalize?.(object);
+  await registry.validate(request);
+}
+
+type Parts = KubeObject & { status?: unknown; spec?: Record<string, unknown> };
+
+/** Leaves of the new object what this (sub)resource may change, and takes the rest from the old one. */
+function scopeToSubresource(context: WriteContext, stored: StoredResource, object: Parts, old: Parts): void {
+  const restore = (): void => {
+    const { metadata, status } = object;
+    for (const key in object) delete (object as unknown as Record<string, unknown>)[key];
+    Object.assign(object, cloneJson(old), { metadata });
+    if (status !== undefined) object.status = status;
+    else delete object.status;
+  };
+  switch (context.subresource) {
+    case 'binding':
+      return;
+    case '':
+    case 'scale':
+      if (!context.served.subresources.has('status')) return;
+      if (old.status === undefined) delete object.status;
+      else object.status = cloneJson(old.status);
+      return;
+    case 'status':
+    case 'approval':
+      restore();
+      object.metadata = statusKeepsMetadata(stored.resource)
+        ? { ...object.metadata, ownerReferences: cloneJson(old.metadata.ownerReferences) }
+        : { ...cloneJson(old.metadata), resourceVersion: object.metadata.resourceVersion };
+      if (object.metadata.ownerReferences === undefined) delete object.metadata.ownerReferences;
+      return;
+    case 'finalize': {
+      const finalizers = object.spec?.['finalizers'];
+      restore();
+      object.status = cloneJson(old.status);
+      object.spec = { ...object.spec, finalizers };
+      if (finalizers === undefined) delete object.spec['finalizers'];
+      return;
+    }
+    case 'ephemeralcontainers': {
+      const added = object.spec?.['ephemeralContainers'];
+      restore();
+      object.status = cloneJson(old.status);
+      object.metadata = { ...cloneJson(old.metadata), resourceVersion: object.metadata.resourceVersion };
+      if (added !== undefined) object.spec = { ...object.spec, ephemeralContainers: added };
+      return;
+    }
+    case 'resize': {
+      const wanted = object.spec;
+      restore();
+      object.status = cloneJson(old.status);
+      object.metadata = { ...cloneJson(old.metadata), resourceVersion: object.metadata.resourceVersion };
+      takeResources(object.spec, wanted);
+      return;
+    }
+  }
+}
+
+/** `pods/resize` changes containers' resources and resize policy, and nothing else. */
+function takeResources(spec: Record<string, unknown> | undefined, wanted: Record<string, unknown> | undefined): void {
+  type Container = { name: string; resources?: unknown; resizePolicy?: unknown };
+  for (const list of ['containers', 'initContainers']) {
+    const from = new Map(((wanted?.[list] as Container[] | undefined) ?? []).map((each) => [each.name, each]));
+    for (const container of (spec?.[list] as Container[] | undefined) ?? []) {
+      const source = from.get(container.name);
+      if (source?.resources !== undefined) container.resources = source.resources;
+      if (source?.resizePolicy !== undefined) container.resizePolicy = source.resizePolicy;
+    }
+  }
+}
+
+/** What an update can neither set nor remove. */
+function carrySystemFields(object: KubeObject, old: KubeObject): void {
+  const { metadata } = object;
+  const before = old.metadata;
+  metadata.uid ??= before.uid;
+  if (metadata.uid === '') metadata.uid = before.uid;
+  metadata.name ||= before.name;
+  if (before.creationTimestamp) metadata.creationTimestamp = before.creationTimestamp;
+  else delete metadata.creationTimestamp;
+  if (before.deletionTimestamp) metadata.deletionTimestamp = before.deletionTimestamp;
+  if (before.deletionGracePeriodSeconds !== undefined) {
+    metadata.deletionGracePeriodSeconds ??= before.deletionGracePeriodSeconds;
+  }
+  if (before.generation === undefined) delete metadata.generation;
+  else metadata.generation = before.generation;
+  if (before.managedFields) metadata.managedFields = cloneJson(before.managedFields);
+  else delete metadata.managedFields;
+  delete metadata.selfLink;
+}
+
+/** Generation counts changes of everything but metadata and status. */
+function bumpGeneration(object: KubeObject, old: KubeObject): void {
+  const { metadata: _m, status: _s, apiVersion: _a, kind: _k, ...after } = object as Parts;
+  const { metadata: _om, status: _os, apiVersion: _oa, kind: _ok, ...before } = old as Parts;
+  if (!equalJson(after, before)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
+}
