@@ -1,0 +1,98 @@
+import { fieldErrors, type FieldError } from '@cloudless/kube/field';
+import type { ReplicaSet } from '@cloudless/kube/types/apps-v1';
+import type { Strategy } from '../../strategy.ts';
+import { immutable, nonNegative, nonNegativeEach, noneExceeds, selectorOf } from '../../validation/fields.ts';
+import { defaultPodTemplate } from '../pod/defaults.ts';
+import { templateWarnings } from '../pod/warnings.ts';
+import {
+  ageColumn,
+  ageOf,
+  containerCells,
+  containersColumn,
+  imagesColumn,
+  integer,
+  selectorCell,
+  selectorColumn,
+  table,
+} from '../table/table.ts';
+import {
+  specPath,
+  statusPath,
+  templatePath,
+  validateEndlessTemplate,
+  validateRequiredSelector,
+} from './template.ts';
+
+function defaults(set: ReplicaSet): void {
+  const spec = (set.spec ??= {} as NonNullable<ReplicaSet['spec']>);
+  spec.replicas ??= 1;
+  defaultPodTemplate((spec.template ??= {}));
+}
+
+function validate(set: ReplicaSet): FieldError[] {
+  const spec = set.spec ?? ({} as NonNullable<ReplicaSet['spec']>);
+  const wrong = [
+    ...nonNegative(spec.replicas, specPath.child('replicas')),
+    ...nonNegative(spec.minReadySeconds, specPath.child('minReadySeconds')),
+    // Upstream's text says deployment here too.
+    ...validateRequiredSelector(spec.selector, 'deployment'),
+  ];
+  if (selectorOf(spec.selector))
+    wrong.push(...validateEndlessTemplate(spec.template, spec.selector, 'ReplicaSet'));
+  else wrong.push(fieldErrors.invalid(specPath.child('selector'), spec.selector, 'invalid label selector'));
+  return wrong;
+}
+
+function validateStatusUpdate(set: ReplicaSet): FieldError[] {
+  const counters = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'];
+  return [
+    ...nonNegativeEach(set.status, [...counters, 'observedGeneration'], statusPath),
+    ...noneExceeds(
+      set.status,
+      counters.slice(1),
+      'replicas',
+      'cannot be greater than status.replicas',
+      statusPath,
+    ),
+    ...noneExceeds(
+      set.status,
+      ['availableReplicas'],
+      'readyReplicas',
+      'cannot be greater than readyReplicas',
+      statusPath,
+    ),
+  ];
+}
+
+/** Upstream: pkg/apis/apps, pkg/registry/apps/replicaset. */
+export const replicaSet: Strategy<ReplicaSet> = {
+  defaults,
+  validate: (_context, object) => validate(object),
+  validateUpdate: (_context, object, old) => [
+    ...validate(object),
+    ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
+  ],
+  validateStatusUpdate: (_context, object) => validateStatusUpdate(object),
+  warnings: (_context, object, old) =>
+    templateWarnings(object.spec?.template, old?.spec?.template, templatePath),
+  selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
+  table: table<ReplicaSet>(
+    [
+      integer('Desired', 'Pods wanted.'),
+      integer('Current', 'Pods that exist.'),
+      integer('Ready', 'Pods that are ready.'),
+      ageColumn,
+      containersColumn,
+      imagesColumn,
+      selectorColumn,
+    ],
+    (object, nowMs) => [
+      object.spec?.replicas ?? 0,
+      object.status?.replicas ?? 0,
+      object.status?.readyReplicas ?? 0,
+      ageOf(object, nowMs),
+      ...containerCells(object.spec?.template?.spec?.containers),
+      selectorCell(object.spec?.selector),
+    ],
+  ),
+};
