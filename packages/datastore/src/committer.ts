@@ -122,7 +122,13 @@ export class Committer {
     const { state, log, publish, catchUp } = this.#options;
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const answers = await this.#evaluate(group);
-      if (!state.hasPending) return answer(answers);
+      if (!state.hasPending) {
+        // No append tells whether these answers, refusals included, are those of the present: look.
+        const { position } = state.visible;
+        await catchUp?.();
+        if (state.visible.position === position) return answer(answers);
+        continue;
+      }
       let result: Awaited<ReturnType<Log['append']>>;
       try {
         result = await log.append(state.visible, state.batch());

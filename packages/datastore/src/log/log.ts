@@ -43,7 +43,7 @@ export interface Log {
 /** Where the log ends. Two heads are equal when both numbers are. */
 export interface LogHead {
   readonly revision: number;
-  /** Of the last change: rows and lease changes each take a position. */
+  /** Of the last change: rows, lease changes and compactions each take a position. */
   readonly position: number;
 }
 

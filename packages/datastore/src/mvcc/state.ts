@@ -160,7 +160,8 @@ export class MvccState {
 
   /** Gives up history before `revision`. */
   compact(revision: number): void {
-    this.#pending = { ...this.#pending, compactRevision: revision };
+    // A change like any other: whoever shares the log learns of it by the position.
+    this.#pending = { ...this.#pending, compactRevision: revision, position: this.#pending.position + 1 };
   }
 
   #attach(version: Version): void {

@@ -10,7 +10,7 @@ import {
   type TxnRequest,
   type TxnResponse,
   type WatchEvent,
-} from './store.ts';
+} from '../store.ts';
 
 /** Keys as text; compliance tests use ASCII only. */
 type State = ReadonlyMap<string, KeyValue>;
