@@ -37,11 +37,13 @@ describe('the structure of the house', () => {
   });
 
   it('nothing but the node context names a global path (DESIGN 5b, wall 10)', () => {
-    const global = /['"`](\/var\/lib|\/var\/log|\/run\b|\/var\/run\/(?!secrets)|\/etc\/kubernetes|\/etc\/cni|\/opt\/cni)/;
+    const global =
+      /['"`](\/var\/lib|\/var\/log|\/run\b|\/var\/run\/(?!secrets)|\/etc\/kubernetes|\/etc\/cni|\/opt\/cni)/;
     const wrong: string[] = [];
     for (const file of sources) {
       if (file === 'packages/kube/src/node/context.ts') continue;
-      for (const { number, line } of codeLines(file)) if (global.test(line)) wrong.push(`${file}:${number}: ${line.trim()}`);
+      for (const { number, line } of codeLines(file))
+        if (global.test(line)) wrong.push(`${file}:${number}: ${line.trim()}`);
     }
     assert.deepEqual(wrong, []);
   });
@@ -58,11 +60,16 @@ describe('the structure of the house', () => {
   });
 
   it('nothing in the repository reads the plan it was built from, or names a machine’s path', () => {
-    const files = globSync(['packages/**/*.ts', 'scripts/*', 'tests/**/*.ts', 'bench/*.ts', '.ci/run', 'bin/*'], {
-      cwd: root,
-      exclude: (name) => name.includes('node_modules'),
-    }).filter((file) => /\.(ts|sh)$/.test(file) || /^(bin|\.ci|scripts)\//.test(file));
-    const wrong = files.filter((file) => !file.endsWith('structure.test.ts') && /\.\.\/shared\/|\/work\/main/.test(text(file)));
+    const files = globSync(
+      ['packages/**/*.ts', 'scripts/*', 'tests/**/*.ts', 'bench/*.ts', '.ci/run', 'bin/*'],
+      {
+        cwd: root,
+        exclude: (name) => name.includes('node_modules'),
+      },
+    ).filter((file) => /\.(ts|sh)$/.test(file) || /^(bin|\.ci|scripts)\//.test(file));
+    const wrong = files.filter(
+      (file) => !file.endsWith('structure.test.ts') && /\.\.\/shared\/|\/work\/main/.test(text(file)),
+    );
     assert.deepEqual(wrong, []);
   });
 });

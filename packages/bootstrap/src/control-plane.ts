@@ -3,8 +3,21 @@ import { join } from 'node:path';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { formatKubeconfig, readKubeconfigParts } from './kubeconfig.ts';
 import type { KeyAlgorithm, KeyPair, LeafSpec } from './pki/authority.ts';
-import { BootstrapError, parseCertificate, readIfThere, readPair, writeDurably, writePair } from './pki/files.ts';
-import { authorities, type AuthorityFile, type Names, plannedKubeconfigs, plannedLeaves } from './pki/plan.ts';
+import {
+  BootstrapError,
+  parseCertificate,
+  readIfThere,
+  readPair,
+  writeDurably,
+  writePair,
+} from './pki/files.ts';
+import {
+  authorities,
+  type AuthorityFile,
+  type Names,
+  plannedKubeconfigs,
+  plannedLeaves,
+} from './pki/plan.ts';
 
 export interface ControlPlaneOptions {
   context: NodeContext;
@@ -77,7 +90,12 @@ export async function bootstrapControlPlane(options: ControlPlaneOptions): Promi
     const server = `https://${local ? `${options.nodeIps[0]}:${context.ports.apiserver}` : endpoint}`;
     const existing = readIfThere(path);
     if (existing !== undefined && kubeconfigHolds(existing, path, server, ca, nowMs)) continue;
-    const text = await issueKubeconfig(ca, { ...planned, server, clusterName: options.clusterName ?? 'kubernetes' }, algorithm, nowMs);
+    const text = await issueKubeconfig(
+      ca,
+      { ...planned, server, clusterName: options.clusterName ?? 'kubernetes' },
+      algorithm,
+      nowMs,
+    );
     writeDurably(path, text, 0o600);
     report[existing === undefined ? 'created' : 'renewed'].push(path);
   }
@@ -87,7 +105,9 @@ export async function bootstrapControlPlane(options: ControlPlaneOptions): Promi
 function checkAuthority(ca: X509Certificate, path: string, nowMs: number): void {
   if (!ca.ca) throw new BootstrapError(`${path} is no CA certificate`);
   if (nowMs > ca.validToDate.getTime())
-    throw new BootstrapError(`${path} expired on ${ca.validTo}: a CA is never renewed by itself; restore or replace it, then remove the leaves beside it`);
+    throw new BootstrapError(
+      `${path} expired on ${ca.validTo}: a CA is never renewed by itself; restore or replace it, then remove the leaves beside it`,
+    );
   if (nowMs < ca.validFromDate.getTime())
     throw new BootstrapError(`${path} is valid from ${ca.validFrom} on: is this machine's clock right?`);
 }
@@ -100,7 +120,11 @@ export function isFresh(cert: X509Certificate, nowMs: number): boolean {
 
 /** `DNS:a, IP Address:b` → a set of names, IPv6 in canonical form as Node prints it. */
 function namesOf(cert: X509Certificate): Set<string> {
-  return new Set((cert.subjectAltName ?? '').split(', ').map((entry) => entry.replace(/^(DNS|IP Address):/, '').toLowerCase()));
+  return new Set(
+    (cert.subjectAltName ?? '')
+      .split(', ')
+      .map((entry) => entry.replace(/^(DNS|IP Address):/, '').toLowerCase()),
+  );
 }
 
 function covers(cert: X509Certificate, wanted: readonly string[]): boolean {
@@ -122,17 +146,28 @@ async function ensureLeaf(
     const issuer = new X509Certificate(ca.cert);
     const ours = found.x509.checkIssued(issuer) && found.x509.verify(issuer.publicKey);
     if (!ours)
-      throw new BootstrapError(`${path} was not issued by the CA beside it (${found.x509.issuer}): remove ${path} and its key to have them issued anew`);
+      throw new BootstrapError(
+        `${path} was not issued by the CA beside it (${found.x509.issuer}): remove ${path} and its key to have them issued anew`,
+      );
     if (isFresh(found.x509, nowMs) && covers(found.x509, leaf.names ?? [])) return;
   }
   // Names added by hand to the old certificate stay, as kubeadm's renewal keeps them.
-  const names = found && leaf.names ? [...new Set([...leaf.names, ...namesOf(found.x509)])].filter((name) => name !== '') : leaf.names;
-  const made = await (await loadAuthority()).issueLeaf(ca, { ...leaf, ...(names ? { names } : {}) }, algorithm, nowMs);
+  const names =
+    found && leaf.names
+      ? [...new Set([...leaf.names, ...namesOf(found.x509)])].filter((name) => name !== '')
+      : leaf.names;
+  const made = await (
+    await loadAuthority()
+  ).issueLeaf(ca, { ...leaf, ...(names ? { names } : {}) }, algorithm, nowMs);
   writePair(pki, leaf.file, made);
   report[found ? 'renewed' : 'created'].push(path);
 }
 
-async function ensureSigningKey(pki: string, algorithm: KeyAlgorithm, report: BootstrapReport): Promise<void> {
+async function ensureSigningKey(
+  pki: string,
+  algorithm: KeyAlgorithm,
+  report: BootstrapReport,
+): Promise<void> {
   const [keyPath, pubPath] = [join(pki, 'sa.key'), join(pki, 'sa.pub')];
   const [key, pub] = [readIfThere(keyPath), readIfThere(pubPath)];
   if (key !== undefined) {
@@ -148,7 +183,9 @@ async function ensureSigningKey(pki: string, algorithm: KeyAlgorithm, report: Bo
     return;
   }
   if (pub !== undefined)
-    throw new BootstrapError(`${keyPath} is missing beside ${pubPath}: restore it, or remove sa.pub to have both made anew (tokens end then)`);
+    throw new BootstrapError(
+      `${keyPath} is missing beside ${pubPath}: restore it, or remove sa.pub to have both made anew (tokens end then)`,
+    );
   const made = await (await loadAuthority()).newSigningKey(algorithm);
   writeDurably(keyPath, made.key, 0o600);
   writeDurably(pubPath, made.pub, 0o600);
@@ -169,7 +206,13 @@ function kubeconfigHolds(text: string, path: string, server: string, ca: KeyPair
 
 async function issueKubeconfig(
   ca: KeyPair,
-  client: { commonName: string; organizations: readonly string[]; user: string; server: string; clusterName: string },
+  client: {
+    commonName: string;
+    organizations: readonly string[];
+    user: string;
+    server: string;
+    clusterName: string;
+  },
   algorithm: KeyAlgorithm,
   nowMs: number,
 ): Promise<string> {
@@ -197,7 +240,9 @@ export async function createClientKubeconfig(options: {
   const { context } = options;
   const ca = readPair(context.paths.pki, 'ca');
   if (!ca)
-    throw new BootstrapError(`${join(context.paths.pki, 'ca.key')} is missing: kubeconfigs are made where the cluster's CA is`);
+    throw new BootstrapError(
+      `${join(context.paths.pki, 'ca.key')} is missing: kubeconfigs are made where the cluster's CA is`,
+    );
   return issueKubeconfig(
     ca,
     {

@@ -7,5 +7,10 @@
  * console.log(report.created);
  * ```
  */
-export { type BootstrapReport, bootstrapControlPlane, type ControlPlaneOptions, createClientKubeconfig } from './control-plane.ts';
+export {
+  type BootstrapReport,
+  bootstrapControlPlane,
+  type ControlPlaneOptions,
+  createClientKubeconfig,
+} from './control-plane.ts';
 export { BootstrapError } from './pki/files.ts';

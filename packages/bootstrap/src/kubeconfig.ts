@@ -21,7 +21,10 @@ export function formatKubeconfig(config: ClientKubeconfig): string {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [
-      { cluster: { 'certificate-authority-data': base64(config.ca), server: config.server }, name: config.clusterName },
+      {
+        cluster: { 'certificate-authority-data': base64(config.ca), server: config.server },
+        name: config.clusterName,
+      },
     ],
     contexts: [{ context: { cluster: config.clusterName, user: config.user }, name: context }],
     'current-context': context,
@@ -59,6 +62,8 @@ export function readKubeconfigParts(text: string, path: string): KubeconfigParts
     };
   } catch {
     // The cause may quote a key: it is left out.
-    throw new BootstrapError(`${path} is no kubeconfig with a client certificate inside: remove it to have it made anew`);
+    throw new BootstrapError(
+      `${path} is no kubeconfig with a client certificate inside: remove it to have it made anew`,
+    );
   }
 }

@@ -35,7 +35,10 @@ function program(): Command {
     .option('--etcd-keyfile <file>', 'its key')
     .action(async (raw: RawOptions & { detach?: boolean }) => (await import('./commands/up.ts')).up(raw));
   withNode(cli.command('agent').description('run the node part alone: join this machine to a cluster'))
-    .requiredOption('--kubeconfig <file>', 'kubeconfig of system:node:NAME, from `cloudless kubeconfig node NAME`')
+    .requiredOption(
+      '--kubeconfig <file>',
+      'kubeconfig of system:node:NAME, from `cloudless kubeconfig node NAME`',
+    )
     .action(async (raw: RawOptions & { detach?: boolean; kubeconfig: string }) =>
       (await import('./commands/agent.ts')).agent(raw),
     );
@@ -44,7 +47,9 @@ function program(): Command {
     .action(async (raw: { root: string; purge?: boolean }) => (await import('./commands/down.ts')).down(raw));
   withRoot(cli.command('status').description('what runs on this machine'))
     .option('-o, --output <format>', 'text or json', 'text')
-    .action(async (raw: { root: string; output: string }) => (await import('./commands/status.ts')).status(raw));
+    .action(async (raw: { root: string; output: string }) =>
+      (await import('./commands/status.ts')).status(raw),
+    );
   withRoot(cli.command('logs [process]').description('logs of control-plane, node-agent, dns or containerd'))
     .option('-f, --follow', 'go on as lines are written')
     .option('-n, --lines <count>', 'lines from the end', '100')
@@ -52,19 +57,27 @@ function program(): Command {
       (await import('./commands/logs.ts')).logs(name, raw),
     );
   const kubeconfig = cli.command('kubeconfig').description('kubeconfigs for people and nodes');
-  withRoot(kubeconfig.command('user <name>').description('a client certificate of 1 year, as `kubeadm kubeconfig user`'))
+  withRoot(
+    kubeconfig
+      .command('user <name>')
+      .description('a client certificate of 1 year, as `kubeadm kubeconfig user`'),
+  )
     .option('--org <group...>', 'groups of the user', [])
     .option('--out <file>', 'where to write it, instead of standard output')
     .action(async (name: string, raw: { root: string; org: string[]; out?: string }) =>
       (await import('./commands/kubeconfig.ts')).userKubeconfig(name, raw),
     );
-  withRoot(kubeconfig.command('node <name>').description('the identity of a node that joins with `cloudless agent`'))
+  withRoot(
+    kubeconfig.command('node <name>').description('the identity of a node that joins with `cloudless agent`'),
+  )
     .option('--out <file>', 'where to write it, instead of standard output')
     .action(async (name: string, raw: { root: string; out?: string }) =>
       (await import('./commands/kubeconfig.ts')).nodeKubeconfig(name, raw),
     );
   const image = cli.command('image').description("this node's container images");
-  withRoot(image.command('build <file...>').description('make images from Debian packages by image.yaml files'))
+  withRoot(
+    image.command('build <file...>').description('make images from Debian packages by image.yaml files'),
+  )
     .option('--no-load', 'write the archive only')
     .option('-o, --output <file>', 'path of the archive (one file only)')
     .action(async (files: string[], raw: { root: string; load: boolean; output?: string }) =>
@@ -84,7 +97,9 @@ function program(): Command {
   cli
     .command('process <name>', { hidden: true })
     .requiredOption('--config <file>')
-    .action(async (name: string, raw: { config: string }) => (await import('./processes/main.ts')).runProcess(name, raw.config));
+    .action(async (name: string, raw: { config: string }) =>
+      (await import('./processes/main.ts')).runProcess(name, raw.config),
+    );
   cli
     .command('supervise', { hidden: true })
     .requiredOption('--config <file>')
@@ -99,8 +114,13 @@ try {
     // Commander has printed it already.
     process.exitCode = error.exitCode;
   } else {
-    const known = error instanceof Error && /Error$/.test(error.name) && error.name !== 'Error' && error.name !== 'TypeError';
-    const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
+    const known =
+      error instanceof Error &&
+      /Error$/.test(error.name) &&
+      error.name !== 'Error' &&
+      error.name !== 'TypeError';
+    const text =
+      error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
     process.stderr.write(`cloudless: ${text}\n`);
     process.exitCode = 1;
   }

@@ -41,7 +41,10 @@ export interface LeafSpec {
 
 /** A new private key: PKCS#1 or SEC 1 PEM, the forms kubeadm writes. */
 async function newKeys(algorithm: KeyAlgorithm): Promise<{ keys: webcrypto.CryptoKeyPair; pem: string }> {
-  const keys = (await webcrypto.subtle.generateKey(parameters[algorithm], true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const keys = (await webcrypto.subtle.generateKey(parameters[algorithm], true, [
+    'sign',
+    'verify',
+  ])) as webcrypto.CryptoKeyPair;
   const key = KeyObject.from(keys.privateKey);
   const pem =
     algorithm === 'ECDSA-P256'
@@ -84,7 +87,9 @@ export async function createAuthority(
     keys,
     extensions: [
       new x509.KeyUsagesExtension(
-        x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment | x509.KeyUsageFlags.keyCertSign,
+        x509.KeyUsageFlags.digitalSignature |
+          x509.KeyUsageFlags.keyEncipherment |
+          x509.KeyUsageFlags.keyCertSign,
         true,
       ),
       new x509.BasicConstraintsExtension(true, undefined, true),
@@ -118,13 +123,20 @@ export async function issueLeaf(
     publicKey: keys.publicKey,
     signingKey: await importSigningKey(authority.key),
     extensions: [
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
+        true,
+      ),
       new x509.ExtendedKeyUsageExtension(usages),
       new x509.BasicConstraintsExtension(false, undefined, true),
       await x509.AuthorityKeyIdentifierExtension.create(ca),
       ...(names.length === 0
         ? []
-        : [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: isIP(value) ? 'ip' : 'dns', value })))]),
+        : [
+            new x509.SubjectAlternativeNameExtension(
+              names.map((value) => ({ type: isIP(value) ? 'ip' : 'dns', value })),
+            ),
+          ]),
     ],
   });
   return { cert: `${cert.toString('pem')}\n`, key: pem };

@@ -1,5 +1,14 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { KeyPair } from './authority.ts';
 
@@ -43,9 +52,13 @@ export function readPair(folder: string, name: string): (KeyPair & { x509: X509C
   const [cert, key] = [readIfThere(certPath), readIfThere(keyPath)];
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined)
-    throw new BootstrapError(`${certPath} is missing beside ${keyPath}: restore it, or remove the key to have both made anew`);
+    throw new BootstrapError(
+      `${certPath} is missing beside ${keyPath}: restore it, or remove the key to have both made anew`,
+    );
   if (key === undefined)
-    throw new BootstrapError(`${keyPath} is missing beside ${certPath}: restore it, or remove the certificate to have both made anew`);
+    throw new BootstrapError(
+      `${keyPath} is missing beside ${certPath}: restore it, or remove the certificate to have both made anew`,
+    );
   const x509 = parseCertificate(cert, certPath);
   let matches: boolean;
   try {
@@ -53,7 +66,8 @@ export function readPair(folder: string, name: string): (KeyPair & { x509: X509C
   } catch (cause) {
     throw new BootstrapError(`${keyPath} holds no usable private key`, { cause });
   }
-  if (!matches) throw new BootstrapError(`${keyPath} is not the key of ${certPath}: restore the pair from a backup`);
+  if (!matches)
+    throw new BootstrapError(`${keyPath} is not the key of ${certPath}: restore the pair from a backup`);
   return { cert, key, x509 };
 }
 

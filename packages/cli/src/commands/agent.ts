@@ -20,10 +20,12 @@ export async function agent(raw: RawOptions & { detach?: boolean; kubeconfig: st
   if (options.runtime === 'containerd') {
     // A node that joins a cluster and runs nothing would mislead it: no falling back here.
     const why = whyNoContainers();
-    if (why !== undefined) throw new MachineError(`${why} (or ask for simulated pods with --runtime simulated)`);
+    if (why !== undefined)
+      throw new MachineError(`${why} (or ask for simulated pods with --runtime simulated)`);
   }
   const nodeIp = options.nodeIp ?? detectNodeIp();
-  if (nodeIp === undefined) throw new MachineError('this machine has no IPv4 address but loopback: give one with --node-ip');
+  if (nodeIp === undefined)
+    throw new MachineError('this machine has no IPv4 address but loopback: give one with --node-ip');
   if (!isOwnAddress(nodeIp)) throw new UsageError(`--node-ip ${nodeIp} is no address of this machine`);
   await checkPortFree(options.ports.kubelet, '0.0.0.0', '--kubelet-port');
   const config: ClusterConfig = {
@@ -36,7 +38,8 @@ export async function agent(raw: RawOptions & { detach?: boolean; kubeconfig: st
   };
   progress.done(`${config.nodeName}, ${nodeIp}`);
   const configPath = saveConfig(context, config);
-  const joined = (): void => void process.stderr.write(`\nThis node has joined (${formatMs(progress.elapsedMs)}).\n`);
+  const joined = (): void =>
+    void process.stderr.write(`\nThis node has joined (${formatMs(progress.elapsedMs)}).\n`);
   if (!raw.detach) return runUntilStopped(config, configPath, progress, joined);
   await startDetached(config, configPath, progress);
   joined();

@@ -21,7 +21,14 @@ export async function down(raw: { root: string; purge?: boolean }): Promise<void
   if (raw.purge) {
     progress.step('delete data, certificates and images');
     const { paths } = contextOf(config);
-    for (const path of [paths.state, paths.kubernetes, paths.kubelet, paths.podLogs, paths.containerLogs, paths.logs])
+    for (const path of [
+      paths.state,
+      paths.kubernetes,
+      paths.kubelet,
+      paths.podLogs,
+      paths.containerLogs,
+      paths.logs,
+    ])
       rmSync(path, { recursive: true, force: true });
   }
   progress.done();

@@ -17,7 +17,10 @@ function contextAt(root: string): NodeContext {
 const megabytes = (bytes: number | bigint): string => `${(Number(bytes) / 1e6).toFixed(1)} MB`;
 
 /** `cloudless image build FILE…`. */
-export async function build(files: string[], raw: { root: string; load: boolean; output?: string }): Promise<void> {
+export async function build(
+  files: string[],
+  raw: { root: string; load: boolean; output?: string },
+): Promise<void> {
   if (raw.output !== undefined && files.length > 1) throw new UsageError('--output goes with one file only');
   const context = contextAt(raw.root);
   const progress = new Progress();
@@ -43,7 +46,9 @@ export async function build(files: string[], raw: { root: string; load: boolean;
 export async function load(files: string[], raw: { root: string }): Promise<void> {
   const context = contextAt(raw.root);
   for (const file of files)
-    process.stdout.write(`${(await importImage({ socketPath: context.paths.containerdSocket, archive: resolve(file) })).join('\n')}\n`);
+    process.stdout.write(
+      `${(await importImage({ socketPath: context.paths.containerdSocket, archive: resolve(file) })).join('\n')}\n`,
+    );
 }
 
 /** `cloudless image list`. */
@@ -52,7 +57,9 @@ export async function list(raw: { root: string }): Promise<void> {
   const cri = connectCri({ socketPath: context.paths.containerdSocket, log: logger('image') });
   try {
     for (const image of await listImages(cri, AbortSignal.timeout(10_000)))
-      process.stdout.write(`${JSON.stringify(image, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))}\n`);
+      process.stdout.write(
+        `${JSON.stringify(image, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))}\n`,
+      );
   } finally {
     cri.close();
   }

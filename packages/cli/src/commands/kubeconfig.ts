@@ -4,10 +4,17 @@ import { writeDurably } from '@cloudless/bootstrap/pki/files';
 import { contextOf, loadConfig } from '../cluster-config.ts';
 import { UsageError } from '../options.ts';
 
-async function write(root: string, clientName: string, organizations: readonly string[], out: string | undefined): Promise<void> {
+async function write(
+  root: string,
+  clientName: string,
+  organizations: readonly string[],
+  out: string | undefined,
+): Promise<void> {
   const config = loadConfig(resolve(root));
   if (config?.role !== 'up')
-    throw new UsageError(`there is no control plane below ${resolve(root)}: kubeconfigs are made where 'cloudless up' ran`);
+    throw new UsageError(
+      `there is no control plane below ${resolve(root)}: kubeconfigs are made where 'cloudless up' ran`,
+    );
   const text = await createClientKubeconfig({
     context: contextOf(config),
     clientName,
@@ -19,7 +26,10 @@ async function write(root: string, clientName: string, organizations: readonly s
 }
 
 /** `cloudless kubeconfig user NAME --org GROUP…`. */
-export function userKubeconfig(name: string, raw: { root: string; org: string[]; out?: string }): Promise<void> {
+export function userKubeconfig(
+  name: string,
+  raw: { root: string; org: string[]; out?: string },
+): Promise<void> {
   return write(raw.root, name, raw.org, raw.out);
 }
 

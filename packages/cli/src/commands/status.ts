@@ -20,9 +20,12 @@ export async function status(raw: { root: string; output: string }): Promise<voi
     return;
   }
   const supervisor = await askSupervisor(contextOf(config), { command: 'status' }, 5000);
-  const nodes = supervisor && config.role === 'up' ? await listNodes(config).catch(() => undefined) : undefined;
+  const nodes =
+    supervisor && config.role === 'up' ? await listNodes(config).catch(() => undefined) : undefined;
   if (raw.output === 'json')
-    process.stdout.write(`${JSON.stringify({ config, supervisor: supervisor ?? null, nodes: nodes ?? null }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ config, supervisor: supervisor ?? null, nodes: nodes ?? null }, null, 2)}\n`,
+    );
   else process.stdout.write(describe(config, supervisor, nodes));
   process.exitCode = !supervisor ? 3 : supervisor.ready ? 0 : 4;
 }
@@ -36,11 +39,18 @@ async function listNodes(config: ClusterConfig): Promise<NodeLine[]> {
   }));
 }
 
-function describe(config: ClusterConfig, supervisor: SupervisorStatus | undefined, nodes: NodeLine[] | undefined): string {
+function describe(
+  config: ClusterConfig,
+  supervisor: SupervisorStatus | undefined,
+  nodes: NodeLine[] | undefined,
+): string {
   const lines = [`node        ${config.nodeName} (${config.nodeIp}), state below ${config.root}`];
   if (config.simulatedBecause !== undefined)
     lines.push(`runtime     SIMULATED, pods run no containers: ${config.simulatedBecause}`);
-  else lines.push(`runtime     ${config.runtime}${config.runtime === 'simulated' ? ' (pods run no containers)' : ''}`);
+  else
+    lines.push(
+      `runtime     ${config.runtime}${config.runtime === 'simulated' ? ' (pods run no containers)' : ''}`,
+    );
   if (!supervisor) return `${lines.join('\n')}\nnot running; start it with: cloudless up\n`;
   lines.push(`supervisor  ${supervisor.ready ? 'ready' : supervisor.step} (pid ${supervisor.pid})`);
   if (supervisor.failure) lines.push(`failed      ${supervisor.failure}`);

@@ -14,7 +14,10 @@ export async function up(raw: RawOptions & { detach?: boolean }): Promise<void> 
   progress.done(`${config.nodeName}, ${config.nodeIp}, ${config.runtime}`);
   const configPath = saveConfig(contextOf(config), config);
   if (raw.detach) await startDetached(config, configPath, progress);
-  else await runUntilStopped(config, configPath, progress, () => process.stderr.write(whatNext(config, progress.elapsedMs)));
+  else
+    await runUntilStopped(config, configPath, progress, () =>
+      process.stderr.write(whatNext(config, progress.elapsedMs)),
+    );
   if (raw.detach) process.stderr.write(whatNext(config, progress.elapsedMs));
 }
 
@@ -22,11 +25,15 @@ export async function up(raw: RawOptions & { detach?: boolean }): Promise<void> 
 async function prepare(options: ClusterOptions, progress: Progress): Promise<ClusterConfig> {
   const context = contextOf(options);
   if (await askSupervisor(context, { command: 'status' }, 5000))
-    throw new MachineError(`a cluster runs below ${options.root} already: see 'cloudless status', end it with 'cloudless down'`);
+    throw new MachineError(
+      `a cluster runs below ${options.root} already: see 'cloudless status', end it with 'cloudless down'`,
+    );
   checkUnchanged(options, loadConfig(options.root));
   const nodeIp = options.nodeIp ?? detectNodeIp();
   if (nodeIp === undefined)
-    throw new MachineError('this machine has no IPv4 address but loopback: connect it to a network, or give one with --node-ip');
+    throw new MachineError(
+      'this machine has no IPv4 address but loopback: connect it to a network, or give one with --node-ip',
+    );
   if (!isOwnAddress(nodeIp)) throw new MachineError(`--node-ip ${nodeIp} is no address of this machine`);
   let { runtime } = options;
   let simulatedBecause: string | undefined;

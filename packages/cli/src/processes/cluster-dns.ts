@@ -75,13 +75,21 @@ export async function ensureDnsService(client: KubeClient, config: ClusterConfig
     addressType: 'IPv4',
     ports: ports.map(({ name, protocol }) => ({ name, protocol, port: config.ports.dns })),
     endpoints: [
-      { addresses: [config.nodeIp], nodeName: config.nodeName, conditions: { ready: true, serving: true, terminating: false } },
+      {
+        addresses: [config.nodeIp],
+        nodeName: config.nodeName,
+        conditions: { ready: true, serving: true, terminating: false },
+      },
     ],
   };
   await ensure(client, core.services, service, () => true);
-  await ensure(client, discovery.endpointslices, slice, (current) =>
-    JSON.stringify([current.ports?.map((port) => port.port), current.endpoints?.[0]?.addresses]) ===
-    JSON.stringify([slice.ports?.map((port) => port.port), slice.endpoints?.[0]?.addresses]),
+  await ensure(
+    client,
+    discovery.endpointslices,
+    slice,
+    (current) =>
+      JSON.stringify([current.ports?.map((port) => port.port), current.endpoints?.[0]?.addresses]) ===
+      JSON.stringify([slice.ports?.map((port) => port.port), slice.endpoints?.[0]?.addresses]),
   );
   await ensure(
     client,
@@ -138,7 +146,10 @@ export async function startDnsCredentials(options: {
       clusters: [
         {
           name: 'cloudless',
-          cluster: { server: `https://127.0.0.1:${context.ports.apiserver}`, 'certificate-authority': 'ca.crt' },
+          cluster: {
+            server: `https://127.0.0.1:${context.ports.apiserver}`,
+            'certificate-authority': 'ca.crt',
+          },
         },
       ],
       users: [{ name: account, user: { tokenFile: 'token' } }],
@@ -147,7 +158,10 @@ export async function startDnsCredentials(options: {
     }),
   );
   const timer = setInterval(
-    () => void renew().catch((error: unknown) => log.warn({ err: String(error) }, 'could not renew the dns token')),
+    () =>
+      void renew().catch((error: unknown) =>
+        log.warn({ err: String(error) }, 'could not renew the dns token'),
+      ),
     (tokenSeconds / 2) * 1000,
   );
   return running(() => clearInterval(timer));

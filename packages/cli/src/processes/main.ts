@@ -41,7 +41,12 @@ function isFatal(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'EADDRINUSE' || code === 'EACCES') return true;
-  return ['UsageError', 'MachineError', 'DatastoreFileError', 'ContainerdError', 'BootstrapError', 'KubeletConfigError'].includes(
-    error.name,
-  );
+  return [
+    'UsageError',
+    'MachineError',
+    'DatastoreFileError',
+    'ContainerdError',
+    'BootstrapError',
+    'KubeletConfigError',
+  ].includes(error.name);
 }

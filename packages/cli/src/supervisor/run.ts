@@ -52,7 +52,11 @@ export async function runUntilStopped(
 }
 
 /** Starts a supervisor that outlives this command, and shows its progress until it is ready. */
-export async function startDetached(config: ClusterConfig, configPath: string, progress: Progress): Promise<void> {
+export async function startDetached(
+  config: ClusterConfig,
+  configPath: string,
+  progress: Progress,
+): Promise<void> {
   const context = contextOf(config);
   mkdirSync(context.paths.logs, { recursive: true, mode: 0o755 });
   const log = openSync(join(context.paths.logs, 'supervisor.log'), 'a', 0o640);
@@ -72,7 +76,9 @@ export async function startDetached(config: ClusterConfig, configPath: string, p
     if (status?.failure !== undefined) throw new StartFailedError(status.failure);
     if (status?.ready) break;
     if (exited !== undefined)
-      throw new StartFailedError(`the supervisor ended (${exited}): see 'cloudless logs supervisor --root ${config.root}'`);
+      throw new StartFailedError(
+        `the supervisor ended (${exited}): see 'cloudless logs supervisor --root ${config.root}'`,
+      );
     if (status && status.step !== shown) progress.step((shown = status.step));
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
