@@ -65,6 +65,11 @@ export class Entry {
   at(revision: number): Entry {
     const stored = this.#encoded ? this.codec.fromJson(this.#bytes as Buffer, this.revision) : this.#bytes;
     const object = this.#object && atRevision(this.#object, revision);
-    return new Entry(this.codec, { key: this.key, namespace: this.namespace, name: this.name, revision }, stored, object);
+    return new Entry(
+      this.codec,
+      { key: this.key, namespace: this.namespace, name: this.name, revision },
+      stored,
+      object,
+    );
   }
 }

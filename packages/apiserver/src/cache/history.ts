@@ -12,7 +12,12 @@ export class Change {
   readonly size: number;
   #left: Entry | undefined;
 
-  constructor(type: 'added' | 'modified' | 'deleted', revision: number, entry: Entry, old: Entry | undefined) {
+  constructor(
+    type: 'added' | 'modified' | 'deleted',
+    revision: number,
+    entry: Entry,
+    old: Entry | undefined,
+  ) {
     this.type = type;
     this.revision = revision;
     this.entry = entry;
@@ -65,7 +70,8 @@ export class History {
     this.#changes.push(change);
     this.#bytes += change.size;
     const { minChanges, maxChanges, maxBytes } = this.#limits;
-    while (this.#length > minChanges && (this.#length > maxChanges || this.#bytes > maxBytes)) this.#dropOldest();
+    while (this.#length > minChanges && (this.#length > maxChanges || this.#bytes > maxBytes))
+      this.#dropOldest();
     if (this.#start > 1_000 && this.#start > this.#changes.length / 2) {
       this.#changes = this.#changes.slice(this.#start);
       this.#start = 0;

@@ -2,10 +2,15 @@ import { errors, StatusError } from '@cloudless/kube/status';
 
 /** A resourceVersion that the server has not reached (upstream: storage.NewTooLargeResourceVersionError). */
 export function tooLargeRevision(wanted: number, current: number): StatusError {
-  return new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${wanted}, current: ${current}`, {
-    retryAfterSeconds: 1,
-    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
-  });
+  return new StatusError(
+    504,
+    'Timeout',
+    `Timeout: Too large resource version: ${wanted}, current: ${current}`,
+    {
+      retryAfterSeconds: 1,
+      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    },
+  );
 }
 
 /** A watch from a version that has left the history (upstream: cacher/watch_cache_history.go). */

@@ -92,6 +92,11 @@ export class StorageCache {
     return this.entries.get(namespace, name);
   }
 
+  /** Watches and subscriptions at the moment. */
+  get watchers(): number {
+    return this.#listeners.size;
+  }
+
   /** Calls `listener` after each batch; returns the way to unsubscribe. */
   subscribe(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
@@ -109,7 +114,10 @@ export class StorageCache {
   }
 
   /** An entry of this resource from what the store returned; the cached one when it is the same revision. */
-  entryOf(kv: { key: Uint8Array; value: Uint8Array; modRevision: number }, object?: KubeObject): Entry | undefined {
+  entryOf(
+    kv: { key: Uint8Array; value: Uint8Array; modRevision: number },
+    object?: KubeObject,
+  ): Entry | undefined {
     const key = Buffer.from(kv.key.buffer, kv.key.byteOffset, kv.key.byteLength).toString('utf8');
     const at = this.keys.parse(key);
     if (!at) return undefined;
@@ -151,7 +159,11 @@ export class StorageCache {
   /** The store's revision, read after the call began; concurrent callers share the read that starts next. */
   #storeRevision(): Promise<number> {
     const read = async (): Promise<number> => {
-      const { revision } = await this.#parts.store.range({ key: keyBytes(this.keys.root), limit: 1, countOnly: true });
+      const { revision } = await this.#parts.store.range({
+        key: keyBytes(this.keys.root),
+        limit: 1,
+        countOnly: true,
+      });
       return revision;
     };
     const begin = (): Promise<number> => {
@@ -328,7 +340,10 @@ export class StorageCache {
 
   /** Opens the watch again where it broke; loads everything anew when the history is compacted. */
   async #recover(compacted: boolean, error: Error | undefined): Promise<void> {
-    this.#parts.log.debug({ err: error, compacted, prefix: this.keys.root }, 'storage watch ended, opening it again');
+    this.#parts.log.debug(
+      { err: error, compacted, prefix: this.keys.root },
+      'storage watch ended, opening it again',
+    );
     if (!compacted) await this.#pause();
     while (!this.#parts.signal.aborted) {
       try {

@@ -37,7 +37,10 @@ function set(query: URLSearchParams, name: string, value: string | number | bool
   if (value !== undefined && value !== '') query.set(name, String(value));
 }
 
-function listQuery(options: ListOptions & Partial<WatchOptions>): URLSearchParams {
+type AnyList = Omit<ListOptions, 'resourceVersionMatch'> &
+  Omit<WatchOptions, 'resourceVersionMatch'> & { resourceVersionMatch?: string | undefined };
+
+function listQuery(options: AnyList): URLSearchParams {
   const query = new URLSearchParams();
   set(query, 'labelSelector', options.labelSelector);
   set(query, 'fieldSelector', options.fieldSelector);
@@ -96,7 +99,8 @@ export class InProcessClient implements KubeClient {
     const fields = query.get('fieldSelector');
     if (labels) info.labelSelector = labels;
     if (fields) info.fieldSelector = fields;
-    const body: Body | undefined = target.body === undefined ? undefined : { type: 'object', object: target.body };
+    const body: Body | undefined =
+      target.body === undefined ? undefined : { type: 'object', object: target.body };
     const call: Call = {
       info,
       user: this.#user,
@@ -113,20 +117,33 @@ export class InProcessClient implements KubeClient {
     const result = await this.#handle(resource, target);
     if (result.type === 'entry') return objectIn(result.entry, result.served.resource) as T;
     if (result.type === 'object') return result.object as T;
-    throw new StatusError(406, 'NotAcceptable', `${target.verb} of ${resource.plural} gives no object; use a stream or HTTPS`);
+    throw new StatusError(
+      406,
+      'NotAcceptable',
+      `${target.verb} of ${resource.plural} gives no object; use a stream or HTTPS`,
+    );
   }
 
   get<T extends KubeObject>(
     resource: Resource<T>,
     name: string,
-    options: { namespace?: string | undefined; subresource?: string | undefined; signal?: AbortSignal | undefined } = {},
+    options: {
+      namespace?: string | undefined;
+      subresource?: string | undefined;
+      signal?: AbortSignal | undefined;
+    } = {},
   ): Promise<T> {
     return this.#object(resource, { verb: 'get', name, ...options });
   }
 
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<KubeList<T>> {
     const { namespace, signal } = options;
-    const result = await this.#handle(resource, { verb: 'list', namespace, signal, query: listQuery(options) });
+    const result = await this.#handle(resource, {
+      verb: 'list',
+      namespace,
+      signal,
+      query: listQuery(options),
+    });
     if (result.type !== 'list') throw new TypeError('a list was answered with something else');
     const { list, served } = result;
     return {
@@ -141,9 +158,17 @@ export class InProcessClient implements KubeClient {
     };
   }
 
-  async *watch<T extends KubeObject>(resource: Resource<T>, options: WatchOptions = {}): AsyncGenerator<ObjectEvent<T>> {
+  async *watch<T extends KubeObject>(
+    resource: Resource<T>,
+    options: WatchOptions = {},
+  ): AsyncGenerator<ObjectEvent<T>> {
     const { namespace, signal } = options;
-    const result = await this.#handle(resource, { verb: 'watch', namespace, signal, query: listQuery(options) });
+    const result = await this.#handle(resource, {
+      verb: 'watch',
+      namespace,
+      signal,
+      query: listQuery(options),
+    });
     if (result.type !== 'watch') throw new TypeError('a watch was answered with something else');
     const { registry } = this.#pipeline;
     yield* watchEvents<T>(registry, result.served, result.parameters, options);
@@ -155,7 +180,15 @@ export class InProcessClient implements KubeClient {
     options: WriteOptions & { name?: string } = {},
   ): Promise<T> {
     const { namespace = object.metadata?.namespace, name, subresource, signal } = options;
-    return this.#object(resource, { verb: 'create', namespace, name, subresource, signal, body: object, query: writeQuery(options) });
+    return this.#object(resource, {
+      verb: 'create',
+      namespace,
+      name,
+      subresource,
+      signal,
+      body: object,
+      query: writeQuery(options),
+    });
   }
 
   createSubresource<B, R>(
@@ -166,13 +199,29 @@ export class InProcessClient implements KubeClient {
     options: WriteOptions = {},
   ): Promise<R> {
     const { namespace, signal } = options;
-    return this.#object(resource, { verb: 'create', namespace, name, subresource, signal, body, query: writeQuery(options) });
+    return this.#object(resource, {
+      verb: 'create',
+      namespace,
+      name,
+      subresource,
+      signal,
+      body,
+      query: writeQuery(options),
+    });
   }
 
   update<T extends KubeObject>(resource: Resource<T>, object: T, options: WriteOptions = {}): Promise<T> {
     const { namespace = object.metadata.namespace, subresource, signal } = options;
     const { name } = object.metadata;
-    return this.#object(resource, { verb: 'update', namespace, name, subresource, signal, body: object, query: writeQuery(options) });
+    return this.#object(resource, {
+      verb: 'update',
+      namespace,
+      name,
+      subresource,
+      signal,
+      body: object,
+      query: writeQuery(options),
+    });
   }
 
   patch<T extends KubeObject>(
@@ -207,7 +256,13 @@ export class InProcessClient implements KubeClient {
   async deleteCollection(resource: Resource, options: ListOptions & DeleteOptions = {}): Promise<void> {
     const { namespace, signal, gracePeriodSeconds, propagationPolicy, orphanDependents, dryRun } = options;
     const body = { gracePeriodSeconds, propagationPolicy, orphanDependents, dryRun };
-    await this.#handle(resource, { verb: 'deletecollection', namespace, signal, body, query: listQuery(options) });
+    await this.#handle(resource, {
+      verb: 'deletecollection',
+      namespace,
+      signal,
+      body,
+      query: listQuery(options),
+    });
   }
 
   raw(

@@ -23,7 +23,8 @@ export function rawRequests(pipeline: Pipeline, paths: Paths): RawRequest {
     }
     await pipeline.authorize(user, info);
     const answer = await paths.answer(method, info.path, query, user);
-    if ((answer.status ?? 200) >= 400) throw new StatusError(answer.status as number, '', String(answer.body));
+    if ((answer.status ?? 200) >= 400)
+      throw new StatusError(answer.status as number, '', String(answer.body));
     return typeof answer.body === 'string' ? answer.body : Buffer.from(answer.body).toString('utf8');
   };
 }

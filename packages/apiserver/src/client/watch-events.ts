@@ -40,9 +40,15 @@ export async function* watchEvents<T extends KubeObject>(
   const bookmark = (revision: number, initial: boolean): void => {
     const annotations = initial ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {};
     const metadata = { resourceVersion: String(revision), ...annotations };
-    push({ type: 'BOOKMARK', object: { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata } as T });
+    push({
+      type: 'BOOKMARK',
+      object: { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata } as T,
+    });
   };
-  const timeout = clock.setTimeout(end, Math.min(options.timeoutSeconds ?? maxTimeoutSeconds, maxTimeoutSeconds) * 1_000);
+  const timeout = clock.setTimeout(
+    end,
+    Math.min(options.timeoutSeconds ?? maxTimeoutSeconds, maxTimeoutSeconds) * 1_000,
+  );
   let timer: ReturnType<typeof clock.setTimeout> | undefined;
   let watch: Watch | undefined;
   server.addEventListener('abort', end, { once: true });
@@ -50,7 +56,8 @@ export async function* watchEvents<T extends KubeObject>(
   try {
     watch = await watchObjects(registry, served, parameters, {
       deliver(events) {
-        for (const { type, entry } of events) push({ type, object: objectIn(entry, resource) as unknown as T });
+        for (const { type, entry } of events)
+          push({ type, object: objectIn(entry, resource) as unknown as T });
         lastSent = events.at(-1)?.entry.revision ?? lastSent;
       },
       bookmark: (revision, initial) => {

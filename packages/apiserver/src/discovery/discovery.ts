@@ -18,7 +18,9 @@ export class Discovery {
   /** `APIGroupDiscoveryList` of `/api` or `/apis`, in apidiscovery.k8s.io `v2` or `v2beta1`. */
   aggregated(path: string, version: string): { document: object; etag: string } | undefined {
     if (path !== '/api' && path !== '/apis') return undefined;
-    const document = this.#once(`${version} ${path}`, () => this.#aggregated(path === '/api', version)) as object;
+    const document = this.#once(`${version} ${path}`, () =>
+      this.#aggregated(path === '/api', version),
+    ) as object;
     const etag = createHash('sha512').update(JSON.stringify(document)).digest('hex').toUpperCase();
     return { document, etag };
   }
@@ -74,7 +76,10 @@ export class Discovery {
   }
 
   #group(name: string): { name: string; versions: object[]; preferredVersion: object | undefined } {
-    const versions = this.#versionsOf(name).map((version) => ({ groupVersion: `${name}/${version}`, version }));
+    const versions = this.#versionsOf(name).map((version) => ({
+      groupVersion: `${name}/${version}`,
+      version,
+    }));
     return { name, versions, preferredVersion: versions[0] };
   }
 
@@ -83,7 +88,12 @@ export class Discovery {
     const all = this.#catalogue.groupVersions.get(groupVersion);
     if (!all) return undefined;
     const resources = all.flatMap((served) => [plainResource(served), ...plainSubresources(served)]);
-    return { kind: 'APIResourceList', ...(group === '' ? {} : { apiVersion: 'v1' }), groupVersion, resources };
+    return {
+      kind: 'APIResourceList',
+      ...(group === '' ? {} : { apiVersion: 'v1' }),
+      groupVersion,
+      resources,
+    };
   }
 
   #aggregated(core: boolean, version: string): object {
@@ -92,11 +102,18 @@ export class Discovery {
       metadata: { ...(name === '' ? {} : { name }), creationTimestamp: null },
       versions: this.#versionsOf(name).map((each) => ({
         version: each,
-        resources: (this.#catalogue.groupVersions.get(name === '' ? each : `${name}/${each}`) ?? []).map(aggregatedResource),
+        resources: (this.#catalogue.groupVersions.get(name === '' ? each : `${name}/${each}`) ?? []).map(
+          aggregatedResource,
+        ),
         freshness: 'Current',
       })),
     }));
-    return { kind: 'APIGroupDiscoveryList', apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {}, items };
+    return {
+      kind: 'APIGroupDiscoveryList',
+      apiVersion: `apidiscovery.k8s.io/${version}`,
+      metadata: {},
+      items,
+    };
   }
 }
 

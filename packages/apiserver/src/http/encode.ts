@@ -46,26 +46,46 @@ export class Encoder {
   }
 
   /** One stored object, as itself, as a Table, or as its metadata. */
-  entry(entry: Entry, served: Served, stored: StoredResource, negotiated: Negotiated, include: IncludeObject): Chunks {
+  entry(
+    entry: Entry,
+    served: Served,
+    stored: StoredResource,
+    negotiated: Negotiated,
+    include: IncludeObject,
+  ): Chunks {
     if (negotiated.as === '') {
-      if (negotiated.format === 'json' && !negotiated.pretty) return [jsonIn(entry, served.resource), newline];
+      if (negotiated.format === 'json' && !negotiated.pretty)
+        return [jsonIn(entry, served.resource), newline];
       return this.object(objectIn(entry, served.resource), negotiated);
     }
     const metadata = { resourceVersion: String(entry.revision) };
-    return this.object(this.#shaped([entry], served, stored, negotiated, include, metadata, false), negotiated);
+    return this.object(
+      this.#shaped([entry], served, stored, negotiated, include, metadata, false),
+      negotiated,
+    );
   }
 
-  list(list: ListResult, served: Served, stored: StoredResource, negotiated: Negotiated, include: IncludeObject): Chunks {
+  list(
+    list: ListResult,
+    served: Served,
+    stored: StoredResource,
+    negotiated: Negotiated,
+    include: IncludeObject,
+  ): Chunks {
     const metadata = {
       resourceVersion: String(list.revision),
       ...(list.continue === undefined ? {} : { continue: list.continue }),
       ...(list.remaining === undefined ? {} : { remainingItemCount: list.remaining }),
     };
     if (negotiated.as !== '') {
-      return this.object(this.#shaped(list.entries, served, stored, negotiated, include, metadata, true), negotiated);
+      return this.object(
+        this.#shaped(list.entries, served, stored, negotiated, include, metadata, true),
+        negotiated,
+      );
     }
     const { resource } = served;
-    if (negotiated.format === 'json' && !negotiated.pretty) return listChunks(list.entries, resource, metadata);
+    if (negotiated.format === 'json' && !negotiated.pretty)
+      return listChunks(list.entries, resource, metadata);
     const items = list.entries.map((entry) => {
       const { apiVersion: _version, kind: _kind, ...rest } = objectIn(entry, resource);
       return rest;
@@ -114,7 +134,13 @@ export class Encoder {
     const metadata = { resourceVersion: String(entry.revision) };
     const object =
       negotiated.as === 'Table'
-        ? tableFor([entry], { apiVersion, include: options.include, definition: tableOf(stored) }, metadata, this.#nowMs(), options.columns)
+        ? tableFor(
+            [entry],
+            { apiVersion, include: options.include, definition: tableOf(stored) },
+            metadata,
+            this.#nowMs(),
+            options.columns,
+          )
         : { kind: 'PartialObjectMetadata', apiVersion, metadata: objectIn(entry, resource).metadata };
     return this.eventOf(type, object, negotiated);
   }
@@ -134,7 +160,13 @@ export class Encoder {
     const apiVersion = `meta.k8s.io/${negotiated.version}`;
     if (negotiated.as === 'Table') {
       const rows = [{ cells: [], object: { kind: 'PartialObjectMetadata', apiVersion, metadata } }];
-      const table = { kind: 'Table', apiVersion, metadata: { resourceVersion: String(revision) }, columnDefinitions: null, rows };
+      const table = {
+        kind: 'Table',
+        apiVersion,
+        metadata: { resourceVersion: String(revision) },
+        columnDefinitions: null,
+        rows,
+      };
       return this.eventOf('BOOKMARK', table, negotiated);
     }
     const types =
@@ -188,7 +220,11 @@ const listChunkBytes = 256 * 1024;
 
 /** A list as chunks of cached bytes, never as one string. */
 function listChunks(entries: readonly Entry[], resource: Resource, metadata: object): Chunks {
-  const types = JSON.stringify({ kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata });
+  const types = JSON.stringify({
+    kind: `${resource.kind}List`,
+    apiVersion: apiVersionOf(resource),
+    metadata,
+  });
   const chunks: Chunks = [];
   let parts: Buffer[] = [Buffer.from(`${types.slice(0, -1)},"items":[`)];
   let size = 0;
@@ -207,4 +243,3 @@ function listChunks(entries: readonly Entry[], resource: Resource, metadata: obj
   chunks.push(Buffer.concat(parts));
   return chunks;
 }
-

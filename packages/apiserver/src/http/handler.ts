@@ -77,7 +77,9 @@ export class Handler {
     const { pipeline, limit, paths } = this.#parts;
     out.response.setHeader('audit-id', auditId(request));
     const user = await this.#user(request);
-    const leave = longRunning(info) ? undefined : limit.enter(info.verb, user.groups.includes('system:masters'));
+    const leave = longRunning(info)
+      ? undefined
+      : limit.enter(info.verb, user.groups.includes('system:masters'));
     try {
       if (!info.isResource) {
         await pipeline.authorize(user, info);
@@ -101,7 +103,9 @@ export class Handler {
       const found = answer instanceof Promise ? await answer : answer;
       if (!found) continue;
       const { groups } = found.user;
-      user = groups.includes(authenticated) ? found.user : { ...found.user, groups: [...groups, authenticated] };
+      user = groups.includes(authenticated)
+        ? found.user
+        : { ...found.user, groups: [...groups, authenticated] };
       break;
     }
     user ??= anonymous;
@@ -146,7 +150,11 @@ export class Handler {
         return await out.send(result.code, mediaTypes[negotiated.format], chunks);
       }
       case 'object':
-        return await out.send(result.code, mediaTypes[negotiated.format], encoder.object(result.object, negotiated));
+        return await out.send(
+          result.code,
+          mediaTypes[negotiated.format],
+          encoder.object(result.object, negotiated),
+        );
       case 'list': {
         const stored = pipeline.registry.open(result.served.resource);
         const chunks = encoder.list(result.list, result.served, stored, negotiated, include);
@@ -165,7 +173,11 @@ export class Handler {
         if (result.request.subresource !== 'log') {
           throw errors.badRequest('Upgrade request required: use HTTP/1.1 with SPDY/3.1 or WebSocket');
         }
-        return await streams.respond(result.request, request as IncomingMessage, out.response as ServerResponse);
+        return await streams.respond(
+          result.request,
+          request as IncomingMessage,
+          out.response as ServerResponse,
+        );
       }
     }
   }
@@ -189,7 +201,9 @@ export class Handler {
       if (!info.isResource) throw notServed();
       const user = await this.#user(request);
       const noWarnings = { warn: () => {} };
-      const result = await pipeline.handle(this.#call(request, info, query, user, noWarnings, controller.signal));
+      const result = await pipeline.handle(
+        this.#call(request, info, query, user, noWarnings, controller.signal),
+      );
       if (result.type !== 'stream' || result.request.subresource === 'log') {
         throw errors.badRequest('this resource cannot be upgraded');
       }
@@ -223,7 +237,7 @@ export class Handler {
     if (error instanceof StatusError) return error;
     if (error instanceof JsonSyntaxError) return errors.badRequest(error.message);
     if (error instanceof EtcdError) return storeFailure(error);
-    if (!(this.#parts.signal.aborted)) this.#parts.log.error({ err: error }, 'a request failed unexpectedly');
+    if (!this.#parts.signal.aborted) this.#parts.log.error({ err: error }, 'a request failed unexpectedly');
     return errors.internal(error instanceof Error ? error.message : String(error), error);
   }
 }
@@ -236,14 +250,21 @@ function storeFailure(error: EtcdError): StatusError {
     case grpcCode.deadlineExceeded:
       return errors.timeout(`the datastore did not answer in time: ${error.message}`);
     case grpcCode.resourceExhausted:
-      return new StatusError(500, 'InternalError', `the datastore has no room: ${error.message}`, undefined, error);
+      return new StatusError(
+        500,
+        'InternalError',
+        `the datastore has no room: ${error.message}`,
+        undefined,
+        error,
+      );
     default:
       return new StatusError(500, 'InternalError', error.message, undefined, error);
   }
 }
 
 function splitUrl(url: string): { path: string; query: URLSearchParams } {
-  if (url.length > maxUrlLength) throw new StatusError(414, '', `the URL is longer than ${maxUrlLength} characters`);
+  if (url.length > maxUrlLength)
+    throw new StatusError(414, '', `the URL is longer than ${maxUrlLength} characters`);
   const mark = url.indexOf('?');
   if (mark < 0) return { path: url, query: new URLSearchParams() };
   return { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };

@@ -84,7 +84,13 @@ function pick(accept: string, offer: Offer, pretty: boolean): Negotiated | undef
     const group = values.get('g') ?? '';
     const version = values.get('v') ?? '';
     if (as !== '' && !shapes[offer].has(`${as} ${group} ${version}`)) continue;
-    return { format, as: as as Negotiated['as'], group, version, pretty: pretty || values.get('pretty') === '1' };
+    return {
+      format,
+      as: as as Negotiated['as'],
+      group,
+      version,
+      pretty: pretty || values.get('pretty') === '1',
+    };
   }
   return undefined;
 }

@@ -44,7 +44,8 @@ export class Paths {
     user: UserInfo,
   ): Promise<void> {
     const path = info.path.length > 1 ? info.path.replace(/\/+$/, '') || '/' : info.path;
-    if (isDiscovery(path) && isRead(request.method ?? 'GET')) return await this.#discovery(request, out, path);
+    if (isDiscovery(path) && isRead(request.method ?? 'GET'))
+      return await this.#discovery(request, out, path);
     const answer = await this.answer(request.method ?? 'GET', path, query, user, request.headers);
     const etag = answer.headers?.['etag'];
     if (etag && request.headers['if-none-match'] === etag) {
@@ -62,9 +63,11 @@ export class Paths {
     user: UserInfo,
     headers: PathRequest['headers'] = {},
   ): Promise<PathResponse> {
-    if (!isRead(method)) throw new StatusError(405, 'MethodNotAllowed', `${method} is not supported on ${path}`);
+    if (!isRead(method))
+      throw new StatusError(405, 'MethodNotAllowed', `${method} is not supported on ${path}`);
     const handler = this.#exact.get(path) ?? this.#subtrees.find((each) => path.startsWith(`${each.path}/`));
-    if (handler) return await handler.handle({ method, path, query, user, headers, signal: this.#parts.signal });
+    if (handler)
+      return await handler.handle({ method, path, query, user, headers, signal: this.#parts.signal });
     let found: PathResponse | undefined;
     if (isDiscovery(path)) {
       const document = this.#parts.discovery.plain(path);
@@ -127,7 +130,17 @@ export class Paths {
   }
 
   #index(): string[] {
-    const own = ['/api', '/apis', '/healthz', '/livez', '/metrics', '/openapi/v2', '/openapi/v3', '/readyz', '/version'];
+    const own = [
+      '/api',
+      '/apis',
+      '/healthz',
+      '/livez',
+      '/metrics',
+      '/openapi/v2',
+      '/openapi/v3',
+      '/readyz',
+      '/version',
+    ];
     return [...own, ...this.#exact.keys()].sort();
   }
 }

@@ -21,7 +21,9 @@ export async function readBody(request: IncomingMessage | Http2ServerRequest): P
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'gzip' && encoding !== 'identity') {
     request.resume();
-    throw errors.unsupportedMediaType(`content encoding ${JSON.stringify(encoding)} is not supported; use gzip or none`);
+    throw errors.unsupportedMediaType(
+      `content encoding ${JSON.stringify(encoding)} is not supported; use gzip or none`,
+    );
   }
   const source = encoding === 'gzip' ? request.pipe(createGunzip()) : request;
   const chunks: Buffer[] = [];
@@ -33,7 +35,9 @@ export async function readBody(request: IncomingMessage | Http2ServerRequest): P
       chunks.push(chunk);
     }
   } catch (cause) {
-    throw errors.badRequest(`the body of the request broke off: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw errors.badRequest(
+      `the body of the request broke off: ${cause instanceof Error ? cause.message : String(cause)}`,
+    );
   }
   if (size > maxBodyBytes) throw tooLarge();
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);

@@ -92,7 +92,8 @@ export class Outgoing {
   async send(code: number, contentType: string, chunks: readonly Uint8Array[]): Promise<void> {
     let bytes = 0;
     for (const chunk of chunks) bytes += chunk.length;
-    if (this.acceptsGzip && bytes > gzipFromBytes && !this.#isHead) return await this.#sendGzip(code, contentType, chunks);
+    if (this.acceptsGzip && bytes > gzipFromBytes && !this.#isHead)
+      return await this.#sendGzip(code, contentType, chunks);
     this.head(code, { 'content-type': contentType, 'content-length': bytes });
     if (this.#isHead) return this.end();
     if (chunks.length <= 2 && bytes < gzipFromBytes) {

@@ -7,7 +7,9 @@ import type { TableDefinition } from '../registry/strategy.ts';
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
 
 /** Columns of a kind that declares none. */
-const defaultTable: TableDefinition<KubeObject> = table([ageColumn], (object, nowMs) => [ageOf(object, nowMs)]);
+const defaultTable: TableDefinition<KubeObject> = table([ageColumn], (object, nowMs) => [
+  ageOf(object, nowMs),
+]);
 
 export interface TableView {
   /** `meta.k8s.io/v1` or `v1beta1`. */
@@ -16,7 +18,8 @@ export interface TableView {
   definition: TableDefinition<KubeObject>;
 }
 
-export const tableOf = (stored: StoredResource): TableDefinition<KubeObject> => stored.strategy.table ?? defaultTable;
+export const tableOf = (stored: StoredResource): TableDefinition<KubeObject> =>
+  stored.strategy.table ?? defaultTable;
 
 function rowObject(object: KubeObject, view: TableView): unknown {
   if (view.include === 'None') return undefined;

@@ -85,10 +85,13 @@ export async function respondWatch(
   const scheduleBookmark = (): void => {
     const left = deadlineMs - clock.monotonicMs() - lastBookmarkMs;
     if (left <= 0) return;
-    bookmarkTimer = clock.setTimeout(() => {
-      if (watch && watch.revision > lastSent) bookmark((lastSent = watch.revision), false);
-      scheduleBookmark();
-    }, Math.min(bookmarkIntervalMs, left));
+    bookmarkTimer = clock.setTimeout(
+      () => {
+        if (watch && watch.revision > lastSent) bookmark((lastSent = watch.revision), false);
+        scheduleBookmark();
+      },
+      Math.min(bookmarkIntervalMs, left),
+    );
   };
   out.onClose(end);
   parts.signal.addEventListener('abort', end, { once: true });
@@ -138,4 +141,6 @@ const watchMediaType = (negotiated: Negotiated): string => {
 };
 
 const statusOf = (error: unknown): StatusError =>
-  error instanceof StatusError ? error : errors.internal(error instanceof Error ? error.message : String(error), error);
+  error instanceof StatusError
+    ? error
+    : errors.internal(error instanceof Error ? error.message : String(error), error);

@@ -1,7 +1,9 @@
 import type { ParsedRequest } from '../request/parse.ts';
 
 /** Upper bounds of upstream's request duration histogram, seconds (apiserver/pkg/endpoints/metrics). */
-const boundsSeconds = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
+const boundsSeconds = [
+  0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+];
 
 const maxSeries = 4_096;
 
@@ -52,7 +54,8 @@ export class RequestMetrics {
       '# TYPE apiserver_request_total counter',
     ];
     for (const { labels, codes } of this.#series.values()) {
-      for (const [code, count] of codes) lines.push(`apiserver_request_total{code="${code}",${labels}} ${count}`);
+      for (const [code, count] of codes)
+        lines.push(`apiserver_request_total{code="${code}",${labels}} ${count}`);
     }
     lines.push(
       '# HELP apiserver_request_duration_seconds Time from the first byte of a request to the last of its response.',
@@ -79,8 +82,22 @@ function newSeries(info: ParsedRequest | undefined, method: string): Series {
   const { group = '', version = '', resource = '', subresource = '' } = info?.isResource ? info : {};
   const verb = info?.isResource ? info.verb.toUpperCase() : method;
   const scope = info?.isResource ? scopeOf(info) : '';
-  const labels = Object.entries({ component: 'apiserver', group, resource, scope, subresource, verb, version })
+  const labels = Object.entries({
+    component: 'apiserver',
+    group,
+    resource,
+    scope,
+    subresource,
+    verb,
+    version,
+  })
     .map(([name, value]) => `${name}="${quoted(value)}"`)
     .join(',');
-  return { labels, codes: new Map(), buckets: new Float64Array(boundsSeconds.length), count: 0, sumSeconds: 0 };
+  return {
+    labels,
+    codes: new Map(),
+    buckets: new Float64Array(boundsSeconds.length),
+    count: 0,
+    sumSeconds: 0,
+  };
 }

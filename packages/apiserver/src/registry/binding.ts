@@ -33,8 +33,7 @@ export async function bindPod(registry: Registry, context: WriteContext, binding
   validateBinding(binding, name);
   const served = registry.servedOf(core.pods);
   const node = binding.target.name as string;
-  const conflict = (why: string) =>
-    errors.conflict({ group: '', plural: 'pods/binding' }, name, why);
+  const conflict = (why: string) => errors.conflict({ group: '', plural: 'pods/binding' }, name, why);
   await updateObject(registry, { ...context, served, subresource: 'binding' }, ({ object: old }) => {
     const { metadata } = binding;
     if (metadata?.uid && metadata.uid !== old.metadata.uid) {
@@ -46,8 +45,10 @@ export async function bindPod(registry: Registry, context: WriteContext, binding
     if (pod.metadata?.deletionTimestamp) {
       throw conflict(`pod ${name} is being deleted, cannot be assigned to a host`);
     }
-    if (pod.spec?.nodeName) throw conflict(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
-    if ((pod.spec?.schedulingGates?.length ?? 0) > 0) throw conflict(`pod ${name} has non-empty .spec.schedulingGates`);
+    if (pod.spec?.nodeName)
+      throw conflict(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
+    if ((pod.spec?.schedulingGates?.length ?? 0) > 0)
+      throw conflict(`pod ${name} has non-empty .spec.schedulingGates`);
     delete pod.metadata?.resourceVersion;
     return assign(pod, binding, node, registry.parts.clock.nowMs()) as unknown as KubeObject;
   });
@@ -57,12 +58,18 @@ export async function bindPod(registry: Registry, context: WriteContext, binding
 function assign(pod: Pod, binding: Binding, node: string, nowMs: number): Pod {
   pod.spec = { ...pod.spec, nodeName: node } as NonNullable<Pod['spec']>;
   const { annotations, labels } = binding.metadata ?? {};
-  if (annotations) pod.metadata = { ...pod.metadata, annotations: { ...pod.metadata?.annotations, ...annotations } };
+  if (annotations)
+    pod.metadata = { ...pod.metadata, annotations: { ...pod.metadata?.annotations, ...annotations } };
   if (labels) pod.metadata = { ...pod.metadata, labels: { ...pod.metadata?.labels, ...labels } };
   const others = (pod.status?.conditions ?? []).filter((condition) => condition.type !== 'PodScheduled');
   const lastTransitionTime = timestamp(nowMs);
   const observedGeneration = pod.metadata?.generation;
-  const scheduled = { type: 'PodScheduled', status: 'True', lastTransitionTime, ...(observedGeneration === undefined ? {} : { observedGeneration }) };
+  const scheduled = {
+    type: 'PodScheduled',
+    status: 'True',
+    lastTransitionTime,
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
+  };
   pod.status = { ...pod.status, conditions: [...others, scheduled] } as NonNullable<Pod['status']>;
   return pod;
 }

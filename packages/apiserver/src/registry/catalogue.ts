@@ -61,7 +61,9 @@ export class Catalogue {
     declarations: readonly ResourceDeclaration[] = [],
     runtimeConfig: Readonly<Record<string, boolean>> = {},
   ) {
-    const declared = new Map(declarations.map((each) => [`${each.resource.group}/${each.resource.plural}`, each]));
+    const declared = new Map(
+      declarations.map((each) => [`${each.resource.group}/${each.resource.plural}`, each]),
+    );
     const byGroupVersion = new Map<string, Served[]>(groupVersions.map(({ apiVersion }) => [apiVersion, []]));
     for (const fact of builtIn) {
       if (!isServed(fact, runtimeConfig)) continue;
@@ -71,7 +73,8 @@ export class Catalogue {
       this.#byKind.set(`${groupVersion}/${fact.kind}`, served);
       byGroupVersion.get(groupVersion)?.push(served);
     }
-    for (const [groupVersion, all] of byGroupVersion) if (all.length === 0) byGroupVersion.delete(groupVersion);
+    for (const [groupVersion, all] of byGroupVersion)
+      if (all.length === 0) byGroupVersion.delete(groupVersion);
     this.groupVersions = byGroupVersion;
   }
 
@@ -95,7 +98,9 @@ function servedOf(fact: ResourceFacts, declaration: ResourceDeclaration | undefi
   const subresources = fact.subresources.filter((each) => !notServedYet.has(each.name));
   return {
     resource,
-    storage: storage ? Object.freeze({ ...resource, group: storage.group, version: storage.version }) : resource,
+    storage: storage
+      ? Object.freeze({ ...resource, group: storage.group, version: storage.version })
+      : resource,
     verbs: fact.verbs,
     computed: storage === undefined,
     singular: declaration?.singular ?? fact.singular,

@@ -30,7 +30,11 @@ function prepareAuxiliary(registry: Registry, auxiliary: AuxiliaryWrite): Prepar
   if (auxiliary.type === 'delete' || auxiliary.type === 'require') {
     const key = stored.keys.of(auxiliary.namespace, auxiliary.name);
     const expected = auxiliary.resourceVersion === undefined ? 'any' : revisionOf(auxiliary.resourceVersion);
-    return { stored, write: { key, expected, value: auxiliary.type === 'require' ? null : undefined }, object: undefined };
+    return {
+      stored,
+      write: { key, expected, value: auxiliary.type === 'require' ? null : undefined },
+      object: undefined,
+    };
   }
   const resource: Resource = auxiliary.resource;
   const object = convert(auxiliary.object, resource, stored.resource);
@@ -86,7 +90,10 @@ export async function commitObject(
     if (!main.object || !value) return { done: true, entry: (change.old as Entry).at(revision) };
     const cached = stored.startedCache?.get(change.namespace, change.name);
     if (cached?.revision === revision) return { done: true, entry: cached };
-    return { done: true, entry: new Entry(stored.codec, { ...at, revision }, value, atRevision(main.object, revision)) };
+    return {
+      done: true,
+      entry: new Entry(stored.codec, { ...at, revision }, value, atRevision(main.object, revision)),
+    };
   }
   const [current] = result.current;
   if (!holds(main.write, current)) {
@@ -100,7 +107,8 @@ async function commitAll(registry: Registry, all: readonly Prepared[]) {
     if (write.value && object) stored.startedCache?.expect(write.key, write.value, object);
   }
   const forget = (): void => {
-    for (const { stored, write } of all) if (write.value) stored.startedCache?.unexpect(write.key, write.value);
+    for (const { stored, write } of all)
+      if (write.value) stored.startedCache?.unexpect(write.key, write.value);
   };
   try {
     const result = await commit(

@@ -110,14 +110,24 @@ async function finish(
 function alreadyExists(context: WriteContext, name: string, current: Entry | undefined): StatusError {
   const error = errors.alreadyExists(context.served.resource, name);
   if (!current?.object.metadata.deletionTimestamp) return error;
-  return new StatusError(error.code, error.reason, `object is being deleted: ${error.message}`, error.details);
+  return new StatusError(
+    error.code,
+    error.reason,
+    `object is being deleted: ${error.message}`,
+    error.details,
+  );
 }
 
 /** Upstream: errors.NewGenerateNameConflict. */
 function nameConflict(context: WriteContext, name: string): StatusError {
   const error = errors.alreadyExists(context.served.resource, name);
-  return new StatusError(409, 'AlreadyExists', `${error.message}, the server was not able to generate a unique name for the object`, {
-    ...error.details,
-    retryAfterSeconds: 1,
-  });
+  return new StatusError(
+    409,
+    'AlreadyExists',
+    `${error.message}, the server was not able to generate a unique name for the object`,
+    {
+      ...error.details,
+      retryAfterSeconds: 1,
+    },
+  );
 }

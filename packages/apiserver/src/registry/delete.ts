@@ -30,7 +30,10 @@ export function validateDeleteOptions(options: DeleteOptions): void {
     const text = 'orphanDependents and deletionPropagation cannot be both set';
     found.push(fieldErrors.invalid(path, propagationPolicy, text));
   }
-  if (propagationPolicy !== undefined && !['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)) {
+  if (
+    propagationPolicy !== undefined &&
+    !['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)
+  ) {
     found.push(
       fieldErrors.notSupported(path, propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil']),
     );
@@ -45,7 +48,8 @@ export function validateDeleteOptions(options: DeleteOptions): void {
 function collectorFinalizers(stored: StoredResource, object: KubeObject, options: DeleteOptions): string[] {
   const finalizers = object.metadata.finalizers ?? [];
   const policy = defaultPropagation(stored.resource);
-  if (policy === 'unsupported') return finalizers.filter((name) => name !== orphanFinalizer && name !== foregroundFinalizer);
+  if (policy === 'unsupported')
+    return finalizers.filter((name) => name !== orphanFinalizer && name !== foregroundFinalizer);
   let wanted: string | undefined;
   if (options.orphanDependents !== undefined) wanted = options.orphanDependents ? orphanFinalizer : undefined;
   else if (options.propagationPolicy === 'Orphan') wanted = orphanFinalizer;
@@ -75,12 +79,7 @@ function checkPreconditions(context: WriteContext, object: KubeObject, options: 
 type Plan = { type: 'remove' } | { type: 'pending' } | { type: 'mark'; object: KubeObject };
 
 /** What a deletion does to the object as it stands (rest.BeforeDelete, updateForGracefulDeletionAndFinalizers). */
-function planDeletion(
-  stored: StoredResource,
-  old: KubeObject,
-  options: DeleteOptions,
-  nowMs: number,
-): Plan {
+function planDeletion(stored: StoredResource, old: KubeObject, options: DeleteOptions, nowMs: number): Plan {
   const graceful = planGrace(stored, old, options, nowMs);
   if (graceful === 'pending') return { type: 'pending' };
   const finalizers = collectorFinalizers(stored, old, options);
@@ -160,7 +159,11 @@ export async function deleteObject(
     if (!old) throw errors.notFound(resource, name);
     checkPreconditions(context, old.object, options);
     const transaction = newTransaction();
-    const request = registry.admissionRequest(context, 'DELETE', { object: undefined, old: old.object, transaction });
+    const request = registry.admissionRequest(context, 'DELETE', {
+      object: undefined,
+      old: old.object,
+      transaction,
+    });
     await registry.admit(request);
     await registry.validate(request);
     const plan = planDeletion(stored, old.object, options, registry.parts.clock.nowMs());

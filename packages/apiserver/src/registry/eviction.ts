@@ -17,16 +17,22 @@ const granted: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status
 
 /** Pods that are over or never began are evicted whatever a budget says. */
 const isFree = (pod: Pod): boolean =>
-  ['Succeeded', 'Failed', 'Pending'].includes(pod.status?.phase ?? '') || pod.metadata?.deletionTimestamp !== undefined;
+  ['Succeeded', 'Failed', 'Pending'].includes(pod.status?.phase ?? '') ||
+  pod.metadata?.deletionTimestamp !== undefined;
 
 const isReady = (pod: Pod): boolean =>
-  pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+  pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ??
+  false;
 
 /**
  * `pods/NAME/eviction`: deletes the pod if its PodDisruptionBudget allows one disruption more, which is counted in
  * the budget's status first (kubernetes/pkg/registry/core/pod/storage/eviction.go). Throws 429 when it does not.
  */
-export async function evictPod(registry: Registry, context: WriteContext, eviction: Eviction): Promise<Status> {
+export async function evictPod(
+  registry: Registry,
+  context: WriteContext,
+  eviction: Eviction,
+): Promise<Status> {
   const served = registry.servedOf(core.pods);
   const at = { namespace: context.namespace, name: context.name };
   const pod = (await getObject(registry, served, at)).object as unknown as Pod;
@@ -44,7 +50,9 @@ async function takeDisruption(registry: Registry, context: WriteContext, pod: Po
   );
   if (budgets.length === 0) return;
   if (budgets.length > 1) {
-    throw errors.internal('This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.');
+    throw errors.internal(
+      'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.',
+    );
   }
   const name = budgets[0]?.metadata?.name as string;
   const served = registry.servedOf(policy.poddisruptionbudgets);
@@ -52,7 +60,11 @@ async function takeDisruption(registry: Registry, context: WriteContext, pod: Po
   await updateObject(registry, { ...context, served, subresource: 'status', name }, ({ object }) => {
     const budget = cloneJson(object) as unknown as (typeof budgets)[number];
     const status = budget.status;
-    if (!status || status.observedGeneration === undefined || status.observedGeneration < (budget.metadata?.generation ?? 0)) {
+    if (
+      !status ||
+      status.observedGeneration === undefined ||
+      status.observedGeneration < (budget.metadata?.generation ?? 0)
+    ) {
       throw tooMany(name, `The disruption budget ${name} is still being processed by the server.`);
     }
     const unhealthyMayGo = budget.spec?.unhealthyPodEvictionPolicy === 'AlwaysAllow' && !isReady(pod);
@@ -68,7 +80,12 @@ async function takeDisruption(registry: Registry, context: WriteContext, pod: Po
 }
 
 const tooMany = (_budget: string, why: string): StatusError =>
-  new StatusError(429, 'TooManyRequests', "Cannot evict pod as it would violate the pod's disruption budget.", {
-    causes: [{ reason: 'DisruptionBudget', message: why }],
-    retryAfterSeconds: 10,
-  });
+  new StatusError(
+    429,
+    'TooManyRequests',
+    "Cannot evict pod as it would violate the pod's disruption budget.",
+    {
+      causes: [{ reason: 'DisruptionBudget', message: why }],
+      retryAfterSeconds: 10,
+    },
+  );

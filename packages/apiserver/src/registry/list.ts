@@ -40,7 +40,9 @@ function validate(parameters: ListParameters): void {
   if (match) {
     const path = FieldPath.of('resourceVersionMatch');
     if (!resourceVersion) {
-      found.push(fieldErrors.forbidden(path, 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
+      found.push(
+        fieldErrors.forbidden(path, 'resourceVersionMatch is forbidden unless resourceVersion is provided'),
+      );
     }
     if (parameters.continue) {
       found.push(fieldErrors.forbidden(path, 'resourceVersionMatch is forbidden when continue is provided'));
@@ -141,7 +143,8 @@ function fromCache(
       const last = entries.at(-1) as Entry;
       const token = encodeContinue(`${last.key}\0`, stored.keys.under(namespace), revision);
       if (matches) return { entries, revision, continue: token };
-      if (from === undefined) return { entries, revision, continue: token, remaining: all.count(namespace) - limit };
+      if (from === undefined)
+        return { entries, revision, continue: token, remaining: all.count(namespace) - limit };
       passed++;
       continue;
     }

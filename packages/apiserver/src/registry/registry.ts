@@ -51,7 +51,14 @@ export class StoredResource {
   /** Starts the cache on first use. */
   get cache(): StorageCache {
     const { store, clock, log, signal } = this.#parts;
-    return (this.#cache ??= new StorageCache({ store, keys: this.keys, codec: this.codec, clock, log, signal }));
+    return (this.#cache ??= new StorageCache({
+      store,
+      keys: this.keys,
+      codec: this.codec,
+      clock,
+      log,
+      signal,
+    }));
   }
 
   /** The cache if it runs. */
@@ -127,7 +134,8 @@ export class Registry {
   /** Runs `admit` of every plugin that handles the request, in order. */
   async admit(request: AdmissionRequest): Promise<void> {
     for (const plugin of this.#plugins) {
-      if (!plugin.admit || !plugin.handles(request.operation, request.resource, request.subresource)) continue;
+      if (!plugin.admit || !plugin.handles(request.operation, request.resource, request.subresource))
+        continue;
       const done = plugin.admit(request);
       if (done) await done;
     }
@@ -136,7 +144,8 @@ export class Registry {
   /** Runs `validate` of every plugin that handles the request, in order. */
   async validate(request: AdmissionRequest): Promise<void> {
     for (const plugin of this.#plugins) {
-      if (!plugin.validate || !plugin.handles(request.operation, request.resource, request.subresource)) continue;
+      if (!plugin.validate || !plugin.handles(request.operation, request.resource, request.subresource))
+        continue;
       const done = plugin.validate(request);
       if (done) await done;
     }
@@ -146,7 +155,11 @@ export class Registry {
   admissionRequest(
     context: WriteContext,
     operation: AdmissionRequest['operation'],
-    objects: { object: KubeObject | undefined; old: KubeObject | undefined; transaction: Transaction | undefined },
+    objects: {
+      object: KubeObject | undefined;
+      old: KubeObject | undefined;
+      transaction: Transaction | undefined;
+    },
   ): AdmissionRequest {
     const { served, subresource, namespace, user, options, dryRun } = context;
     return {

@@ -47,7 +47,8 @@ export async function updateObject(
   let conflicts = 0;
   for (let races = 0; races < maxRaces; races++) {
     if (!old) {
-      if (!options.create || !allowsCreateOnUpdate(stored.resource)) throw errors.notFound(resource, context.name);
+      if (!options.create || !allowsCreateOnUpdate(stored.resource))
+        throw errors.notFound(resource, context.name);
       return { entry: await createObject(registry, context, options.create), created: true };
     }
     const object = await change(old);
@@ -55,8 +56,10 @@ export async function updateObject(
     const transaction = newTransaction();
     await prepareUpdate(registry, stored, context, object, old, transaction);
     const { deletionGracePeriodSeconds, deletionTimestamp } = old.object.metadata;
-    const ends = Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !finalizersLeft(stored.resource, object);
-    if (!ends && transaction.writes.length === 0 && equalJson(object, old.object)) return { entry: old, created: false };
+    const ends =
+      Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !finalizersLeft(stored.resource, object);
+    if (!ends && transaction.writes.length === 0 && equalJson(object, old.object))
+      return { entry: old, created: false };
     const outcome = await commitObject(registry, stored, {
       namespace: context.namespace,
       name: context.name,
@@ -82,7 +85,12 @@ export async function updateObject(
 }
 
 /** uid and resourceVersion that the client gave; whether it gave a resourceVersion. */
-function checkPreconditions(context: WriteContext, stored: StoredResource, object: KubeObject, old: Entry): boolean {
+function checkPreconditions(
+  context: WriteContext,
+  stored: StoredResource,
+  object: KubeObject,
+  old: Entry,
+): boolean {
   const { metadata } = object;
   const { resource } = context.served;
   const current = old.object.metadata;
@@ -193,10 +201,15 @@ function scopeToSubresource(context: WriteContext, stored: StoredResource, objec
 }
 
 /** `pods/resize` changes containers' resources and resize policy, and nothing else. */
-function takeResources(spec: Record<string, unknown> | undefined, wanted: Record<string, unknown> | undefined): void {
+function takeResources(
+  spec: Record<string, unknown> | undefined,
+  wanted: Record<string, unknown> | undefined,
+): void {
   type Container = { name: string; resources?: unknown; resizePolicy?: unknown };
   for (const list of ['containers', 'initContainers']) {
-    const from = new Map(((wanted?.[list] as Container[] | undefined) ?? []).map((each) => [each.name, each]));
+    const from = new Map(
+      ((wanted?.[list] as Container[] | undefined) ?? []).map((each) => [each.name, each]),
+    );
     for (const container of (spec?.[list] as Container[] | undefined) ?? []) {
       const source = from.get(container.name);
       if (source?.resources !== undefined) container.resources = source.resources;

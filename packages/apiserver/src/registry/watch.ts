@@ -38,7 +38,9 @@ function validate(parameters: ListParameters): void {
   const found = [];
   const path = FieldPath.of('resourceVersionMatch');
   if (sendInitialEvents !== undefined && match !== 'NotOlderThan') {
-    found.push(fieldErrors.forbidden(path, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'));
+    found.push(
+      fieldErrors.forbidden(path, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
+    );
   }
   if (match) {
     if (sendInitialEvents === undefined) {
@@ -54,7 +56,10 @@ function validate(parameters: ListParameters): void {
 }
 
 /** How one change looks through a selection: objects that move in are ADDED, those that move out DELETED. */
-export function deliveryOf(change: Change, matches: ((entry: Entry) => boolean) | undefined): Delivery | undefined {
+export function deliveryOf(
+  change: Change,
+  matches: ((entry: Entry) => boolean) | undefined,
+): Delivery | undefined {
   const { type, entry, old } = change;
   if (!matches) {
     return { type: type === 'added' ? 'ADDED' : type === 'deleted' ? 'DELETED' : 'MODIFIED', entry };
@@ -127,7 +132,8 @@ class Watcher implements Watch {
     const { matches, namespace } = this.#selection;
     const events: Delivery[] = [];
     for (const entry of cache.entries.all(namespace)) {
-      if (within(this.#selection, entry) && (!matches || matches(entry))) events.push({ type: 'ADDED', entry });
+      if (within(this.#selection, entry) && (!matches || matches(entry)))
+        events.push({ type: 'ADDED', entry });
     }
     this.#subscribe();
     if (events.length > 0) this.#receiver.deliver(events);
@@ -207,7 +213,8 @@ class Watcher implements Watch {
   #changeOf(event: { type: 'put' | 'delete'; kv: KeyValue; prevKv?: KeyValue | undefined }): Change[] {
     const { type, kv, prevKv } = event;
     const old = prevKv && this.#stored.entryOf(prevKv);
-    if (type === 'delete') return old ? [new Change('deleted', kv.modRevision, old.at(kv.modRevision), old)] : [];
+    if (type === 'delete')
+      return old ? [new Change('deleted', kv.modRevision, old.at(kv.modRevision), old)] : [];
     const entry = this.#stored.entryOf(kv);
     return entry ? [new Change(old ? 'modified' : 'added', kv.modRevision, entry, old)] : [];
   }

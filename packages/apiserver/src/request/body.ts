@@ -19,7 +19,12 @@ export interface BodyKind {
  */
 export interface BodyDecoder {
   /** `warn` gets one text per problem under `Warn`. The object is the caller's own. */
-  decode(body: Body, expected: BodyKind, validation: FieldValidation, warn: (text: string) => void): KubeObject;
+  decode(
+    body: Body,
+    expected: BodyKind,
+    validation: FieldValidation,
+    warn: (text: string) => void,
+  ): KubeObject;
   /**
    * The same for the result of a patch, which is an object already and is consumed. `patch` names its unknown and
    * duplicate fields apart from what was stored before.

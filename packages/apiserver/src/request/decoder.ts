@@ -1,31 +1,35 @@
 import { duplicateFields, JsonSyntaxError, parseJson } from '@cloudless/kube/codec/json';
 import type { KubeObject } from '@cloudless/kube/object';
+import { decodeObject, duplicateFieldErrors, strictDecodingMessage } from '@cloudless/kube/schema/decode';
+import { schemaOf } from '@cloudless/kube/schema/schema';
 import { errors, StatusError } from '@cloudless/kube/status';
-import { cloneJson } from '../storage/codec.ts';
 import type { Body, BodyDecoder, BodyKind, FieldValidation } from './body.ts';
 
-/** What the decoder needs of the schema and of codecs that load on first use. */
+/** Codecs that load on first use. */
 export interface DecoderParts {
   /** Parses YAML; `onDuplicate` gets upstream's text of each repeated key. */
   parseYaml(text: string, onDuplicate: (text: string) => void): unknown;
   /** An object from `k8s\0` bytes, unknown and mistyped fields impossible. */
   readProtobuf(bytes: Uint8Array): KubeObject;
-  /**
-   * Drops nulls and unknown fields in place and returns the paths of the unknown ones. Throws an Error in Go's words
-   * for a value of the wrong type.
-   */
-  normalize(object: Record<string, unknown>, kind: BodyKind): string[];
 }
 
 const bodyMediaTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
-const apiVersionOf = (kind: BodyKind): string => (kind.group === '' ? kind.version : `${kind.group}/${kind.version}`);
+const apiVersionOf = (kind: BodyKind): string =>
+  kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
 
 /** `Pod in version "v1" cannot be handled as a Pod: …` (handlers/rest.go, transformDecodeError). */
-function cannotBeHandled(kind: BodyKind, given: { apiVersion?: unknown; kind?: unknown }, why: string): StatusError {
+function cannotBeHandled(
+  kind: BodyKind,
+  given: { apiVersion?: unknown; kind?: unknown },
+  why: string,
+): StatusError {
   const name = typeof given.kind === 'string' && given.kind !== '' ? given.kind : kind.kind;
-  const apiVersion = typeof given.apiVersion === 'string' && given.apiVersion !== '' ? given.apiVersion : apiVersionOf(kind);
+  const apiVersion =
+    typeof given.apiVersion === 'string' && given.apiVersion !== '' ? given.apiVersion : apiVersionOf(kind);
   const version = apiVersion.slice(apiVersion.indexOf('/') + 1);
-  return errors.badRequest(`${name} in version ${JSON.stringify(version)} cannot be handled as a ${kind.kind}: ${why}`);
+  return errors.badRequest(
+    `${name} in version ${JSON.stringify(version)} cannot be handled as a ${kind.kind}: ${why}`,
+  );
 }
 
 /** Kinds that every group version accepts under its own name, such as DeleteOptions. */
@@ -47,23 +51,30 @@ export class Decoder implements BodyDecoder {
     this.#parts = parts;
   }
 
-  decode(body: Body, expected: BodyKind, validation: FieldValidation, warn: (text: string) => void): KubeObject {
-    // A client in this process has typed objects; they need no judging, and nothing unset in them.
-    if (body.type === 'object') {
-      const object = cloneJson(body.object) as KubeObject;
-      this.#checkTypes(object, expected);
-      return object;
-    }
+  decode(
+    body: Body,
+    expected: BodyKind,
+    validation: FieldValidation,
+    warn: (text: string) => void,
+  ): KubeObject {
+    if (body.type === 'object') return this.#judge(body.object as KubeObject, expected, 'Ignore', [], warn);
     const problems: string[] = [];
     const value = this.#parse(body, validation === 'Ignore' ? undefined : problems);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       const shown = JSON.stringify(value)?.slice(0, 80);
-      throw errors.badRequest(`couldn't get version/kind; json parse error: expected an object, got ${shown}`);
+      throw errors.badRequest(
+        `couldn't get version/kind; json parse error: expected an object, got ${shown}`,
+      );
     }
     return this.#judge(value as KubeObject, expected, validation, problems, warn);
   }
 
-  decodePatched(object: unknown, expected: BodyKind, validation: FieldValidation, warn: (text: string) => void): KubeObject {
+  decodePatched(
+    object: unknown,
+    expected: BodyKind,
+    validation: FieldValidation,
+    warn: (text: string) => void,
+  ): KubeObject {
     if (typeof object !== 'object' || object === null || Array.isArray(object)) {
       throw errors.badRequest('the patch leaves no object');
     }
@@ -75,7 +86,9 @@ export class Decoder implements BodyDecoder {
     try {
       return parseJson(body.bytes);
     } catch (cause) {
-      throw errors.badRequest(`error decoding patch: ${cause instanceof Error ? cause.message : String(cause)}`);
+      throw errors.badRequest(
+        `error decoding patch: ${cause instanceof Error ? cause.message : String(cause)}`,
+      );
     }
   }
 
@@ -101,7 +114,7 @@ export class Decoder implements BodyDecoder {
   #json(bytes: Uint8Array, problems: string[] | undefined): unknown {
     try {
       const value = parseJson(bytes);
-      if (problems) problems.push(...duplicateFields(bytes).map((path) => `duplicate field ${JSON.stringify(path)}`));
+      if (problems) problems.push(...duplicateFieldErrors(duplicateFields(bytes)));
       return value;
     } catch (cause) {
       if (cause instanceof JsonSyntaxError) {
@@ -115,49 +128,59 @@ export class Decoder implements BodyDecoder {
     try {
       return this.#parts.parseYaml(Buffer.from(bytes).toString('utf8'), (text) => problems?.push(text));
     } catch (cause) {
-      throw errors.badRequest(`error converting YAML to JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
+      throw errors.badRequest(
+        `error converting YAML to JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
+      );
     }
   }
 
+  /** A new object of the expected kind, as Go's decoder would leave it. */
   #judge(
-    object: KubeObject,
+    value: KubeObject,
     expected: BodyKind,
     validation: FieldValidation,
     problems: string[],
     warn: (text: string) => void,
   ): KubeObject {
-    this.#checkTypes(object, expected);
-    let unknown: string[];
+    const types = checkTypes(value, expected);
+    const schema = schemaOf(expected);
+    if (!schema)
+      throw new StatusError(
+        500,
+        'InternalError',
+        `no schema of ${expected.kind} in ${apiVersionOf(expected)}`,
+      );
+    let decoded: ReturnType<typeof decodeObject>;
     try {
-      unknown = this.#parts.normalize(object as unknown as Record<string, unknown>, expected);
+      decoded = decodeObject(schema, value);
     } catch (cause) {
-      throw cannotBeHandled(expected, object, cause instanceof Error ? cause.message : String(cause));
+      throw cannotBeHandled(expected, value, cause instanceof Error ? cause.message : String(cause));
     }
+    const object = Object.assign(decoded.object, types) as unknown as KubeObject;
     object.metadata ??= {};
     if (validation === 'Ignore') return object;
-    problems.push(...unknown.map((path) => `unknown field ${JSON.stringify(path)}`));
+    problems.push(...decoded.strictErrors);
     if (problems.length === 0) return object;
-    if (validation === 'Strict') {
-      throw cannotBeHandled(expected, object, `strict decoding error: ${problems.join(', ')}`);
-    }
+    if (validation === 'Strict') throw cannotBeHandled(expected, value, strictDecodingMessage(problems));
     for (const text of problems) warn(text);
     return object;
   }
+}
 
-  /** Fills in absent apiVersion and kind, refuses others than expected. */
-  #checkTypes(object: KubeObject, expected: BodyKind): void {
-    const apiVersion = apiVersionOf(expected);
-    if (object.kind === undefined || object.kind === '') object.kind = expected.kind;
-    if (object.apiVersion === undefined || object.apiVersion === '') object.apiVersion = apiVersion;
-    if (isMetaKind(expected) && object.kind === expected.kind) return;
-    if (object.kind !== expected.kind) {
-      const why = `no kind ${JSON.stringify(object.kind)} is expected here, but ${JSON.stringify(expected.kind)} of ${JSON.stringify(apiVersion)}`;
-      throw cannotBeHandled(expected, object, why);
-    }
-    if (object.apiVersion !== apiVersion) {
-      throw errors.badRequest(
-        `the API version in the data (${object.apiVersion}) does not match the expected API version (${apiVersion})`,
-      );
-    }
+/** apiVersion and kind, filled in where absent; others than expected are refused. */
+function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: string; kind: string } {
+  const apiVersion = apiVersionOf(expected);
+  const { kind = '', apiVersion: given = '' } = object;
+  if (isMetaKind(expected) && (kind === '' || kind === expected.kind))
+    return { apiVersion, kind: expected.kind };
+  if (kind !== '' && kind !== expected.kind) {
+    const why = `no kind ${JSON.stringify(kind)} is expected here, but ${JSON.stringify(expected.kind)} of ${JSON.stringify(apiVersion)}`;
+    throw cannotBeHandled(expected, object, why);
   }
+  if (given !== '' && given !== apiVersion) {
+    throw errors.badRequest(
+      `the API version in the data (${given}) does not match the expected API version (${apiVersion})`,
+    );
+  }
+  return { apiVersion, kind: expected.kind };
 }

@@ -45,7 +45,8 @@ export function listParameters(query: URLSearchParams, namespace: string): ListP
 }
 
 /** `timeoutSeconds` of a watch; undefined: the server's own. */
-export const timeoutSeconds = (query: URLSearchParams): number | undefined => integer(query, 'timeoutSeconds');
+export const timeoutSeconds = (query: URLSearchParams): number | undefined =>
+  integer(query, 'timeoutSeconds');
 
 /** Parameters of create, update and patch; throws 422 as upstream's validation of the options' kind. */
 export function writeParameters(

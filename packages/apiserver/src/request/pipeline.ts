@@ -133,11 +133,14 @@ export class Pipeline {
       case 'watch': {
         const parameters = listParameters(call.query, namespace);
         // The deprecated `/watch/…/NAME` watches one object.
-        if (info.name !== '' && !parameters.fieldSelector) parameters.fieldSelector = `metadata.name=${info.name}`;
+        if (info.name !== '' && !parameters.fieldSelector)
+          parameters.fieldSelector = `metadata.name=${info.name}`;
         return { type: 'watch', served, parameters };
       }
       case 'create':
-        return served.computed ? await this.#endpoint(call, served, '') : await this.#create(call, served, namespace);
+        return served.computed
+          ? await this.#endpoint(call, served, '')
+          : await this.#create(call, served, namespace);
       case 'update':
         return await this.#update(call, served, namespace);
       case 'patch':
@@ -166,7 +169,12 @@ export class Pipeline {
   }
 
   /** Decoded, defaulted, in the storage version; a fresh object at every call. */
-  #objectOf(body: Body, context: WriteContext, validation: FieldValidation, warn: (text: string) => void): KubeObject {
+  #objectOf(
+    body: Body,
+    context: WriteContext,
+    validation: FieldValidation,
+    warn: (text: string) => void,
+  ): KubeObject {
     const { resource } = context.served;
     return this.#settle(this.#parts.decoder.decode(body, resource, validation, warn), context);
   }
@@ -177,7 +185,8 @@ export class Pipeline {
     const { resource } = context.served;
     const stored = registry.open(resource);
     stored.strategy.beforeDefaults?.(registry.strategyContext(context), object);
-    const sameVersion = resource.group === stored.resource.group && resource.version === stored.resource.version;
+    const sameVersion =
+      resource.group === stored.resource.group && resource.version === stored.resource.version;
     if (!sameVersion) registry.parts.defaultsOf(resource)(object);
     const converted = convert(object, resource, stored.resource);
     registry.parts.defaultsOf(stored.resource)(converted);
@@ -236,7 +245,12 @@ export class Pipeline {
       (old) => {
         const current = objectIn(old, served.resource);
         const { fieldValidation } = change.parameters;
-        const patched = this.#parts.decoder.decodePatched(change.apply(current), served.resource, fieldValidation, warn);
+        const patched = this.#parts.decoder.decodePatched(
+          change.apply(current),
+          served.resource,
+          fieldValidation,
+          warn,
+        );
         warn = () => {};
         checkName(patched, context.name);
         return this.#settle(patched, context);
@@ -278,7 +292,11 @@ export class Pipeline {
   async #delete(call: Call, served: Served, namespace: string): Promise<Result> {
     const options = await this.#deleteOptions(call);
     const dryRun = (options.dryRun?.length ?? 0) > 0;
-    const parameters = { ...writeParameters(new URLSearchParams(), 'UpdateOptions'), dryRun, options: { ...options } };
+    const parameters = {
+      ...writeParameters(new URLSearchParams(), 'UpdateOptions'),
+      dryRun,
+      options: { ...options },
+    };
     const context = this.#context(call, served, namespace, parameters);
     const { gone, entry } = await deleteObject(this.registry, context, options);
     if (!gone || returnsDeletedObject(served.resource)) return { type: 'entry', code: 200, served, entry };
@@ -314,11 +332,15 @@ export class Pipeline {
     const facts = served.subresources.get(subresource);
     if (!facts) throw notServed();
     if (!facts.verbs.includes(info.verb)) {
-      throw errors.methodNotAllowed({ group: info.group, plural: `${info.resource}/${subresource}` }, info.verb);
+      throw errors.methodNotAllowed(
+        { group: info.group, plural: `${info.resource}/${subresource}` },
+        info.verb,
+      );
     }
     if (streamed.has(subresource)) return await this.#stream(call, served, namespace);
     if (subresource === 'scale') return await this.#scale(call, served, namespace);
-    if (subresource === 'binding' || subresource === 'eviction') return await this.#podAction(call, served, namespace);
+    if (subresource === 'binding' || subresource === 'eviction')
+      return await this.#podAction(call, served, namespace);
     if (!ofParentKind.has(subresource)) return await this.#endpoint(call, served, namespace);
     if (info.verb === 'update') return await this.#update(call, served, namespace);
     if (info.verb === 'patch') return await this.#patch(call, served, namespace);
@@ -363,7 +385,9 @@ export class Pipeline {
     const parameters = writeParameters(call.query, 'CreateOptions');
     const context = this.#context(call, served, namespace, parameters);
     const body = await this.#requiredBody(call);
-    const decoded = this.#parts.decoder.decode(body, facts, parameters.fieldValidation, (text) => call.warn(text));
+    const decoded = this.#parts.decoder.decode(body, facts, parameters.fieldValidation, (text) =>
+      call.warn(text),
+    );
     await this.#admitted(context, decoded);
     const object =
       call.info.subresource === 'binding'
@@ -374,7 +398,11 @@ export class Pipeline {
 
   /** Admission of a body that is not itself stored. */
   async #admitted(context: WriteContext, object: KubeObject): Promise<void> {
-    const request = this.registry.admissionRequest(context, 'CREATE', { object, old: undefined, transaction: undefined });
+    const request = this.registry.admissionRequest(context, 'CREATE', {
+      object,
+      old: undefined,
+      transaction: undefined,
+    });
     await this.registry.admit(request);
     await this.registry.validate(request);
   }
@@ -385,12 +413,19 @@ export class Pipeline {
     const parameters = writeParameters(call.query, 'CreateOptions');
     const context = this.#context(call, served, namespace, parameters);
     const body = await this.#requiredBody(call);
-    if (resource.group === '' && resource.plural === 'bindings') return await this.#legacyBinding(call, body, context, parameters);
+    if (resource.group === '' && resource.plural === 'bindings')
+      return await this.#legacyBinding(call, body, context, parameters);
     const endpoint = this.#endpoints.get(`${resource.group}/${resource.plural}/${info.subresource}`);
     if (!endpoint) {
-      throw new StatusError(501, '', `${pathOf(resource)} ${info.subresource} is known but not served by this server`);
+      throw new StatusError(
+        501,
+        '',
+        `${pathOf(resource)} ${info.subresource} is known but not served by this server`,
+      );
     }
-    const decoded = this.#parts.decoder.decode(body, endpoint.body, parameters.fieldValidation, (text) => call.warn(text));
+    const decoded = this.#parts.decoder.decode(body, endpoint.body, parameters.fieldValidation, (text) =>
+      call.warn(text),
+    );
     decoded.metadata ??= {};
     await this.#admitted(context, decoded);
     const object = await endpoint.handle(
@@ -413,14 +448,25 @@ export class Pipeline {
   }
 
   /** `POST bindings`: the pod's name is the binding's. */
-  async #legacyBinding(call: Call, body: Body, context: WriteContext, parameters: WriteParameters): Promise<Result> {
+  async #legacyBinding(
+    call: Call,
+    body: Body,
+    context: WriteContext,
+    parameters: WriteParameters,
+  ): Promise<Result> {
     const kind = { group: '', version: 'v1', kind: 'Binding' };
-    const decoded = this.#parts.decoder.decode(body, kind, parameters.fieldValidation, (text) => call.warn(text));
+    const decoded = this.#parts.decoder.decode(body, kind, parameters.fieldValidation, (text) =>
+      call.warn(text),
+    );
     const name = decoded.metadata.name ?? '';
     const served = this.registry.servedOf(core.pods);
     const bound = { ...context, served, subresource: 'binding', name };
     await this.#admitted(bound, decoded);
-    return { type: 'object', code: 201, object: await bindPod(this.registry, bound, decoded as unknown as Binding) };
+    return {
+      type: 'object',
+      code: 201,
+      object: await bindPod(this.registry, bound, decoded as unknown as Binding),
+    };
   }
 
   async #stream(call: Call, served: Served, namespace: string): Promise<Result> {
@@ -432,7 +478,11 @@ export class Pipeline {
       const context = this.#context(call, served, namespace, parameters);
       const object = connectOptions(served, subresource, call.query);
       const request = {
-        ...this.registry.admissionRequest(context, 'CONNECT', { object, old: undefined, transaction: undefined }),
+        ...this.registry.admissionRequest(context, 'CONNECT', {
+          object,
+          old: undefined,
+          transaction: undefined,
+        }),
       };
       await this.registry.admit(request);
       await this.registry.validate(request);
@@ -470,4 +520,3 @@ function checkName(object: KubeObject, name: string): void {
 /** Upstream's answer to a path of no known resource. */
 export const notServed = (): StatusError =>
   new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
-

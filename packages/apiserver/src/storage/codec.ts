@@ -38,7 +38,9 @@ export class ObjectCodec {
     const { apiVersion: _version, kind: _kind, metadata, ...rest } = object;
     const { resourceVersion: _resourceVersion, selfLink: _selfLink, ...kept } = metadata;
     const { kind } = this.resource;
-    return Buffer.from(stringifyJson({ apiVersion: apiVersionOf(this.resource), kind, metadata: kept, ...rest }));
+    return Buffer.from(
+      stringifyJson({ apiVersion: apiVersionOf(this.resource), kind, metadata: kept, ...rest }),
+    );
   }
 
   /** Whether {@link encode} made this value, here or in another process. */
@@ -67,7 +69,10 @@ export class ObjectCodec {
   fromJson(json: Buffer, revision: number): Buffer {
     if (revision === 0) return json;
     const head = this.#head.length;
-    return Buffer.concat([json.subarray(0, head), json.subarray(head + `"resourceVersion":"${revision}",`.length)]);
+    return Buffer.concat([
+      json.subarray(0, head),
+      json.subarray(head + `"resourceVersion":"${revision}",`.length),
+    ]);
   }
 
   /** The object with its resourceVersion; not frozen. Throws `StatusError` 500 for a corrupt value. */

@@ -41,7 +41,12 @@ async function round(store: EtcdStore, agreed: Agreed): Promise<Agreed> {
 }
 
 /** Compacts the store's history to the last 5 to 10 minutes until `signal` aborts. */
-export function startCompaction(options: { store: EtcdStore; clock: Clock; log: Logger; signal: AbortSignal }): void {
+export function startCompaction(options: {
+  store: EtcdStore;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+}): void {
   const { store, clock, log, signal } = options;
   let agreed: Agreed = { version: 0, revision: 0 };
   let timer = clock.setTimeout(tick, compactionIntervalMs);

@@ -88,8 +88,10 @@ export class MemoryStore implements EtcdStore {
         if (kv) kvs.push(kv);
       }
     }
-    if (request.minModRevision) kvs = kvs.filter((kv) => kv.modRevision >= (request.minModRevision as number));
-    if (request.maxModRevision) kvs = kvs.filter((kv) => kv.modRevision <= (request.maxModRevision as number));
+    if (request.minModRevision)
+      kvs = kvs.filter((kv) => kv.modRevision >= (request.minModRevision as number));
+    if (request.maxModRevision)
+      kvs = kvs.filter((kv) => kv.modRevision <= (request.maxModRevision as number));
     if (request.sortTarget === 'mod') kvs.sort((a, b) => a.modRevision - b.modRevision);
     if (request.sortOrder === 'descend') kvs.reverse();
     const count = kvs.length;
@@ -119,7 +121,13 @@ export class MemoryStore implements EtcdStore {
     return kvs.length === 0 ? one(undefined) : kvs.every(one);
   }
 
-  #write(revision: number, events: WatchEvent[], key: Bytes, value: Bytes | undefined, lease: bigint): KeyValue[] {
+  #write(
+    revision: number,
+    events: WatchEvent[],
+    key: Bytes,
+    value: Bytes | undefined,
+    lease: bigint,
+  ): KeyValue[] {
     const name = text(key);
     const previous = this.#at(name, revision);
     if (value === undefined && !previous) return [];
@@ -143,7 +151,14 @@ export class MemoryStore implements EtcdStore {
       this.#keys.push(name);
     }
     if (lease !== 0n) this.#leases.get(lease)?.keys.add(name);
-    const deleted: KeyValue = { key, value: new Uint8Array(), createRevision: 0, modRevision: revision, version: 0, lease: 0n };
+    const deleted: KeyValue = {
+      key,
+      value: new Uint8Array(),
+      createRevision: 0,
+      modRevision: revision,
+      version: 0,
+      lease: 0n,
+    };
     events.push({ type: kv ? 'put' : 'delete', kv: kv ?? deleted, prevKv: previous });
     return previous ? [previous] : [];
   }
@@ -159,11 +174,15 @@ export class MemoryStore implements EtcdStore {
     if ('deleteRange' in op) {
       const doomed = this.#rangeNow({ key: op.deleteRange.key, rangeEnd: op.deleteRange.rangeEnd }).kvs;
       const prevKvs = doomed.flatMap((kv) => this.#write(revision, events, kv.key, undefined, 0n));
-      return { deleteRange: { revision, deleted: doomed.length, prevKvs: op.deleteRange.prevKv ? prevKvs : [] } };
+      return {
+        deleteRange: { revision, deleted: doomed.length, prevKvs: op.deleteRange.prevKv ? prevKvs : [] },
+      };
     }
     const succeeded = op.txn.compare.every((compare) => this.#holds(compare));
     const branch = succeeded ? op.txn.success : op.txn.failure;
-    return { txn: { revision, succeeded, responses: branch.map((inner) => this.#apply(revision, events, inner)) } };
+    return {
+      txn: { revision, succeeded, responses: branch.map((inner) => this.#apply(revision, events, inner)) },
+    };
   }
 
   #commit<T>(change: (revision: number, events: WatchEvent[]) => T): T {
@@ -206,7 +225,8 @@ export class MemoryStore implements EtcdStore {
 
   async deleteRange(request: { key: Bytes; rangeEnd?: Bytes; prevKv?: boolean }) {
     const { responses } = await this.txn({ compare: [], success: [{ deleteRange: request }], failure: [] });
-    return (responses[0] as { deleteRange: { revision: number; deleted: number; prevKvs: KeyValue[] } }).deleteRange;
+    return (responses[0] as { deleteRange: { revision: number; deleted: number; prevKvs: KeyValue[] } })
+      .deleteRange;
   }
 
   async txn(request: TxnRequest): Promise<TxnResponse> {

@@ -1,0 +1,33 @@
+import { createRequire } from 'node:module';
+import type { KubeObject } from '@cloudless/kube/object';
+import type { LazyCodecs } from './encode.ts';
+
+/**
+ * YAML and protobuf, whose libraries take longer to load than the server takes to start: they come in with the first
+ * request that needs them.
+ */
+const load = createRequire(import.meta.url);
+
+type Protobuf = typeof import('@cloudless/kube/codec/protobuf');
+type ProtobufWatch = typeof import('@cloudless/kube/codec/protobuf-watch');
+type Yaml = typeof import('@cloudless/kube/codec/yaml');
+
+const protobuf = (): Protobuf => load('@cloudless/kube/codec/protobuf') as Protobuf;
+const protobufWatch = (): ProtobufWatch => load('@cloudless/kube/codec/protobuf-watch') as ProtobufWatch;
+const yaml = (): Yaml => load('@cloudless/kube/codec/yaml') as Yaml;
+
+export const lazyCodecs: LazyCodecs = {
+  yaml: (object) => yaml().stringifyYaml(object),
+  protobuf: (object) => protobuf().encodeProtobuf(object),
+  protobufWatchEvent: (type, object) => protobufWatch().watchFrame(type, protobuf().encodeProtobuf(object)),
+};
+
+/** An object from `k8s\0` bytes. Throws an Error that says what is wrong with them. */
+export const readProtobuf = (
+  bytes: Uint8Array,
+  defaults?: { apiVersion: string; kind: string },
+): KubeObject => protobuf().decodeProtobuf(bytes, defaults) as unknown as KubeObject;
+
+/** A YAML document as JSON values. */
+export const parseYaml = (text: string, onDuplicate: (text: string) => void): unknown =>
+  yaml().parseYaml(text, { onDuplicate });

@@ -1,0 +1,71 @@
+import type { HealthCheck } from '../http/health.ts';
+import type { PartContext, PostStartHook } from './options.ts';
+
+/** Pause before a failed hook is tried again; doubles up to the maximum. */
+const retryMinMs = 50;
+const retryMaxMs = 5_000;
+
+export interface Hooks {
+  /** One per hook, failing until it has run. */
+  readonly checks: readonly HealthCheck[];
+  /** Begins to run the hooks, in order; resolves when all have run. Never rejects: hooks are tried until the stop. */
+  start(): Promise<void>;
+  /** Resolves when no hook runs any more. */
+  readonly ended: Promise<void>;
+}
+
+/** The post-start hooks of one server, and what `/readyz` says of them. */
+export function runHooks(
+  hooks: readonly PostStartHook[],
+  context: PartContext,
+  authorizerReady: Promise<void>,
+): Hooks {
+  const done = new Set<string>();
+  let finish: () => void = () => {};
+  const ended = new Promise<void>((resolve) => (finish = resolve));
+  const check = (name: string) => ({
+    name,
+    check: () => {
+      if (!done.has(name)) throw new Error('not finished');
+    },
+  });
+  const informers = 'informer-sync';
+  const names = hooks.map(({ name }) => `poststarthook/${name}`);
+  const run = async (): Promise<void> => {
+    try {
+      await authorizerReady.catch(() => {});
+      done.add(informers);
+      for (const [i, hook] of hooks.entries()) {
+        if (!(await attempt(hook, context))) return;
+        done.add(names[i] as string);
+      }
+    } finally {
+      finish();
+    }
+  };
+  return { checks: [informers, ...names].map(check), start: run, ended };
+}
+
+/** Runs one hook until it succeeds; false when the server stops first. */
+async function attempt(hook: PostStartHook, context: PartContext): Promise<boolean> {
+  const { signal, log, clock } = context;
+  for (let delayMs = retryMinMs; ; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
+    if (signal.aborted) return false;
+    try {
+      await hook.run(context);
+      return true;
+    } catch (error) {
+      if (signal.aborted) return false;
+      log.warn({ err: error, hook: hook.name }, 'a post-start hook failed, trying again');
+    }
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimeout(done, delayMs);
+      function done(): void {
+        timer.cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      }
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}

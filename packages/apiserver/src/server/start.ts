@@ -1,0 +1,176 @@
+import { running } from '@cloudless/kube/lifecycle';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
+import type { UserInfo } from '@cloudless/kube/user';
+import { InProcessClient } from '../client/in-process.ts';
+import { type RawRequest, rawRequests } from '../client/raw.ts';
+import { Discovery } from '../discovery/discovery.ts';
+import { Encoder } from '../http/encode.ts';
+import { Handler } from '../http/handler.ts';
+import type { HealthCheck } from '../http/health.ts';
+import { InflightLimit } from '../http/inflight.ts';
+import { lazyCodecs, parseYaml, readProtobuf } from '../http/lazy-codecs.ts';
+import { Paths } from '../http/paths.ts';
+import { listenTls } from '../http/server.ts';
+import { RequestMetrics } from '../metrics/requests.ts';
+import { serverMetrics } from '../metrics/server.ts';
+import { Catalogue } from '../registry/catalogue.ts';
+import { Registry } from '../registry/registry.ts';
+import { Decoder } from '../request/decoder.ts';
+import { applyPatch } from '../request/patches.ts';
+import { Pipeline } from '../request/pipeline.ts';
+import { startCompaction } from '../storage/compaction.ts';
+import { keyBytes } from '../storage/keys.ts';
+import { runHooks } from './hooks.ts';
+import type { ApiServer, ApiServerOptions, PartContext } from './options.ts';
+
+/** Upstream's loopback identity: what the server itself acts as. */
+const loopbackUser: UserInfo = {
+  name: 'system:apiserver',
+  groups: ['system:masters', 'system:authenticated'],
+};
+const defaultEventTtlSeconds = 3_600;
+const defaultMaxMutating = 200;
+const defaultMaxReading = 400;
+
+/**
+ * Starts an API server over `options.store` and opens its TLS port. Resolves when the port answers; `ready` follows
+ * when the post-start hooks have run. Throws when the port or the certificates cannot be used.
+ */
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { store, clock, log } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const catalogue = new Catalogue(options.declarations, options.runtimeConfig);
+  const registry = new Registry({
+    store,
+    catalogue,
+    strategies: options.strategies,
+    defaultsOf: defaultsFrom(options),
+    readProtobuf,
+    storagePrefix: options.storagePrefix ?? '/registry',
+    eventTtlSeconds: options.eventTtlSeconds ?? defaultEventTtlSeconds,
+    clock,
+    log,
+    signal,
+  });
+  // The client is part of what the pipeline is built from: it finds the pipeline when it is first used.
+  let clientFor: ApiServer['clientFor'] = () => {
+    throw new Error('the API server is still being put together');
+  };
+  const context: PartContext = {
+    caches: registry.caches,
+    get client() {
+      return clientFor(loopbackUser);
+    },
+    clock,
+    log,
+    signal,
+  };
+  const { authorizer, ready: authorizerReady } = options.authorizer(context);
+  const pipeline = new Pipeline({
+    registry,
+    decoder: new Decoder({ parseYaml, readProtobuf }),
+    patch: applyPatch,
+    authorizer,
+    authorizerReady,
+    endpoints: options.endpoints(context, authorizer),
+  });
+  let raw: RawRequest | undefined;
+  clientFor = (user) =>
+    new InProcessClient(pipeline, user, (...request) => {
+      if (!raw) throw new Error('the API server is still being put together');
+      return raw(...request);
+    });
+  registry.useAdmission(options.admission(context, authorizer));
+
+  const metrics = new RequestMetrics();
+  const limit = new InflightLimit(
+    options.maxReadOnlyInflight ?? defaultMaxReading,
+    options.maxMutatingInflight ?? defaultMaxMutating,
+  );
+  const hooks = runHooks(options.hooks ?? [], context, authorizerReady);
+  const encoder = new Encoder(
+    () => lazyCodecs,
+    () => clock.nowMs(),
+  );
+  const metricsText = (): string =>
+    metrics.text() + serverMetrics({ registry, limit, version: options.version });
+  const paths = new Paths({
+    encoder,
+    discovery: new Discovery(catalogue),
+    async openApi() {
+      const { OpenApi } = await import('../openapi/openapi.ts');
+      return (openApi ??= new OpenApi(catalogue, options.version.gitVersion));
+    },
+    version: options.version,
+    live: liveChecks(options),
+    ready: [...hooks.checks, { name: 'shutdown', check: () => signal.throwIfAborted() }],
+    onHealthFailure: (name, error) => log.warn({ err: error, check: name }, 'a health check failed'),
+    metrics: metricsText,
+    handlers: options.paths ?? [],
+    signal,
+  });
+  let openApi: import('../openapi/openapi.ts').OpenApi | undefined;
+  raw = rawRequests(pipeline, paths);
+
+  const { authenticators, impersonate, streams } = options;
+  const handler = new Handler({
+    pipeline,
+    encoder,
+    paths,
+    authenticators,
+    impersonate,
+    streams,
+    limit,
+    metrics,
+    clock,
+    log,
+    signal,
+  });
+  const server = await listenTls({ listen: options.listen, tls: options.tls, handler, clock, log }).catch(
+    (error: unknown) => {
+      stopping.abort();
+      throw error;
+    },
+  );
+  startCompaction({ store, clock, log, signal });
+  const ready = hooks.start();
+  const handle = running(async () => {
+    options.signal?.removeEventListener('abort', onAbort);
+    stopping.abort();
+    await server.close();
+    await hooks.ended;
+  });
+  const onAbort = (): void => void handle.stop();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
+  return Object.assign(handle, {
+    address: server.address,
+    clientFor,
+    caches: registry.caches,
+    ready,
+    metrics: metricsText,
+  });
+}
+
+/** Defaults of a kind: declared ones are part of decoding, these are its strategy's. */
+function defaultsFrom(options: ApiServerOptions): (resource: Resource) => (object: KubeObject) => void {
+  const none = (): void => {};
+  return (resource) => {
+    const strategy = options.strategies.get(`${resource.group}/${resource.kind}`);
+    return strategy?.defaults ? (object) => strategy.defaults?.(object) : none;
+  };
+}
+
+function liveChecks({ store }: ApiServerOptions): HealthCheck[] {
+  return [
+    { name: 'ping', check: () => {} },
+    { name: 'log', check: () => {} },
+    {
+      name: 'etcd',
+      check: async () => {
+        await store.range({ key: keyBytes('/health'), limit: 1, countOnly: true });
+      },
+    },
+  ];
+}
