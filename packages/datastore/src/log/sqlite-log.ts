@@ -16,6 +16,7 @@ const rowsPerLoad = 5000;
 const sliceMs = 5;
 /** The -wal file grows by so many zeroed bytes at a time. */
 const extentBytes = 1024 * 1024;
+const checkpointRetryMs = 1000;
 
 export interface SqliteLogOptions {
   path: string;
@@ -54,6 +55,7 @@ export class SqliteLog implements Log {
   #walBytesAllocated: number;
   #walFrames = 0;
   #checkpointing: Promise<void> | undefined;
+  #noCheckpointBefore = 0;
   #closed = false;
   readonly #flushTimes = new FlushTimes();
   #bytesWritten = 0;
@@ -227,10 +229,13 @@ export class SqliteLog implements Log {
 
   #checkpointBehind(): void {
     if (this.#checkpointing !== undefined || this.#closed) return;
+    if (performance.now() < this.#noCheckpointBefore) return;
     this.#checkpointing = this.#checkpoint()
       .catch((error: unknown) => {
         // The frames stay in the -wal file and are copied later; nothing is lost by that.
-        this.#options.log.warn({ err: error, path: this.#path }, 'checkpoint failed, will be tried again');
+        this.#noCheckpointBefore = performance.now() + checkpointRetryMs;
+        const message = error instanceof Error ? error.message : String(error);
+        this.#options.log.warn({ error: message, path: this.#path }, 'checkpoint failed, will be tried again');
       })
       .finally(() => {
         this.#checkpointing = undefined;
