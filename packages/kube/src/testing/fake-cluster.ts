@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Clock, systemClock } from '../clock.ts';
 import type { KubeClient, ListOptions, ObjectEvent, WatchOptions } from '../client/client.ts';
@@ -286,6 +287,9 @@ export class FakeCluster {
       this.erase(resource, merged);
       return freeze(merged) as unknown as T;
     }
+    // As in storage: a write that changes nothing makes no version and no event.
+    merged.metadata.resourceVersion = old.metadata.resourceVersion ?? '';
+    if (isDeepStrictEqual(merged, old)) return old as unknown as T;
     return this.put(resource, old, merged) as T;
   }
 
