@@ -9,7 +9,22 @@ export interface Hierarchy {
 }
 
 /** v1 controllers whose trees take pods' limits; a tree with none of them still holds the cgroups. */
-const knownControllers = new Set(['cpu', 'cpuacct', 'cpuset', 'memory', 'pids', 'blkio', 'devices', 'freezer', 'hugetlb', 'net_cls', 'net_prio', 'perf_event', 'rdma', 'misc']);
+const knownControllers = new Set([
+  'cpu',
+  'cpuacct',
+  'cpuset',
+  'memory',
+  'pids',
+  'blkio',
+  'devices',
+  'freezer',
+  'hugetlb',
+  'net_cls',
+  'net_prio',
+  'perf_event',
+  'rdma',
+  'misc',
+]);
 
 /** Every cgroup tree mounted here: one for v2, one per controller set for v1, both for hybrid. */
 export async function cgroupHierarchies(): Promise<Hierarchy[]> {
@@ -22,7 +37,16 @@ export async function cgroupHierarchies(): Promise<Hierarchy[]> {
     if (rootOfMount !== '/' || !mountPoint.startsWith('/sys/fs/cgroup')) continue;
     if (type === 'cgroup2') {
       const offered = await readFile(`${mountPoint}/cgroup.controllers`, 'utf8').catch(() => '');
-      found.set(mountPoint, { mountPoint, version: 2, controllers: new Set(offered.trim().split(' ').filter((name) => name !== '')) });
+      found.set(mountPoint, {
+        mountPoint,
+        version: 2,
+        controllers: new Set(
+          offered
+            .trim()
+            .split(' ')
+            .filter((name) => name !== ''),
+        ),
+      });
     } else if (type === 'cgroup') {
       const controllers = options.split(',').filter((name) => knownControllers.has(name));
       found.set(mountPoint, { mountPoint, version: 1, controllers: new Set(controllers) });

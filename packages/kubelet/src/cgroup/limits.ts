@@ -13,9 +13,12 @@ export function limitFiles(hierarchy: Hierarchy, limits: CgroupLimits): Array<[f
   const files: Array<[string, string]> = [];
   const period = limits.cpuPeriodMicros ?? 100_000;
   if (hierarchy.version === 2) {
-    if (has('cpu') && limits.cpuShares !== undefined) files.push(['cpu.weight', String(weightOfShares(limits.cpuShares))]);
-    if (has('cpu') && limits.cpuQuotaMicros !== undefined) files.push(['cpu.max', `${limits.cpuQuotaMicros} ${period}`]);
-    if (has('memory') && limits.memoryLimitBytes !== undefined) files.push(['memory.max', String(limits.memoryLimitBytes)]);
+    if (has('cpu') && limits.cpuShares !== undefined)
+      files.push(['cpu.weight', String(weightOfShares(limits.cpuShares))]);
+    if (has('cpu') && limits.cpuQuotaMicros !== undefined)
+      files.push(['cpu.max', `${limits.cpuQuotaMicros} ${period}`]);
+    if (has('memory') && limits.memoryLimitBytes !== undefined)
+      files.push(['memory.max', String(limits.memoryLimitBytes)]);
     if (has('pids') && limits.pids !== undefined) files.push(['pids.max', String(limits.pids)]);
     return files;
   }

@@ -7,7 +7,15 @@ import { podResources } from '../resources/amounts.ts';
 import { linuxLimits, weightOfShares } from '../resources/linux.ts';
 import { cgroupHierarchies, type Hierarchy, isUnified } from './hierarchies.ts';
 import { type CgroupLimits, inheritCpuset, passControllersOn, writeLimits } from './limits.ts';
-import { type CgroupDriver, type CgroupName, cgroupNameOf, cgroupParent, cgroupPath, sliceName, uidOfFolder } from './names.ts';
+import {
+  type CgroupDriver,
+  type CgroupName,
+  cgroupNameOf,
+  cgroupParent,
+  cgroupPath,
+  sliceName,
+  uidOfFolder,
+} from './names.ts';
 
 /** The cgroups above pods' containers. Nobody but the kubelet makes or removes them. */
 export interface PodCgroups {
@@ -46,7 +54,11 @@ export const noCgroups: PodCgroups = {
 export async function podCgroups(options: PodCgroupOptions): Promise<PodCgroups> {
   const hierarchies = await cgroupHierarchies();
   const make = options.driver === 'systemd' ? makeSlice : makeFolders;
-  const roots = [[...options.root, 'kubepods', 'burstable'], [...options.root, 'kubepods', 'besteffort'], [...options.root, 'kubepods']];
+  const roots = [
+    [...options.root, 'kubepods', 'burstable'],
+    [...options.root, 'kubepods', 'besteffort'],
+    [...options.root, 'kubepods'],
+  ];
   const context: Context = { hierarchies, options, made: new Set() };
   return {
     unified: isUnified(hierarchies),
@@ -61,7 +73,8 @@ export async function podCgroups(options: PodCgroupOptions): Promise<PodCgroups>
     async remove(uid) {
       for (const key of context.made) if (key.endsWith(`/pod${uid}`)) context.made.delete(key);
       const folders = await podFoldersOf(context, uid);
-      if (options.driver === 'systemd') await stopSlices(folders.map((folder) => folder.slice(folder.lastIndexOf('/') + 1)));
+      if (options.driver === 'systemd')
+        await stopSlices(folders.map((folder) => folder.slice(folder.lastIndexOf('/') + 1)));
       return removeFolders(folders);
     },
     async present() {
@@ -106,7 +119,8 @@ async function makeFolders(context: Context, name: CgroupName, limits: CgroupLim
       const isNew = (await mkdir(folder, { recursive: true })) !== undefined;
       if (hierarchy.version === 1 && hierarchy.controllers.has('cpuset')) await inheritCpuset(parent, folder);
       // Pods without requests share what is left (upstream: the besteffort level has the least weight).
-      if (isNew && part === 'besteffort' && at < name.length - 1) await writeLimits(hierarchy, folder, { cpuShares: 2 });
+      if (isNew && part === 'besteffort' && at < name.length - 1)
+        await writeLimits(hierarchy, folder, { cpuShares: 2 });
     }
     if (hierarchy.version === 2) await passControllersOn(folder);
     await writeLimits(hierarchy, folder, limits);
@@ -114,23 +128,40 @@ async function makeFolders(context: Context, name: CgroupName, limits: CgroupLim
 }
 
 const run = promisify(execFile);
-const systemdManager = ['call', 'org.freedesktop.systemd1', '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager'];
+const systemdManager = [
+  'call',
+  'org.freedesktop.systemd1',
+  '/org/freedesktop/systemd1',
+  'org.freedesktop.systemd1.Manager',
+];
 
 /** A transient slice: it vanishes with its stop and leaves no file (upstream: runc's systemd manager). */
 async function makeSlice(_context: Context, name: CgroupName, limits: CgroupLimits): Promise<void> {
   const properties: string[][] = [
     ['Description', 's', `Cloudless pod cgroup ${sliceName(name)}`],
-    ...['MemoryAccounting', 'CPUAccounting', 'TasksAccounting', 'IOAccounting'].map((key) => [key, 'b', 'true']),
+    ...['MemoryAccounting', 'CPUAccounting', 'TasksAccounting', 'IOAccounting'].map((key) => [
+      key,
+      'b',
+      'true',
+    ]),
     ['DefaultDependencies', 'b', 'false'],
   ];
-  if (limits.cpuShares !== undefined) properties.push(['CPUWeight', 't', String(weightOfShares(limits.cpuShares))]);
+  if (limits.cpuShares !== undefined)
+    properties.push(['CPUWeight', 't', String(weightOfShares(limits.cpuShares))]);
   if (limits.cpuQuotaMicros !== undefined) {
     const perSecond = Math.ceil((limits.cpuQuotaMicros * 1_000_000) / (limits.cpuPeriodMicros ?? 100_000));
     properties.push(['CPUQuotaPerSecUSec', 't', String(perSecond)]);
   }
-  if (limits.memoryLimitBytes !== undefined) properties.push(['MemoryMax', 't', String(limits.memoryLimitBytes)]);
+  if (limits.memoryLimitBytes !== undefined)
+    properties.push(['MemoryMax', 't', String(limits.memoryLimitBytes)]);
   if (limits.pids !== undefined) properties.push(['TasksMax', 't', String(limits.pids)]);
-  const signature = ['StartTransientUnit', 'ssa(sv)a(sa(sv))', sliceName(name), 'fail', String(properties.length)];
+  const signature = [
+    'StartTransientUnit',
+    'ssa(sv)a(sa(sv))',
+    sliceName(name),
+    'fail',
+    String(properties.length),
+  ];
   try {
     await run('busctl', [...systemdManager, ...signature, ...properties.flat(), '0']);
   } catch (error) {
@@ -152,7 +183,8 @@ async function allPodFolders(context: Context): Promise<string[]> {
     for (const level of [[], ['burstable'], ['besteffort']]) {
       const folder = join(mountPoint, cgroupPath([...root, 'kubepods', ...level], driver));
       for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
-        if (entry.isDirectory() && uidOfFolder(entry.name) !== undefined) found.push(join(folder, entry.name));
+        if (entry.isDirectory() && uidOfFolder(entry.name) !== undefined)
+          found.push(join(folder, entry.name));
       }
     }
   }
@@ -169,7 +201,9 @@ const removePauseMs = 25;
 async function removeFolders(folders: readonly string[]): Promise<boolean> {
   let left = folders;
   for (let tries = 0; tries < removeTries; tries++) {
-    const outcomes = await Promise.all(left.map(async (folder) => ({ folder, gone: await removeTree(folder, tries === 20) })));
+    const outcomes = await Promise.all(
+      left.map(async (folder) => ({ folder, gone: await removeTree(folder, tries === 20) })),
+    );
     left = outcomes.filter((outcome) => !outcome.gone).map((outcome) => outcome.folder);
     if (left.length === 0) return true;
     await new Promise((resolve) => setTimeout(resolve, removePauseMs));

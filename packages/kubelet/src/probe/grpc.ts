@@ -4,7 +4,12 @@ import type { Verdict } from './handlers.ts';
 const statusNames = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 
 /** gRPC health check (grpc.health.v1.Health/Check) without TLS, as upstream's probe. */
-export function checkGrpcHealth(host: string, port: number, service: string, timeoutMs: number): Promise<Verdict> {
+export function checkGrpcHealth(
+  host: string,
+  port: number,
+  service: string,
+  timeoutMs: number,
+): Promise<Verdict> {
   const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const client = new grpc.Client(target, grpc.credentials.createInsecure(), {
     'grpc.primary_user_agent': 'kube-probe/1.36',

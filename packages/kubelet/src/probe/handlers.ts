@@ -1,7 +1,13 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
-import type { Container, ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction } from '@cloudless/kube/types/core-v1';
+import type {
+  Container,
+  ExecAction,
+  GRPCAction,
+  HTTPGetAction,
+  TCPSocketAction,
+} from '@cloudless/kube/types/core-v1';
 import type { IntOrString } from '@cloudless/kube/types/meta-v1';
 import { CriError, criCode } from '../cri/error.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
@@ -45,11 +51,17 @@ export function portNumber(container: Container, port: IntOrString): number {
   if (typeof port === 'number') return port;
   const named = (container.ports ?? []).find((entry) => entry.name === port)?.containerPort;
   const number = named ?? (/^\d+$/.test(port) ? Number(port) : NaN);
-  if (!(number > 0 && number < 65_536)) throw new Error(`couldn't find port: "${port}" in container ${container.name}`);
+  if (!(number > 0 && number < 65_536))
+    throw new Error(`couldn't find port: "${port}" in container ${container.name}`);
   return number;
 }
 
-async function execIn(cri: CriRuntime, containerId: string, cmd: readonly string[], timeoutMs: number): Promise<Verdict> {
+async function execIn(
+  cri: CriRuntime,
+  containerId: string,
+  cmd: readonly string[],
+  timeoutMs: number,
+): Promise<Verdict> {
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1000));
   try {
     const answer = await cri.execSync({ containerId, cmd, timeout: BigInt(seconds) });
@@ -77,7 +89,11 @@ export function probeUrl(host: string, port: number, action: HTTPGetAction): URL
 }
 
 function probeHeaders(action: HTTPGetAction): Record<string, string> {
-  const headers: Record<string, string> = { 'user-agent': 'kube-probe/1.36', accept: '*/*', connection: 'close' };
+  const headers: Record<string, string> = {
+    'user-agent': 'kube-probe/1.36',
+    accept: '*/*',
+    connection: 'close',
+  };
   for (const { name, value } of action.httpHeaders ?? []) {
     const key = name.toLowerCase();
     // An empty value takes the header away.
@@ -87,7 +103,12 @@ function probeHeaders(action: HTTPGetAction): Record<string, string> {
   return headers;
 }
 
-async function httpGet(host: string, port: number, action: HTTPGetAction, timeoutMs: number): Promise<Verdict> {
+async function httpGet(
+  host: string,
+  port: number,
+  action: HTTPGetAction,
+  timeoutMs: number,
+): Promise<Verdict> {
   const deadline = AbortSignal.timeout(timeoutMs);
   let url = probeUrl(host, port, action);
   const first = url.toString();
@@ -102,12 +123,16 @@ async function httpGet(host: string, port: number, action: HTTPGetAction, timeou
         url = next;
         continue;
       }
-      return status >= 200 && status < 400 ? success(body) : failure(`HTTP probe failed with statuscode: ${status}`);
+      return status >= 200 && status < 400
+        ? success(body)
+        : failure(`HTTP probe failed with statuscode: ${status}`);
     }
     return failure(`Get "${first}": stopped after ${maxRedirects} redirects`);
   } catch (error) {
     if (deadline.aborted) {
-      return failure(`Get "${first}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`);
+      return failure(
+        `Get "${first}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`,
+      );
     }
     return failure(`Get "${first}": ${dialText(error, url.hostname, Number(url.port) || port)}`);
   }
@@ -122,7 +147,9 @@ function getOnce(
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const request = send(
       url,
-      { method: 'GET', headers, signal, agent: false, rejectUnauthorized: false } as Parameters<typeof httpsRequest>[1],
+      { method: 'GET', headers, signal, agent: false, rejectUnauthorized: false } as Parameters<
+        typeof httpsRequest
+      >[1],
       (response) => {
         let body = '';
         response.setEncoding('utf8');
@@ -132,7 +159,11 @@ function getOnce(
         });
         response.on('error', reject);
         response.on('close', () =>
-          resolve({ status: response.statusCode ?? 0, body: body.slice(0, maxBodyBytes), location: response.headers.location }),
+          resolve({
+            status: response.statusCode ?? 0,
+            body: body.slice(0, maxBodyBytes),
+            location: response.headers.location,
+          }),
         );
       },
     );
@@ -152,7 +183,9 @@ function dialText(error: unknown, host: string, port: number): string {
     ECONNRESET: 'read: connection reset by peer',
   };
   const text = words[code] ?? (error instanceof Error ? error.message : String(error));
-  return code === 'ECONNRESET' ? text : `dial tcp ${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}: ${text}`;
+  return code === 'ECONNRESET'
+    ? text
+    : `dial tcp ${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}: ${text}`;
 }
 
 function tcpConnect(host: string, port: number, timeoutMs: number): Promise<Verdict> {
@@ -163,7 +196,10 @@ function tcpConnect(host: string, port: number, timeoutMs: number): Promise<Verd
       socket.destroy();
       resolve(verdict);
     };
-    const timer = setTimeout(() => finish(failure(`dial tcp ${bracketed(host)}:${port}: i/o timeout`)), timeoutMs);
+    const timer = setTimeout(
+      () => finish(failure(`dial tcp ${bracketed(host)}:${port}: i/o timeout`)),
+      timeoutMs,
+    );
     socket.once('connect', () => finish(success()));
     socket.once('error', (error) => finish(failure(dialText(error, host, port))));
   });

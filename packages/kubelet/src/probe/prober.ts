@@ -24,7 +24,11 @@ export interface ProberOptions {
   hasStarted(): boolean;
 }
 
-const titles: Record<ProbeKind, string> = { startup: 'Startup', liveness: 'Liveness', readiness: 'Readiness' };
+const titles: Record<ProbeKind, string> = {
+  startup: 'Startup',
+  liveness: 'Liveness',
+  readiness: 'Readiness',
+};
 
 /** Repeats one probe of one container until stopped (upstream: prober/worker.go). */
 export class Prober {
@@ -92,12 +96,18 @@ export class Prober {
       verdict = await this.#handle();
     } catch (error) {
       if (this.#stopped) return 'failure';
-      onEvent('Warning', 'Unhealthy', `${title} probe errored and resulted in unknown state: ${(error as Error).message}`);
+      onEvent(
+        'Warning',
+        'Unhealthy',
+        `${title} probe errored and resulted in unknown state: ${(error as Error).message}`,
+      );
       return 'failure';
     }
     if (this.#stopped) return 'failure';
-    if (verdict.result === 'warning') onEvent('Warning', 'ProbeWarning', `${title} probe warning: ${verdict.message}`);
-    if (verdict.result === 'failure') onEvent('Warning', 'Unhealthy', `${title} probe failed: ${verdict.message}`);
+    if (verdict.result === 'warning')
+      onEvent('Warning', 'ProbeWarning', `${title} probe warning: ${verdict.message}`);
+    if (verdict.result === 'failure')
+      onEvent('Warning', 'Unhealthy', `${title} probe failed: ${verdict.message}`);
     return verdict.result === 'failure' ? 'failure' : 'success';
   }
 

@@ -37,12 +37,18 @@ export class PodProbes {
    * a pod that ends is not restarted. `adopted` tells containers that ran before this kubelet: they count as
    * started and ready until a probe says otherwise, so that a restart of the kubelet takes no endpoint away.
    */
-  follow(pod: Pod, observed: ObservedPod, options: { host: string; ending: boolean; adopted: (containerId: string) => boolean }): void {
+  follow(
+    pod: Pod,
+    observed: ObservedPod,
+    options: { host: string; ending: boolean; adopted: (containerId: string) => boolean },
+  ): void {
     this.#host = options.host;
     const wanted = new Set<string>();
     for (const { kind: containerKind, spec } of containersOf(pod)) {
       if (containerKind === 'init' || containerKind === 'ephemeral') continue;
-      const running = observed.containers.find((entry) => entry.name === spec.name && entry.state === 'running');
+      const running = observed.containers.find(
+        (entry) => entry.name === spec.name && entry.state === 'running',
+      );
       if (!running) continue;
       for (const [kind, field] of kinds) {
         const probe = spec[field];
@@ -66,7 +72,8 @@ export class PodProbes {
             startedAtMs: running.startedAtMs,
             host: () => this.#host,
           },
-          hasStarted: () => spec.startupProbe === undefined || this.verdicts(running.id, 'startup') === 'success',
+          hasStarted: () =>
+            spec.startupProbe === undefined || this.verdicts(running.id, 'startup') === 'success',
           onVerdict: (verdict) => this.#settle(running.id, kind, verdict),
           onEvent: (type, reason, message) => this.#events(reference, type, reason, message),
         });

@@ -37,7 +37,10 @@ function entriesOf(secret: Secret): Array<[string, DockerEntry]> {
       return undefined;
     }
   };
-  const auths = (read('.dockerconfigjson')?.['auths'] ?? read('.dockercfg') ?? {}) as Record<string, DockerEntry>;
+  const auths = (read('.dockerconfigjson')?.['auths'] ?? read('.dockercfg') ?? {}) as Record<
+    string,
+    DockerEntry
+  >;
   return Object.entries(auths);
 }
 

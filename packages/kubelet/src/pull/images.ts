@@ -20,7 +20,11 @@ export class ImageError extends Error {
   /** When another try is allowed. */
   readonly retryAtMs: number | undefined;
 
-  constructor(reason: ImageReason, message: string, options: { retryAtMs?: number | undefined; cause?: unknown } = {}) {
+  constructor(
+    reason: ImageReason,
+    message: string,
+    options: { retryAtMs?: number | undefined; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'ImageError';
     this.reason = reason;
@@ -61,7 +65,11 @@ export class Images {
     const policy = pullPolicyOf(request.container);
     const present = await this.#inspect(request, name);
     if (present && policy !== 'Always') {
-      request.event('Normal', 'Pulled', `Container image "${request.container.image}" already present on machine`);
+      request.event(
+        'Normal',
+        'Pulled',
+        `Container image "${request.container.image}" already present on machine`,
+      );
       return present;
     }
     if (policy === 'Never') {
@@ -71,7 +79,8 @@ export class Images {
     }
     await this.#pull(request, name);
     const pulled = await this.#inspect(request, name);
-    if (!pulled) throw new ImageError('ErrImagePull', `the runtime pulled image "${name}" and does not have it`);
+    if (!pulled)
+      throw new ImageError('ErrImagePull', `the runtime pulled image "${name}" and does not have it`);
     return pulled;
   }
 
@@ -107,7 +116,9 @@ export class Images {
       const tookMs = this.#clock.monotonicMs() - startMs;
       this.#backoff.delete(key);
       this.#failedAtMs.delete(key);
-      const image = (await this.#cri.imageStatus({ image: { image: pull.imageRef } }, { signal: request.signal })).image;
+      const image = (
+        await this.#cri.imageStatus({ image: { image: pull.imageRef } }, { signal: request.signal })
+      ).image;
       request.event(
         'Normal',
         'Pulled',
@@ -134,7 +145,9 @@ export class Images {
     if (untilMs <= this.#clock.nowMs()) return;
     const message = `Back-off pulling image "${request.container.image}"`;
     request.event('Normal', 'BackOff', message);
-    throw new ImageError('ImagePullBackOff', `${message}: ErrImagePull: ${failed.message}`, { retryAtMs: untilMs });
+    throw new ImageError('ImagePullBackOff', `${message}: ErrImagePull: ${failed.message}`, {
+      retryAtMs: untilMs,
+    });
   }
 
   /** Pods that want the same image share one pull; their own credentials were tried by whoever came first. */
@@ -145,7 +158,7 @@ export class Images {
     let pull = this.#pulling.get(key);
     if (!pull) {
       const run = (): Promise<string> => this.#tryEach(name, auths, request.signal);
-      pull = this.#serial ? (this.#queue = this.#queue.then(run, run)) as Promise<string> : run();
+      pull = this.#serial ? ((this.#queue = this.#queue.then(run, run)) as Promise<string>) : run();
       this.#pulling.set(key, pull);
       const done = (): void => void this.#pulling.delete(key);
       pull.then(done, done);
@@ -159,7 +172,10 @@ export class Images {
     for (const auth of [...auths, undefined]) {
       if (auth === undefined && auths.length > 0) break;
       try {
-        const { imageRef } = await this.#cri.pullImage({ image: { image: name }, ...(auth ? { auth } : {}) }, { signal });
+        const { imageRef } = await this.#cri.pullImage(
+          { image: { image: name }, ...(auth ? { auth } : {}) },
+          { signal },
+        );
         return imageRef;
       } catch (error) {
         last = error;

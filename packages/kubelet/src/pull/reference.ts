@@ -1,12 +1,15 @@
 /** An image name that no registry would understand. */
 export class InvalidImageName extends Error {
   constructor(image: string, why: string) {
-    super(`Failed to apply default image tag "${image}": couldn't parse image name "${image}": invalid reference format${why}`);
+    super(
+      `Failed to apply default image tag "${image}": couldn't parse image name "${image}": invalid reference format${why}`,
+    );
     this.name = 'InvalidImageName';
   }
 }
 
-const hostPart = '(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\\[[0-9a-fA-F:]+\\])(?::[0-9]+)?';
+const hostPart =
+  '(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\\[[0-9a-fA-F:]+\\])(?::[0-9]+)?';
 const pathPart = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
 const grammar = new RegExp(
   `^(?:(${hostPart})/)?(${pathPart}(?:/${pathPart})*)(?::([\\w][\\w.-]{0,127}))?(?:@([A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?$`,
@@ -24,7 +27,11 @@ export interface ImageReference {
 /** Parses an image name by the distribution project's grammar; throws {@link InvalidImageName}. */
 export function parseReference(image: string): ImageReference {
   const parts = grammar.exec(image);
-  if (!parts) throw new InvalidImageName(image, image.toLowerCase() === image ? '' : ': repository name must be lowercase');
+  if (!parts)
+    throw new InvalidImageName(
+      image,
+      image.toLowerCase() === image ? '' : ': repository name must be lowercase',
+    );
   let [, host, path] = parts as unknown as [string, string | undefined, string];
   // A first part without dot, port or "localhost" is part of the path.
   if (host !== undefined && !/[.:]/.test(host) && host !== 'localhost') {

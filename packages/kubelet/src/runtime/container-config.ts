@@ -1,5 +1,12 @@
 import type { Container, Pod, VolumeMount } from '@cloudless/kube/types/core-v1';
-import { type ContainerConfig, type Init, type LinuxContainerResources, type Mount, MountPropagation, Signal } from '../cri/generated/types.ts';
+import {
+  type ContainerConfig,
+  type Init,
+  type LinuxContainerResources,
+  type Mount,
+  MountPropagation,
+  Signal,
+} from '../cri/generated/types.ts';
 import { expand, unresolved } from '../environment/expand.ts';
 import { ConfigError } from '../environment/variables.ts';
 import { containerHash } from '../naming/hash.ts';
@@ -58,18 +65,24 @@ export function containerConfig(input: ContainerInput): Init<ContainerConfig> {
       [annotations.terminationMessagePolicy]: spec.terminationMessagePolicy ?? 'File',
       [annotations.gracePeriodSeconds]: String(grace),
       [annotations.kind]: input.kind,
-      ...(spec.lifecycle?.preStop ? { [annotations.preStopHandler]: JSON.stringify(spec.lifecycle.preStop) } : {}),
+      ...(spec.lifecycle?.preStop
+        ? { [annotations.preStopHandler]: JSON.stringify(spec.lifecycle.preStop) }
+        : {}),
     },
     logPath: `${spec.name}/${input.attempt}.log`,
     stdin: spec.stdin === true,
     stdinOnce: spec.stdinOnce === true,
     tty: spec.tty === true,
-    linux: { resources: linuxResources(input), securityContext: containerSecurity({ ...input, container: spec, options: input.security }) },
+    linux: {
+      resources: linuxResources(input),
+      securityContext: containerSecurity({ ...input, container: spec, options: input.security }),
+    },
     stopSignal: stopSignal(spec.lifecycle?.stopSignal),
   };
 }
 
-export const terminationPath = (spec: Container): string => spec.terminationMessagePath || '/dev/termination-log';
+export const terminationPath = (spec: Container): string =>
+  spec.terminationMessagePath || '/dev/termination-log';
 
 function stopSignal(name: string | undefined): Signal {
   if (name === undefined) return Signal.SIGNAL_RUNTIME_DEFAULT;
@@ -110,9 +123,14 @@ export async function containerMounts(input: MountInput): Promise<Init<Mount>[]>
   const mounts: Init<Mount>[] = [];
   for (const [index, mount] of (input.spec.volumeMounts ?? []).entries()) {
     const volume = input.volumes.get(mount.name);
-    if (!volume) throw new ConfigError(`volumeMount "${mount.name}" of container ${input.spec.name} names no volume of the pod`);
+    if (!volume)
+      throw new ConfigError(
+        `volumeMount "${mount.name}" of container ${input.spec.name} names no volume of the pod`,
+      );
     if (mount.recursiveReadOnly === 'Enabled') {
-      throw new ConfigError(`volumeMount "${mount.name}": recursiveReadOnly Enabled is not supported by the runtime; use IfPossible`);
+      throw new ConfigError(
+        `volumeMount "${mount.name}": recursiveReadOnly Enabled is not supported by the runtime; use IfPossible`,
+      );
     }
     const subPath = subPathOf(input, mount);
     mounts.push({
@@ -146,6 +164,7 @@ function subPathOf(input: MountInput, mount: VolumeMount): string {
   if (!mount.subPathExpr) return '';
   const lookup = (name: string): string | undefined => input.environment.get(name);
   const missing = unresolved(mount.subPathExpr, lookup);
-  if (missing.length > 0) throw new ConfigError(`missing value for ${missing.map((name) => `"${name}"`).join(', ')}`);
+  if (missing.length > 0)
+    throw new ConfigError(`missing value for ${missing.map((name) => `"${name}"`).join(', ')}`);
   return expand(mount.subPathExpr, lookup);
 }

@@ -30,7 +30,8 @@ export async function runHook(input: HookInput): Promise<void> {
   if (hook.exec) return execHook(input, hook.exec.command ?? []);
   if (hook.httpGet) return httpHook(input);
   if (hook.sleep) return sleep(input.clock, hook.sleep.seconds * 1000, input.signal);
-  if (hook.tcpSocket) throw new HookError('tcpSocket is not supported as a lifecycle hook; use exec, httpGet or sleep');
+  if (hook.tcpSocket)
+    throw new HookError('tcpSocket is not supported as a lifecycle hook; use exec, httpGet or sleep');
   throw new HookError('invalid handler: it has no exec, httpGet or sleep');
 }
 
@@ -38,9 +39,15 @@ async function execHook(input: HookInput, cmd: readonly string[]): Promise<void>
   const timeout = BigInt(Math.ceil(input.timeoutMs / 1000));
   let answer;
   try {
-    answer = await input.cri.execSync({ containerId: input.containerId, cmd, timeout }, { signal: input.signal });
+    answer = await input.cri.execSync(
+      { containerId: input.containerId, cmd, timeout },
+      { signal: input.signal },
+    );
   } catch (error) {
-    throw new HookError(`Exec lifecycle hook (${JSON.stringify(cmd)}) failed: ${(error as Error).message}`, error);
+    throw new HookError(
+      `Exec lifecycle hook (${JSON.stringify(cmd)}) failed: ${(error as Error).message}`,
+      error,
+    );
   }
   if (answer.exitCode === 0) return;
   const output = Buffer.concat([answer.stdout, answer.stderr]).toString('utf8').slice(0, 1024);
@@ -57,7 +64,12 @@ async function httpHook(input: HookInput): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const sent = request(
       url,
-      { headers: { 'user-agent': 'kube-lifecycle/1.36', ...headers }, signal, agent: false, rejectUnauthorized: false } as object,
+      {
+        headers: { 'user-agent': 'kube-lifecycle/1.36', ...headers },
+        signal,
+        agent: false,
+        rejectUnauthorized: false,
+      } as object,
       (response) => {
         response.resume();
         response.on('close', resolve);

@@ -43,7 +43,10 @@ export function sandboxConfig(input: SandboxInput): Init<PodSandboxConfig> {
       cgroupParent: input.cgroupParent,
       securityContext: sandboxSecurity(pod),
       sysctls: Object.fromEntries(
-        (spec?.securityContext?.sysctls ?? []).map((sysctl) => [sysctl.name.replaceAll('/', '.'), sysctl.value]),
+        (spec?.securityContext?.sysctls ?? []).map((sysctl) => [
+          sysctl.name.replaceAll('/', '.'),
+          sysctl.value,
+        ]),
       ),
       resources: {
         cpuPeriod: BigInt(limits.cpuPeriodMicros),
@@ -57,7 +60,10 @@ export function sandboxConfig(input: SandboxInput): Init<PodSandboxConfig> {
 
 function portMappings(pod: Pod): Init<PodSandboxConfig>['portMappings'] {
   const protocols: Record<string, Protocol> = { TCP: Protocol.TCP, UDP: Protocol.UDP, SCTP: Protocol.SCTP };
-  const containers = [...(pod.spec?.initContainers ?? []).filter((c) => c.restartPolicy === 'Always'), ...(pod.spec?.containers ?? [])];
+  const containers = [
+    ...(pod.spec?.initContainers ?? []).filter((c) => c.restartPolicy === 'Always'),
+    ...(pod.spec?.containers ?? []),
+  ];
   return containers.flatMap((container) =>
     (container.ports ?? []).map((port) => ({
       protocol: protocols[port.protocol ?? 'TCP'] ?? Protocol.TCP,

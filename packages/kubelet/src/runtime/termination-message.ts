@@ -17,7 +17,8 @@ export async function terminationMessage(status: ContainerStatus): Promise<strin
   const file = status.mounts.find((mount) => mount.containerPath === inContainer)?.hostPath;
   let text = file === undefined ? '' : await tailOf(file, maxMessageBytes);
   const fallback = status.annotations[annotations.terminationMessagePolicy] === 'FallbackToLogsOnError';
-  if (text === '' && fallback && status.exitCode !== 0 && status.logPath !== '') text = await logTail(status.logPath);
+  if (text === '' && fallback && status.exitCode !== 0 && status.logPath !== '')
+    text = await logTail(status.logPath);
   if (status.message === '') return text;
   return text === '' ? status.message : `${status.message}: ${text}`;
 }
@@ -40,7 +41,10 @@ async function tailOf(path: string, bytes: number): Promise<string> {
 async function logTail(path: string): Promise<string> {
   // A line carries about 40 bytes of its own in front of the text.
   const raw = await tailOf(path, maxLogBytes + maxLogLines * 48);
-  const lines = raw.split('\n').filter((line) => line !== '').slice(-maxLogLines);
+  const lines = raw
+    .split('\n')
+    .filter((line) => line !== '')
+    .slice(-maxLogLines);
   let text = '';
   for (const line of lines) {
     const parts = /^\S+ (?:stdout|stderr) (\S+) (.*)$/.exec(line);

@@ -2,7 +2,12 @@ import type { ContainerStatus as CriContainerStatus } from '../cri/generated/typ
 import { ContainerState, NamespaceMode, PodSandboxState } from '../cri/generated/types.ts';
 import { isCriNotFound } from '../cri/error.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
-import type { ObservedContainer, ObservedContainerState, ObservedPod, ObservedSandbox } from '../sync/observed.ts';
+import type {
+  ObservedContainer,
+  ObservedContainerState,
+  ObservedPod,
+  ObservedSandbox,
+} from '../sync/observed.ts';
 import { annotations, labels } from './labels.ts';
 import { terminationMessage } from './termination-message.ts';
 
@@ -40,8 +45,12 @@ export class RuntimeView {
       uid,
       namespace: entry.namespace,
       name: entry.name,
-      sandboxes: [...entry.sandboxes.values()].sort((a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt),
-      containers: [...entry.containers.values()].sort((a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt),
+      sandboxes: [...entry.sandboxes.values()].sort(
+        (a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt,
+      ),
+      containers: [...entry.containers.values()].sort(
+        (a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt,
+      ),
     };
   }
 
@@ -216,7 +225,11 @@ async function observedOf(status: CriContainerStatus, sandboxId: string): Promis
     imageId: status.imageRef,
     hash: status.annotations[annotations.hash] ?? '',
     user: user
-      ? { uid: Number(user.uid), gid: Number(user.gid), supplementalGroups: user.supplementalGroups.map(Number) }
+      ? {
+          uid: Number(user.uid),
+          gid: Number(user.gid),
+          supplementalGroups: user.supplementalGroups.map(Number),
+        }
       : undefined,
   };
 }

@@ -23,7 +23,9 @@ export interface SimulatedRuntime extends CriRuntime {
   /** Ends a running container as its process would. */
   exit(containerId: string, exitCode: number, reason?: string): void;
   /** What every ExecSync answers from now on. */
-  answerExec(answer: (containerId: string, command: readonly string[]) => { exitCode: number; output?: string }): void;
+  answerExec(
+    answer: (containerId: string, command: readonly string[]) => { exitCode: number; output?: string },
+  ): void;
   /** Makes the next calls of a name fail, until given undefined. */
   failCall(call: keyof CriCalls, error: CriError | undefined): void;
   /** Calls made so far, by name. */
@@ -85,7 +87,11 @@ export function simulatedRuntime(options: { clock: Clock; podCidr?: string | und
     execSync: async ({ containerId, cmd }) => {
       running(state, containerId ?? '');
       const answer = exec(containerId ?? '', cmd ?? []);
-      return { exitCode: answer.exitCode, stdout: Buffer.from(answer.output ?? ''), stderr: new Uint8Array() };
+      return {
+        exitCode: answer.exitCode,
+        stdout: Buffer.from(answer.output ?? ''),
+        stderr: new Uint8Array(),
+      };
     },
   };
   return {
@@ -108,7 +114,11 @@ export function simulatedRuntime(options: { clock: Clock; podCidr?: string | und
   };
 }
 
-function counted(implemented: Partial<CriCalls>, made: Map<string, number>, failures: Map<string, CriError>): CriCalls {
+function counted(
+  implemented: Partial<CriCalls>,
+  made: Map<string, number>,
+  failures: Map<string, CriError>,
+): CriCalls {
   const entries = (Object.keys(criCalls) as Array<keyof CriCalls>).map((key) => {
     const call = implemented[key] as ((request: object) => Promise<object>) | undefined;
     const wrapped = async (request: object): Promise<object> => {
@@ -116,7 +126,11 @@ function counted(implemented: Partial<CriCalls>, made: Map<string, number>, fail
       const failure = failures.get(key);
       if (failure) throw failure;
       if (!call) {
-        throw new CriError(key, criCode.Unimplemented, 'the simulated runtime runs no processes, so it cannot do this');
+        throw new CriError(
+          key,
+          criCode.Unimplemented,
+          'the simulated runtime runs no processes, so it cannot do this',
+        );
       }
       return call(request);
     };
@@ -125,7 +139,8 @@ function counted(implemented: Partial<CriCalls>, made: Map<string, number>, fail
   return Object.fromEntries(entries) as unknown as CriCalls;
 }
 
-const notFound = (what: string, id: string): CriError => new CriError(what, criCode.NotFound, `${what} "${id}" not found`);
+const notFound = (what: string, id: string): CriError =>
+  new CriError(what, criCode.NotFound, `${what} "${id}" not found`);
 
 /** Nanoseconds since the epoch, never the same twice: creation order is kept. */
 function nowNanos(state: State): bigint {
@@ -176,7 +191,12 @@ function runtimeCalls(state: State): Partial<CriCalls> {
     }),
     status: async () => ({
       status: {
-        conditions: ['RuntimeReady', 'NetworkReady'].map((type) => ({ type, status: true, reason: '', message: '' })),
+        conditions: ['RuntimeReady', 'NetworkReady'].map((type) => ({
+          type,
+          status: true,
+          reason: '',
+          message: '',
+        })),
       },
       info: {},
       runtimeHandlers: [],
@@ -241,14 +261,17 @@ function sandboxCalls(state: State): Partial<CriCalls> {
   };
 }
 
-const fits = (labels: Record<string, string>, selector: Readonly<Record<string, string>> | undefined): boolean =>
-  Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
+const fits = (
+  labels: Record<string, string>,
+  selector: Readonly<Record<string, string>> | undefined,
+): boolean => Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
 
 function stopSandbox(state: State, id: string): void {
   const sandbox = state.sandboxes.get(id);
   if (!sandbox) return;
   for (const [runId, run] of state.runs) {
-    if (run.sandboxId === id && run.status.state === ContainerState.CONTAINER_RUNNING) end(state, runId, 137, 'Error');
+    if (run.sandboxId === id && run.status.state === ContainerState.CONTAINER_RUNNING)
+      end(state, runId, 137, 'Error');
   }
   if (sandbox.address) sandbox.range.give(sandbox.address);
   sandbox.address = undefined;
@@ -350,7 +373,12 @@ function durationMs(text: string | undefined): number | undefined {
   return Number(parts[1]) * { ms: 1, s: 1000, m: 60_000 }[parts[2] as 'ms' | 's' | 'm'];
 }
 
-function end(state: State, id: string, exitCode: number, reason = exitCode === 0 ? 'Completed' : 'Error'): void {
+function end(
+  state: State,
+  id: string,
+  exitCode: number,
+  reason = exitCode === 0 ? 'Completed' : 'Error',
+): void {
   const run = state.runs.get(id);
   if (!run || run.status.state !== ContainerState.CONTAINER_RUNNING) return;
   run.timer?.cancel();
@@ -376,7 +404,15 @@ function imageCalls(state: State): Partial<CriCalls> {
   const known = (name: string): Image => {
     let image = state.images.get(name);
     if (!image) {
-      image = { id: name, repoTags: [name], repoDigests: [], size: 0n, username: '', pinned: false, spec: imageSpec(name) };
+      image = {
+        id: name,
+        repoTags: [name],
+        repoDigests: [],
+        size: 0n,
+        username: '',
+        pinned: false,
+        spec: imageSpec(name),
+      };
       state.images.set(name, image);
     }
     return image;

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import type { KubeletConfiguration } from '../config/configuration.ts';
+import { parseResolvConf, type ResolverConfig } from '../environment/resolv-conf.ts';
+import { amountOf, type Amounts } from '../resources/amounts.ts';
+import type { NodeFacts } from '../worker/services.ts';
+
+/** Where systemd-resolved keeps the servers behind its own stub, which a pod cannot reach. */
+const resolvedFile = '/run/systemd/resolve/resolv.conf';
+
+/** The node's resolver configuration, past a stub resolver on the loopback. */
+export async function hostResolver(path: string): Promise<ResolverConfig> {
+  if (path === '') return { servers: [], searches: [], options: [] };
+  const own = parseResolvConf(await readFile(path, 'utf8').catch(() => ''));
+  if (!own.servers.includes('127.0.0.53')) return own;
+  const behind = await readFile(resolvedFile, 'utf8').catch(() => undefined);
+  return behind === undefined ? own : parseResolvConf(behind);
+}
+
+export function nodeFacts(options: {
+  nodeName: string;
+  runtimeName: string;
+  nodeIps: readonly string[];
+  clusterDns: readonly string[];
+  clusterDomain: string;
+  memoryBytes: number;
+  allocatable: Record<string, string>;
+  config: KubeletConfiguration;
+  networkProblem(): string | undefined;
+}): NodeFacts {
+  const allocatable: Amounts = new Map(
+    Object.entries(options.allocatable).map(([name, text]) => [name, amountOf(text)]),
+  );
+  return {
+    name: options.nodeName,
+    runtimeName: options.runtimeName,
+    clusterDomain: options.clusterDomain,
+    clusterDns: options.clusterDns,
+    memoryCapacityBytes: options.memoryBytes,
+    hostIps: () => options.nodeIps,
+    allocatable: () => allocatable,
+    resolver: () => hostResolver(options.config.resolvConf),
+    hostsFile: () => readFile('/etc/hosts', 'utf8').catch(() => '127.0.0.1\tlocalhost\n'),
+    networkProblem: options.networkProblem,
+  };
+}
