@@ -75,7 +75,7 @@ async function prepare(
   const generated = Boolean(metadata.generateName) && !metadata.name;
   if (generated) metadata.name = generatedName(metadata.generateName as string);
   if (context.served.subresources.has('status') && !keepsStatusOnCreate(resource)) {
-    delete (object as { status?: unknown }).status;
+    (object as { status?: unknown }).status = {};
   }
   if (hasGeneration(stored.resource)) metadata.generation = 1;
   return generated;

@@ -90,7 +90,7 @@ export interface ApiServerOptions {
   listen: { host: string; port: number };
   tls: ServerTls;
   /** Asked in order; the first that answers decides. No answer at all: `system:anonymous`. */
-  authenticators: readonly Authenticator[];
+  authenticators(context: PartContext): readonly Authenticator[];
   impersonate?: Impersonate;
   /** `ready` resolves when the authorizer has what it decides from; requests wait for it. */
   authorizer(context: PartContext): { authorizer: Authorizer; ready: Promise<void> };

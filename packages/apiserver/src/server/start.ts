@@ -113,7 +113,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let openApi: import('../openapi/openapi.ts').OpenApi | undefined;
   raw = rawRequests(pipeline, paths);
 
-  const { authenticators, impersonate, streams } = options;
+  const { impersonate, streams } = options;
+  const authenticators = options.authenticators(context);
   const handler = new Handler({
     pipeline,
     encoder,

@@ -94,7 +94,7 @@ export async function startTestServer(options: Partial<ApiServerOptions> = {}): 
     store,
     listen: { host: '127.0.0.1', port: 0 },
     tls: { cert: () => pki.server.cert, key: () => pki.server.key, clientCa: () => pki.ca },
-    authenticators: [certificateNames],
+    authenticators: () => [certificateNames],
     authorizer: () => ({
       authorizer: {
         authorize: ({ user }) => ({
