@@ -150,9 +150,11 @@ function compactFields(outer: string, declarer = outer, via: Place['via'] = []):
   return (structs[declarer] ?? []).flatMap((field) => {
     const [name, type, number] = field;
     if (name !== '') return [compactField(field, { outer, declarer, via })];
-    // TypeMeta is embedded everywhere and in no message: the envelope carries it.
-    const way: Place['via'] = number === 0 ? via : [...via, [number, type.split('.').at(-1) as string]];
-    return compactFields(outer, type, way);
+    if (number !== 0) return compactFields(outer, type, [...via, [number, type.split('.').at(-1) as string]]);
+    // TypeMeta is embedded in every kind and in no message: the envelope carries it.
+    return compactFields(outer, type, via).map(([key, expression, , bits, extra]): CompactField =>
+      extra ? [key, expression, 0, bits, extra] : [key, expression, 0, bits],
+    );
   });
 }
 
