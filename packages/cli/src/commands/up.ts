@@ -13,6 +13,10 @@ export async function up(raw: RawOptions & { detach?: boolean }): Promise<void> 
   const config = await prepare(options, progress);
   progress.done(`${config.nodeName}, ${config.nodeIp}, ${config.runtime}`);
   const configPath = saveConfig(contextOf(config), config);
+  progress.step('certificates');
+  const { keepCertificates } = await import('../processes/certificates.ts');
+  await keepCertificates(config);
+  progress.done();
   if (raw.detach) await startDetached(config, configPath, progress);
   else
     await runUntilStopped(config, configPath, progress, () =>

@@ -177,7 +177,10 @@ class Session {
     this.#session.on('error', gone);
     this.#session.on('goaway', gone);
     this.#session.on('close', gone);
-    this.#session.unref();
+    // Idle connections keep no process alive; one that is still being made does, for whoever waits for it.
+    this.#session.once('remoteSettings', () => {
+      if (this.#active === 0) this.#session.unref();
+    });
     this.#schedulePing();
   }
 

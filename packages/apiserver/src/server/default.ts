@@ -1,0 +1,94 @@
+import type { Clock } from '@cloudless/kube/clock';
+import type { EtcdStore } from '@cloudless/kube/etcd/store';
+import type { Logger } from '@cloudless/kube/logger';
+import { core } from '@cloudless/kube/resources';
+import { errors } from '@cloudless/kube/status';
+import { oidcPaths } from '../authn/oidc.ts';
+import { impersonate } from '../authn/impersonation.ts';
+import { ServiceAccountAuthenticator } from '../authn/service-account-tokens.ts';
+import { signingKey } from '../authn/signing-keys.ts';
+import { x509Authenticator } from '../authn/x509.ts';
+import { RbacAuthorizer } from '../authz/rbac.ts';
+import { strategies } from '../registry/strategies/index.ts';
+import { createStreams } from '../streams/create.ts';
+import type { KubeletEndpoint } from '../streams/streams.ts';
+import type { ApiServer, PartContext, PostStartHook, ServerTls, VersionInfo } from './options.ts';
+import { startApiServer } from './start.ts';
+
+/** What an API server with upstream's default parts needs to know. */
+export interface DefaultApiServerOptions {
+  store: EtcdStore;
+  listen: { host: string; port: number };
+  tls: ServerTls;
+  /** PEM of sa.key. */
+  serviceAccountKey: string;
+  /** `https://kubernetes.default.svc.cluster.local` */
+  serviceAccountIssuer: string;
+  /** Client certificate for kubelets, PEM, and the CA of their serving certificates. */
+  kubeletClient: { cert: string; key: string; ca: string };
+  /** Address at which others reach this server: the `kubernetes` Service leads there. */
+  advertiseAddress: string;
+  serviceCidrs: readonly string[];
+  /** Run after the default hooks. */
+  hooks?: readonly PostStartHook[];
+  version: VersionInfo;
+  log: Logger;
+  clock: Clock;
+  signal?: AbortSignal;
+}
+
+/** Starts an API server with authentication, authorization, admission, strategies and hooks as upstream has them by default. */
+export async function startDefaultApiServer(options: DefaultApiServerOptions): Promise<ApiServer> {
+  const key = signingKey(options.serviceAccountKey);
+  const issuer = options.serviceAccountIssuer;
+  const nowMs = (): number => options.clock.nowMs();
+  let parts: PartContext | undefined;
+  return startApiServer({
+    ...options,
+    authenticators: ({ caches }) => [
+      x509Authenticator(nowMs),
+      new ServiceAccountAuthenticator({ issuer, keys: [key], apiAudiences: [issuer], caches, nowMs }),
+    ],
+    impersonate,
+    authorizer(context) {
+      parts = context;
+      const rbac = new RbacAuthorizer(context.caches);
+      return {
+        authorizer: {
+          authorize: (attributes) =>
+            attributes.user.groups.includes('system:masters')
+              ? { verdict: 'allow', reason: '' }
+              : rbac.authorize(attributes),
+          rulesFor: (user, namespace) => rbac.rulesFor(user, namespace),
+        },
+        ready: rbac.ready,
+      };
+    },
+    admission: () => [],
+    strategies,
+    declarations: [],
+    endpoints: () => [],
+    paths: oidcPaths({ issuer, jwksUri: `https://${options.advertiseAddress}:${options.listen.port}/openid/v1/jwks`, keys: [key] }),
+    streams: createStreams({
+      kubeletEndpoint: (nodeName) => kubeletEndpoint(parts as PartContext, nodeName),
+      clientCert: options.kubeletClient.cert,
+      clientKey: options.kubeletClient.key,
+      kubeletCa: options.kubeletClient.ca,
+      log: options.log,
+    }),
+  });
+}
+
+/** Where a node's kubelet listens, as its Node says. */
+async function kubeletEndpoint({ caches }: PartContext, nodeName: string): Promise<KubeletEndpoint> {
+  const nodes = caches.of(core.nodes);
+  await nodes.ready;
+  const node = nodes.get('', nodeName);
+  if (!node) throw errors.notFound(core.nodes, nodeName);
+  const addresses = node.status?.addresses ?? [];
+  const host = (['InternalIP', 'Hostname', 'ExternalIP'] as const)
+    .map((type) => addresses.find((address) => address.type === type)?.address)
+    .find((address) => address !== undefined);
+  if (host === undefined) throw errors.unavailable(`node ${nodeName} has told no address of its kubelet`);
+  return { host, port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250 };
+}

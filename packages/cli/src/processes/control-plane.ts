@@ -1,0 +1,98 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ApiServer } from '@cloudless/apiserver/server/options';
+import { startDefaultApiServer } from '@cloudless/apiserver/server/default';
+import { openDatastore } from '@cloudless/datastore';
+import type { EtcdStore } from '@cloudless/kube/etcd/store';
+import type { Running } from '@cloudless/kube/lifecycle';
+import { logger } from '@cloudless/kube/logger';
+import type { NodeContext } from '@cloudless/kube/node/context';
+import { type ClusterConfig, contextOf } from '../cluster-config.ts';
+import { kubernetesVersion, ownVersion } from '../kubernetes-version.ts';
+import { keepCertificates } from './certificates.ts';
+import { report, stopRequested } from './report.ts';
+
+const log = logger('control-plane');
+const dayMs = 24 * 3600 * 1000;
+
+/** A file's text, read again when the file has changed: certificates rotate without a restart. */
+function watchedFile(path: string): () => string {
+  let seen = '';
+  let text = '';
+  return () => {
+    const stat = statSync(path, { bigint: true });
+    const now = `${stat.ino}:${stat.mtimeNs}:${stat.size}`;
+    if (now !== seen) {
+      text = readFileSync(path, 'utf8');
+      seen = now;
+    }
+    return text;
+  };
+}
+
+async function openStore(config: ClusterConfig, context: NodeContext): Promise<EtcdStore> {
+  if (!config.etcd) return openDatastore({ path: context.paths.datastore, clock: context.clock, log: logger('datastore') });
+  const { connectEtcd } = await import('@cloudless/apiserver/storage/etcd/client');
+  const read = (path: string | undefined): string | undefined => (path === undefined ? undefined : readFileSync(path, 'utf8'));
+  return connectEtcd({
+    endpoints: config.etcd.endpoints,
+    ca: read(config.etcd.caFile),
+    cert: read(config.etcd.certFile),
+    key: read(config.etcd.keyFile),
+    log: logger('etcd'),
+  });
+}
+
+/** The control plane process: datastore, API server, controllers, scheduler. Ends in the reverse order. */
+export async function runControlPlane(config: ClusterConfig): Promise<void> {
+  const context = contextOf(config);
+  const stop = stopRequested();
+  const parts: Running[] = [];
+  const renewal = setInterval(
+    () => void keepCertificates(config).catch((error: unknown) => log.error({ err: String(error) }, 'certificates')),
+    dayMs,
+  );
+  try {
+    report({ type: 'progress', step: 'open the datastore' });
+    const store = await openStore(config, context);
+    parts.push({ stop: () => store.close(), [Symbol.asyncDispose]: () => store.close() });
+    const api = await startApi(config, context, store);
+    parts.push(api);
+    report({ type: 'progress', step: 'API server answers' });
+    const { startControllersAndScheduler } = await import('./controllers.ts');
+    parts.push(...(await startControllersAndScheduler(config, context, api)));
+    report({ type: 'progress', step: 'first objects' });
+    await Promise.race([api.ready.then(() => report({ type: 'ready' })), stop]);
+    await stop;
+  } finally {
+    clearInterval(renewal);
+    for (const part of parts.reverse()) await part.stop();
+  }
+}
+
+function startApi(config: ClusterConfig, context: NodeContext, store: EtcdStore): Promise<ApiServer> {
+  const { pki } = context.paths;
+  const text = (name: string): string => readFileSync(join(pki, name), 'utf8');
+  return startDefaultApiServer({
+    store,
+    listen: { host: '0.0.0.0', port: config.ports.apiserver },
+    tls: {
+      cert: watchedFile(join(pki, 'apiserver.crt')),
+      key: watchedFile(join(pki, 'apiserver.key')),
+      clientCa: watchedFile(join(pki, 'ca.crt')),
+    },
+    serviceAccountKey: text('sa.key'),
+    serviceAccountIssuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
+    kubeletClient: {
+      cert: text('apiserver-kubelet-client.crt'),
+      key: text('apiserver-kubelet-client.key'),
+      ca: text('ca.crt'),
+    },
+    advertiseAddress: config.nodeIp,
+    serviceCidrs: [config.serviceCidr],
+    version: { gitVersion: `${kubernetesVersion}+cloudless${ownVersion}` },
+    log: logger('apiserver'),
+    clock: context.clock,
+  });
+}
+
