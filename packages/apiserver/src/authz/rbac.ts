@@ -1,5 +1,12 @@
 import { rbac } from '@cloudless/kube/resources';
-import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject } from '@cloudless/kube/types/rbac-v1';
+import type {
+  ClusterRole,
+  ClusterRoleBinding,
+  PolicyRule,
+  Role,
+  RoleBinding,
+  Subject,
+} from '@cloudless/kube/types/rbac-v1';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Caches, ResourceCache } from '../cache/cache.ts';
 import type { Attributes } from '../request/info.ts';
@@ -8,14 +15,16 @@ import type { Authorizer, Decision, NonResourceRule, ResourceRule } from './auth
 /** Whether a rule covers a request (upstream: plugin/pkg/auth/authorizer/rbac, RuleAllows). */
 export function ruleAllows(rule: PolicyRule, attributes: Attributes): boolean {
   if (!matches(rule.verbs, attributes.verb)) return false;
-  if (!attributes.isResource) return (rule.nonResourceURLs ?? []).some((url) => urlMatches(url, attributes.path));
+  if (!attributes.isResource)
+    return (rule.nonResourceURLs ?? []).some((url) => urlMatches(url, attributes.path));
   if (!matches(rule.apiGroups ?? [], attributes.group)) return false;
   if (!resourceMatches(rule.resources ?? [], attributes.resource, attributes.subresource)) return false;
   const names = rule.resourceNames ?? [];
   return names.length === 0 || names.includes(attributes.name);
 }
 
-const matches = (list: readonly string[], value: string): boolean => list.includes('*') || list.includes(value);
+const matches = (list: readonly string[], value: string): boolean =>
+  list.includes('*') || list.includes(value);
 
 function urlMatches(pattern: string, path: string): boolean {
   if (pattern === '*' || pattern === path) return true;
@@ -25,7 +34,8 @@ function urlMatches(pattern: string, path: string): boolean {
 function resourceMatches(resources: readonly string[], resource: string, subresource: string): boolean {
   const combined = subresource === '' ? resource : `${resource}/${subresource}`;
   return resources.some(
-    (wanted) => wanted === '*' || wanted === combined || (subresource !== '' && wanted === `*/${subresource}`),
+    (wanted) =>
+      wanted === '*' || wanted === combined || (subresource !== '' && wanted === `*/${subresource}`),
   );
 }
 
@@ -126,19 +136,22 @@ export class RbacAuthorizer implements Authorizer {
       if (old) this.#inNamespace(old.metadata.namespace ?? '').remove(old);
       if (type !== 'deleted') this.#inNamespace(object.metadata.namespace ?? '').add(object);
     });
-    this.ready = Promise.all([this.#roles.ready, this.#clusterRoles.ready, clusterBindings.ready, bindings.ready]).then(
-      () => {
-        // What was loaded before this subscribed has told nobody.
-        for (const binding of clusterBindings.list()) {
-          this.#clusterBindings.remove(binding);
-          this.#clusterBindings.add(binding);
-        }
-        for (const binding of bindings.list()) {
-          this.#inNamespace(binding.metadata.namespace ?? '').remove(binding);
-          this.#inNamespace(binding.metadata.namespace ?? '').add(binding);
-        }
-      },
-    );
+    this.ready = Promise.all([
+      this.#roles.ready,
+      this.#clusterRoles.ready,
+      clusterBindings.ready,
+      bindings.ready,
+    ]).then(() => {
+      // What was loaded before this subscribed has told nobody.
+      for (const binding of clusterBindings.list()) {
+        this.#clusterBindings.remove(binding);
+        this.#clusterBindings.add(binding);
+      }
+      for (const binding of bindings.list()) {
+        this.#inNamespace(binding.metadata.namespace ?? '').remove(binding);
+        this.#inNamespace(binding.metadata.namespace ?? '').add(binding);
+      }
+    });
     this.ready.catch(() => {});
   }
 
@@ -213,7 +226,8 @@ export class RbacAuthorizer implements Authorizer {
       const chosen = (role.aggregationRule?.clusterRoleSelectors ?? []).some((selector) =>
         labelsMatch(selector, candidate.metadata.labels ?? {}),
       );
-      if (chosen) rules.push(...(candidate.aggregationRule ? this.#aggregate(candidate) : (candidate.rules ?? [])));
+      if (chosen)
+        rules.push(...(candidate.aggregationRule ? this.#aggregate(candidate) : (candidate.rules ?? [])));
     }
     return rules;
   }
@@ -226,7 +240,9 @@ export class RbacAuthorizer implements Authorizer {
 }
 
 function explainSubject(binding: BindingLike, user: UserInfo): string {
-  const subject = binding.subjects?.find((candidate) => subjectIs(candidate, user, binding.metadata.namespace ?? ''));
+  const subject = binding.subjects?.find((candidate) =>
+    subjectIs(candidate, user, binding.metadata.namespace ?? ''),
+  );
   if (subject?.kind === 'ServiceAccount') return `ServiceAccount "${subject.name}/${subject.namespace}"`;
   return `${subject?.kind} "${subject?.name}"`;
 }
@@ -237,7 +253,8 @@ interface Selector {
 }
 
 function labelsMatch(selector: Selector, labels: Record<string, string>): boolean {
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (labels[key] !== value) return false;
+  for (const [key, value] of Object.entries(selector.matchLabels ?? {}))
+    if (labels[key] !== value) return false;
   for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
     const value = labels[key];
     const holds =
