@@ -8,7 +8,7 @@ import { impersonate } from '../authn/impersonation.ts';
 import { ServiceAccountAuthenticator } from '../authn/service-account-tokens.ts';
 import { signingKey } from '../authn/signing-keys.ts';
 import { x509Authenticator } from '../authn/x509.ts';
-import { RbacAuthorizer } from '../authz/rbac.ts';
+import { defaultAuthorizer, reconcileDefaultPolicy } from '../authz/index.ts';
 import { strategies } from '../registry/strategies/index.ts';
 import { createStreams } from '../streams/create.ts';
 import type { KubeletEndpoint } from '../streams/streams.ts';
@@ -50,19 +50,13 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
       new ServiceAccountAuthenticator({ issuer, keys: [key], apiAudiences: [issuer], caches, nowMs }),
     ],
     impersonate,
+    hooks: [
+      { name: 'rbac/bootstrap-roles', run: ({ client }) => reconcileDefaultPolicy(client) },
+      ...(options.hooks ?? []),
+    ],
     authorizer(context) {
       parts = context;
-      const rbac = new RbacAuthorizer(context.caches);
-      return {
-        authorizer: {
-          authorize: (attributes) =>
-            attributes.user.groups.includes('system:masters')
-              ? { verdict: 'allow', reason: '' }
-              : rbac.authorize(attributes),
-          rulesFor: (user, namespace) => rbac.rulesFor(user, namespace),
-        },
-        ready: rbac.ready,
-      };
+      return defaultAuthorizer(context.caches);
     },
     admission: () => [],
     strategies,

@@ -1,4 +1,4 @@
-import { paths, type RoleTable, rule } from './rules.ts';
+import { type RoleTable, rule } from './rules.ts';
 
 /**
  * ClusterRoles of upstream's controllers, each bound to the service account of the same name in kube-system

@@ -1,4 +1,4 @@
-import { paths, type RoleTable, rule } from './rules.ts';
+import { type RoleTable, rule } from './rules.ts';
 
 /** What `admin`, `edit` and `view` are aggregated from (upstream: rbac/bootstrappolicy/policy.go). */
 export const aggregatedRoles: RoleTable = {
