@@ -73,6 +73,7 @@ export async function startTestNode(name: string): Promise<TestNode> {
           labels: { ...podLabels, [labels.containerName]: container },
           logPath: `${container}/0.log`,
           stdin: options.stdin ?? false,
+          stdinOnce: options.stdin ?? false,
           tty: options.tty ?? false,
         },
       });
