@@ -210,7 +210,7 @@ class KubeletProcess {
             podPidsLimit: config.podPidsLimit,
           }),
       images: new Images({ cri, clock, serializePulls: config.serializeImagePulls }),
-      probeHandlers: simulated ? simulatedHandlers : realHandlers(cri),
+      probeHandlers: simulated ? simulatedHandlers(cri) : realHandlers(cri),
       statuses: this.#statuses,
       security: {
         seccompRoot: join(paths.kubelet, 'seccomp'),

@@ -38,13 +38,15 @@ export function realHandlers(cri: CriRuntime): ProbeHandlers {
   };
 }
 
-/** For the simulated runtime: whatever is asked is well. */
-export const simulatedHandlers: ProbeHandlers = {
-  exec: async () => success(),
-  http: async () => success(),
-  tcp: async () => success(),
-  grpc: async () => success(),
-};
+/** For the simulated runtime: commands are asked of it, and whatever has an address answers. */
+export function simulatedHandlers(cri: CriRuntime): ProbeHandlers {
+  return {
+    exec: (containerId, action, timeoutMs) => execIn(cri, containerId, action.command ?? [], timeoutMs),
+    http: async () => success(),
+    tcp: async () => success(),
+    grpc: async () => success(),
+  };
+}
 
 /** A port by number or by the name a container gives it; throws on a name it does not have. */
 export function portNumber(container: Container, port: IntOrString): number {

@@ -14,8 +14,8 @@ interface Entry {
   finished: boolean;
   /** The API's object as last written by us. */
   written: Pod | undefined;
-  /** What we wrote last, and when: an API that changes what it is given is not written to over and over. */
-  last: { status: PodStatus; atMs: number } | undefined;
+  /** What we sent last, and when: an API that changes what it is given is not written to over and over. */
+  last: { patch: object; atMs: number } | undefined;
   dirty: boolean;
   busy: boolean;
   tries: number;
@@ -179,12 +179,7 @@ export class StatusWriter implements StatusSink {
     const patch = statusPatch(stored.metadata.uid!, stored.status ?? {}, status);
     if (!patch) return;
     const nowMs = this.#options.clock.nowMs();
-    if (
-      entry.last &&
-      nowMs - entry.last.atMs < sameAgainMs &&
-      same(entry.last.status, status) &&
-      entry.written
-    ) {
+    if (entry.last && nowMs - entry.last.atMs < sameAgainMs && same(entry.last.patch, patch)) {
       this.#later(stored.metadata.uid!, entry, sameAgainMs);
       return;
     }
@@ -193,7 +188,7 @@ export class StatusWriter implements StatusSink {
       subresource: 'status',
       signal: this.#stopped.signal,
     });
-    entry.last = { status, atMs: nowMs };
+    entry.last = { patch, atMs: nowMs };
   }
 
   async #deletePod(entry: Entry): Promise<void> {

@@ -93,7 +93,8 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       spec: { nodeName, hostNetwork: true, terminationGracePeriodSeconds: 1, containers: [main()], ...spec },
     });
     const create = (made: Pod): Promise<Pod> => cluster.client.create(core.pods, made);
-    const read = (podName: string): Promise<Pod> => cluster.client.get(core.pods, podName, { namespace: 'default' });
+    const read = (podName: string): Promise<Pod> =>
+      cluster.client.get(core.pods, podName, { namespace: 'default' });
     const seen = (podName: string, what: string, check: (found: Pod) => boolean): Promise<Pod> =>
       until(async () => {
         const found = await read(podName).catch(() => undefined);
@@ -101,10 +102,13 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       }, `${podName}: ${what}`);
     const inPhase = (podName: string, phase: string): Promise<Pod> =>
       seen(podName, phase, (found) => found.status?.phase === phase);
-    const mainOf = (found: Pod): NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number] | undefined =>
+    const mainOf = (
+      found: Pod,
+    ): NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number] | undefined =>
       found.status?.containerStatuses?.find((status) => status.name === 'main');
     const idOf = (found: Pod): string => mainOf(found)!.containerID!.replace(/^.*:\/\//, '');
-    const conditionOf = (found: Pod, type: string) => found.status?.conditions?.find((entry) => entry.type === type);
+    const conditionOf = (found: Pod, type: string) =>
+      found.status?.conditions?.find((entry) => entry.type === type);
     const eventsOf = async (podName: string): Promise<Array<{ reason: string; message: string }>> =>
       (await cluster.client.list(core.events, { namespace: 'default' })).items
         .filter(({ involvedObject }) => involvedObject.name === podName)
@@ -117,7 +121,10 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       const node = await cluster.client.get(core.nodes, nodeName);
       assert.equal(node.metadata.labels?.['kubernetes.io/hostname'], nodeName);
       const lease = await until(
-        () => cluster.client.get(coordination.leases, nodeName, { namespace: 'kube-node-lease' }).catch(() => undefined),
+        () =>
+          cluster.client
+            .get(coordination.leases, nodeName, { namespace: 'kube-node-lease' })
+            .catch(() => undefined),
         'the lease',
       );
       assert.equal(lease.spec?.holderIdentity, nodeName);
@@ -131,7 +138,13 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.equal(found.status!.qosClass, 'BestEffort');
       assert.deepEqual(
         found.status!.conditions!.map(({ type, status }) => `${type}=${status}`),
-        ['PodReadyToStartContainers=True', 'Initialized=True', 'Ready=True', 'ContainersReady=True', 'PodScheduled=True'],
+        [
+          'PodReadyToStartContainers=True',
+          'Initialized=True',
+          'Ready=True',
+          'ContainersReady=True',
+          'PodScheduled=True',
+        ],
       );
       const reasons = await until(async () => {
         const own = (await eventsOf('web')).map(({ reason }) => reason);
@@ -152,7 +165,11 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
     it('restarts what ends, holds back the second time, and says so', async () => {
       await create(pod('crash'));
       await runtime.end(idOf(await running('crash')), 3);
-      const second = await seen('crash', 'first restart', (found) => mainOf(found)?.restartCount === 1 && mainOf(found)?.state?.running !== undefined);
+      const second = await seen(
+        'crash',
+        'first restart',
+        (found) => mainOf(found)?.restartCount === 1 && mainOf(found)?.state?.running !== undefined,
+      );
       assert.equal(mainOf(second)!.lastState!.terminated!.exitCode, 3);
       assert.equal(mainOf(second)!.lastState!.terminated!.reason, 'Error');
       await runtime.end(idOf(second), 4);
@@ -167,7 +184,12 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
     });
 
     it('runs init containers first and ends a Never pod as its containers do', async () => {
-      const prepare = { name: 'prepare', image: runtime.image, imagePullPolicy: 'IfNotPresent', command: ['true'] };
+      const prepare = {
+        name: 'prepare',
+        image: runtime.image,
+        imagePullPolicy: 'IfNotPresent',
+        command: ['true'],
+      };
       await create(pod('job', { restartPolicy: 'Never', initContainers: [prepare] }));
       const found = await running('job');
       assert.equal(found.status!.initContainerStatuses![0]!.state!.terminated!.exitCode, 0);
@@ -192,13 +214,23 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       const found = await running('job');
       assert.ok(found.status!.initContainerStatuses![0]!.state!.running, 'the sidecar runs');
       await runtime.end(idOf(found), 0);
-      const done = await seen('job', 'all ended', (now) => now.status?.initContainerStatuses?.[0]?.state?.terminated !== undefined);
+      const done = await seen(
+        'job',
+        'all ended',
+        (now) => now.status?.initContainerStatuses?.[0]?.state?.terminated !== undefined,
+      );
       assert.equal((await inPhase('job', 'Succeeded')).metadata.uid, done.metadata.uid);
     });
 
     it('waits for a ConfigMap and goes on when it comes', async () => {
-      await create(pod('needs', { containers: [main({ envFrom: [{ configMapRef: { name: 'settings' } }] })] }));
-      const waiting = await seen('needs', 'config error', (found) => mainOf(found)?.state?.waiting?.reason === 'CreateContainerConfigError');
+      await create(
+        pod('needs', { containers: [main({ envFrom: [{ configMapRef: { name: 'settings' } }] })] }),
+      );
+      const waiting = await seen(
+        'needs',
+        'config error',
+        (found) => mainOf(found)?.state?.waiting?.reason === 'CreateContainerConfigError',
+      );
       assert.equal(mainOf(waiting)!.state!.waiting!.message, 'configmap "settings" not found');
       await cluster.client.create(core.configmaps, {
         apiVersion: 'v1',
@@ -215,7 +247,10 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       const ready = await seen('probed', 'ready', (found) => conditionOf(found, 'Ready')?.status === 'True');
       await runtime.setHealth(idOf(ready), false);
       await seen('probed', 'not ready', (found) => conditionOf(found, 'Ready')?.status === 'False');
-      const event = await until(async () => (await eventsOf('probed')).find(({ reason }) => reason === 'Unhealthy'), 'an event');
+      const event = await until(
+        async () => (await eventsOf('probed')).find(({ reason }) => reason === 'Unhealthy'),
+        'an event',
+      );
       assert.match(event.message, /^Readiness probe failed: /);
       await runtime.setHealth(idOf(ready), true);
       await seen('probed', 'ready again', (found) => conditionOf(found, 'Ready')?.status === 'True');
@@ -229,7 +264,10 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       const after = await seen('ill', 'restarted', (found) => (mainOf(found)?.restartCount ?? 0) > 0);
       await runtime.setHealth(idOf(after), true);
       const messages = (await eventsOf('ill')).map(({ message }) => message);
-      assert.ok(messages.includes('Container main failed liveness probe, will be restarted'), messages.join('; '));
+      assert.ok(
+        messages.includes('Container main failed liveness probe, will be restarted'),
+        messages.join('; '),
+      );
     });
 
     it('ends a pod at its active deadline', async () => {
@@ -258,7 +296,10 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       await kubelet.stop();
       await cluster.client.delete(core.pods, 'web', { namespace: 'default', gracePeriodSeconds: 0 });
       kubelet = await start();
-      await until(async () => (await runtime.cri.listPodSandbox({})).items.length === 0, 'the orphan is gone');
+      await until(
+        async () => (await runtime.cri.listPodSandbox({})).items.length === 0,
+        'the orphan is gone',
+      );
     });
 
     it('terminateAll leaves nothing in the runtime and the objects in the API', async () => {
@@ -279,40 +320,61 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       });
 
     it('runs static pods from files, mirrors them, and follows their changes', async () => {
-      writeFileSync(join(manifests, 'broken.yaml'), 'kind: Pod\n  bad');
+      writeFileSync(join(manifests, 'broken.yaml'), 'kind: [Pod');
       writeFileSync(join(manifests, '.hidden.yaml'), manifest('hidden'));
       writeFileSync(join(manifests, 'static.yaml'), manifest('1'));
       const mirror = await running('static-node-a');
       assert.ok(mirror.metadata.annotations!['kubernetes.io/config.mirror']);
       assert.equal(mirror.metadata.ownerReferences![0]!.kind, 'Node');
       const complaint = await until(
-        async () => (await cluster.client.list(core.events)).items.find(({ reason }) => reason === 'InvalidStaticPod'),
+        async () =>
+          (await cluster.client.list(core.events)).items.find(({ reason }) => reason === 'InvalidStaticPod'),
         'an event about the broken file',
       );
       assert.match(complaint.message!, /broken\.yaml: not YAML/);
-      await cluster.client.delete(core.pods, 'static-node-a', { namespace: 'default', gracePeriodSeconds: 0 });
+      await cluster.client.delete(core.pods, 'static-node-a', {
+        namespace: 'default',
+        gracePeriodSeconds: 0,
+      });
       const again = await running('static-node-a');
       assert.notEqual(again.metadata.uid, mirror.metadata.uid);
       assert.equal(idOf(again), idOf(mirror), 'deleting the mirror stops nothing');
       writeFileSync(join(manifests, 'static.yaml'), manifest('2'));
-      const changed = await seen('static-node-a', 'version 2', (found) => found.metadata.labels?.['version'] === '2' && mainOf(found)?.state?.running !== undefined);
+      const changed = await seen(
+        'static-node-a',
+        'version 2',
+        (found) => found.metadata.labels?.['version'] === '2' && mainOf(found)?.state?.running !== undefined,
+      );
       assert.notEqual(idOf(changed), idOf(mirror));
       rmSync(join(manifests, 'static.yaml'));
-      await until(async () => (await read('static-node-a').catch(() => undefined)) === undefined, 'the mirror is gone');
-      await until(async () => (await runtime.cri.listPodSandbox({})).items.length === 0, 'the static pod is gone');
+      await until(
+        async () => (await read('static-node-a').catch(() => undefined)) === undefined,
+        'the mirror is gone',
+      );
+      await until(
+        async () => (await runtime.cri.listPodSandbox({})).items.length === 0,
+        'the static pod is gone',
+      );
     });
 
     it('starts static pods without an API, and keeps them when it comes back', async () => {
       await kubelet.stop();
-      cluster.intercept(() => new Error('connection refused'));
+      const connect = cluster.intercept(() => new Error('connection refused'));
       writeFileSync(join(manifests, 'static.yaml'), manifest('1'));
       kubelet = await start();
-      const container = await until(async () => (await runtime.cri.listContainers({})).containers[0], 'the container');
-      cluster.intercept(() => undefined);
-      const mirror = await until(async () => {
-        const found = await read('static-node-a').catch(() => undefined);
-        return found && mainOf(found)?.state?.running ? found : undefined;
-      }, 'the mirror', 20_000);
+      const container = await until(
+        async () => (await runtime.cri.listContainers({})).containers[0],
+        'the container',
+      );
+      connect();
+      const mirror = await until(
+        async () => {
+          const found = await read('static-node-a').catch(() => undefined);
+          return found && mainOf(found)?.state?.running ? found : undefined;
+        },
+        'the mirror',
+        20_000,
+      );
       assert.equal(idOf(mirror), container.id);
     });
   });

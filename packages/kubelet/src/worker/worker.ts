@@ -231,9 +231,10 @@ export class PodWorker {
   }
 
   async #keepRunning(): Promise<number | undefined> {
-    const deadlineMs = this.#checkDeadline();
     this.#followProbes(false);
+    this.#checkDeadline();
     const phase = this.#publish(false);
+    const deadlineMs = this.#checkDeadline();
     if (phase === 'Failed' || phase === 'Succeeded') {
       this.#beginTermination();
       this.#dirty = true;
