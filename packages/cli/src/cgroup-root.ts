@@ -1,14 +1,8 @@
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-
-/**
- * The cgroup below which a node's pods live, as path components: the machine's root for the machine's own node,
- * otherwise one that belongs to the state folder, so that several nodes of a machine do not share `kubepods`.
- */
-export function cgroupRootOf(root: string): string[] {
-  return root === '/' ? [] : [`cloudless-${createHash('sha256').update(root).digest('hex').slice(0, 10)}`];
-}
+import type { NodeContext } from '@cloudless/kube/node/context';
+import { kubeletDefaults } from '@cloudless/kubelet';
+import { cgroupRootOf } from '@cloudless/kubelet/kubelet/start';
 
 /** Mount points of every cgroup hierarchy, v1 and v2. */
 function hierarchies(): string[] {
@@ -30,10 +24,7 @@ function removeTree(folder: string): void {
 }
 
 /** Removes what is left of a node's pod cgroups in every hierarchy. Processes must have ended. */
-export function removePodCgroups(root: string): void {
-  const names =
-    root === '/'
-      ? ['kubepods', 'kubepods.slice']
-      : cgroupRootOf(root).flatMap((name) => [name, `${name.replaceAll('-', '_')}.slice`]);
-  for (const mount of hierarchies()) for (const name of names) removeTree(join(mount, name));
+export function removePodCgroups(context: NodeContext): void {
+  const [top = 'kubepods'] = cgroupRootOf(context, kubeletDefaults);
+  for (const mount of hierarchies()) for (const name of [top, `${top}.slice`]) removeTree(join(mount, name));
 }

@@ -19,7 +19,7 @@ export async function cleanUp(config: ClusterConfig): Promise<void> {
     await removeContainerd({ context, log });
     if (!config.disable.includes('network')) await removeNetwork(context);
     await unmountBelow([context.paths.kubelet, context.paths.run], log);
-    removePodCgroups(config.root);
+    removePodCgroups(context);
   }
   rmSync(context.paths.run, { recursive: true, force: true });
 }
