@@ -1,0 +1,67 @@
+import { type Informer, keyOf, namespaceIndex } from '@cloudless/kube/informer/informer';
+import { selectorFromSet } from '@cloudless/kube/selector/selector';
+import type { Node, Pod, Service } from '@cloudless/kube/types/core-v1';
+import type { WorkQueue } from '@cloudless/kube/workqueue/workqueue';
+import { semanticEqual } from '../runtime/compare.ts';
+
+/** Index of pods by the node they run on. */
+export const nodeNameIndex = 'nodeName';
+export const nodeName = (pod: Pod): string[] => (pod.spec?.nodeName ? [pod.spec.nodeName] : []);
+
+export function selects(service: Service, pod: Pod): boolean {
+  const selector = service.spec?.selector;
+  if (!selector || Object.keys(selector).length === 0) return false;
+  return selectorFromSet(selector).matches(pod.metadata.labels);
+}
+
+/** What of a pod shows in endpoints. */
+function relevant(pod: Pod): unknown[] {
+  return [
+    pod.metadata.labels,
+    pod.metadata.deletionTimestamp,
+    pod.spec?.nodeName,
+    pod.spec?.hostname,
+    pod.spec?.subdomain,
+    pod.status?.phase,
+    pod.status?.podIP,
+    pod.status?.podIPs,
+    pod.status?.conditions?.find((condition) => condition.type === 'Ready')?.status,
+  ];
+}
+
+/** Enqueues the Services whose endpoints may change with a Service, a pod or a node. */
+export function watchServices(
+  services: Informer<Service>,
+  pods: Informer<Pod>,
+  nodes: Informer<Node> | undefined,
+  queue: WorkQueue<string>,
+): void {
+  services.addHandler({
+    add: (service) => queue.add(keyOf(service)),
+    update: (service) => queue.add(keyOf(service)),
+    delete: (service) => queue.add(keyOf(service)),
+  });
+  const enqueueFor = (pod: Pod): void => {
+    for (const service of services.store.byIndex(namespaceIndex, pod.metadata.namespace ?? '')) {
+      if (selects(service, pod)) queue.add(keyOf(service));
+    }
+  };
+  pods.addHandler({
+    add: enqueueFor,
+    update: (pod, old) => {
+      if (semanticEqual(relevant(pod), relevant(old))) return;
+      enqueueFor(pod);
+      if (!semanticEqual(pod.metadata.labels, old.metadata.labels)) enqueueFor(old);
+    },
+    delete: enqueueFor,
+  });
+  nodes?.addHandler({
+    add: (node) => {
+      for (const pod of pods.store.byIndex(nodeNameIndex, node.metadata.name ?? '')) enqueueFor(pod);
+    },
+    update: (node, old) => {
+      if (semanticEqual(node.metadata.labels, old.metadata.labels)) return;
+      for (const pod of pods.store.byIndex(nodeNameIndex, node.metadata.name ?? '')) enqueueFor(pod);
+    },
+  });
+}

@@ -1,0 +1,79 @@
+import type { KubeClient } from '@cloudless/kube/client/client';
+import { type Clock, systemClock } from '@cloudless/kube/clock';
+import { InformerSet } from '@cloudless/kube/informer/informer';
+import { type Running, running } from '@cloudless/kube/lifecycle';
+import { type Logger, logger } from '@cloudless/kube/logger';
+import type { WorkQueueMetrics } from '@cloudless/kube/workqueue/workqueue';
+import { startDeploymentController } from './deployment/deployment.ts';
+import { startEndpointsController } from './endpoints/endpoints.ts';
+import { startEndpointSliceController } from './endpointslice/endpointslice.ts';
+import { startNamespaceController } from './namespace/namespace.ts';
+import { startReplicaSetController } from './replicaset/replicaset.ts';
+import type { StartController } from './runtime/context.ts';
+import { startRootCaPublisher } from './serviceaccount/root-ca.ts';
+import { startServiceAccountController } from './serviceaccount/serviceaccount.ts';
+
+export interface ControllersOptions {
+  /** The API as a service account of kube-system, such as `deployment-controller`. */
+  clientFor(serviceAccountName: string): KubeClient;
+  /**
+   * Identity under which all resources are watched, once for all controllers. Default: that of
+   * `generic-garbage-collector`, whose role may read everything.
+   */
+  informerClient?: KubeClient;
+  /** PEM of the cluster's CA; published in every namespace. */
+  caCertificate: string;
+  clock?: Clock;
+  signal?: AbortSignal;
+  log?: Logger;
+  /** From `workQueueMetrics(registry)`. */
+  metrics?: WorkQueueMetrics;
+  /** 0 ≤ x < 1, for jitter. */
+  random?: () => number;
+}
+
+export interface Controllers extends Running {
+  /** Resolves when every controller works; rejects when stopped before. */
+  readonly ready: Promise<void>;
+}
+
+/** Starts all controllers. They try for ever; what they cannot do is in their log and in events. */
+export function startControllers(options: ControllersOptions): Controllers {
+  const stopping = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? logger('controllers');
+  const informers = new InformerSet({
+    client: options.informerClient ?? options.clientFor('generic-garbage-collector'),
+    clock,
+    log,
+    signal,
+  });
+  const context = {
+    informers,
+    clientFor: (name: string) => options.clientFor(name),
+    clock,
+    log,
+    signal,
+    metrics: options.metrics,
+    random: options.random ?? Math.random,
+  };
+  const starters: StartController[] = [
+    startDeploymentController,
+    startReplicaSetController,
+    startEndpointSliceController,
+    startEndpointsController,
+    startNamespaceController,
+    startServiceAccountController,
+    (given) => startRootCaPublisher(given, options.caCertificate),
+  ];
+  const controllers = starters.map((start) => start(context));
+  const ready = Promise.all(controllers.map((controller) => controller.ready)).then(() => undefined);
+  ready.catch(() => undefined);
+  const { stop } = running(async () => {
+    stopping.abort(new Error('the controllers are stopped'));
+    await Promise.all(controllers.map((controller) => controller.stop()));
+    await informers.stop();
+  });
+  return { ready, stop, [Symbol.asyncDispose]: stop };
+}
