@@ -102,6 +102,8 @@ export const pod: Strategy<Pod> = {
   prepareForUpdate,
   validate: (_context, object) => validatePodCreate(object),
   validateUpdate(context, object, old) {
+    // The scheduler's binding sets the node's name, which nothing else may.
+    if (context.subresource === 'binding') return [];
     if (context.subresource === 'ephemeralcontainers') return validateEphemeralUpdate(object, old);
     if (context.subresource === 'resize') return validateResize(object, old);
     return validatePodUpdate(object, old);

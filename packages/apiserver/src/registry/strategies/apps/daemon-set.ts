@@ -1,0 +1,138 @@
+import { fieldErrors, type FieldError } from '@cloudless/kube/field';
+import type { DaemonSet, DaemonSetSpec } from '@cloudless/kube/types/apps-v1';
+import type { Strategy } from '../../strategy.ts';
+import {
+  immutable,
+  intOrPercent,
+  nonNegative,
+  nonNegativeEach,
+  notDecremented,
+  notMoreThan100Percent,
+  positiveIntOrPercent,
+} from '../../validation/fields.ts';
+import { defaultPodTemplate } from '../pod/defaults.ts';
+import { templateWarnings } from '../pod/warnings.ts';
+import {
+  ageColumn,
+  ageOf,
+  containerCells,
+  containersColumn,
+  imagesColumn,
+  integer,
+  labelsCell,
+  selectorCell,
+  selectorColumn,
+  table,
+  text,
+} from '../table/table.ts';
+import {
+  specPath,
+  statusPath,
+  templatePath,
+  validateEndlessTemplate,
+  validateRequiredSelector,
+} from './template.ts';
+
+function defaults(set: DaemonSet): void {
+  const spec = (set.spec ??= {} as DaemonSetSpec);
+  const strategy = (spec.updateStrategy ??= {});
+  strategy.type ||= 'RollingUpdate';
+  if (strategy.type === 'RollingUpdate') {
+    const rolling = (strategy.rollingUpdate ??= {});
+    rolling.maxUnavailable ??= 1;
+    rolling.maxSurge ??= 0;
+  }
+  spec.revisionHistoryLimit ??= 10;
+  defaultPodTemplate((spec.template ??= {}));
+}
+
+function validateStrategy(spec: DaemonSetSpec): FieldError[] {
+  const path = specPath.child('updateStrategy');
+  const strategy = spec.updateStrategy ?? {};
+  if (strategy.type === 'OnDelete') return [];
+  if (strategy.type !== 'RollingUpdate') {
+    return [fieldErrors.notSupported(path, strategy, ['OnDelete', 'RollingUpdate'])];
+  }
+  const at = path.child('rollingUpdate');
+  if (!strategy.rollingUpdate) return [fieldErrors.required(at)];
+  const { maxUnavailable, maxSurge } = strategy.rollingUpdate;
+  const wrong = [
+    ...positiveIntOrPercent(maxUnavailable, at.child('maxUnavailable')),
+    ...positiveIntOrPercent(maxSurge, at.child('maxSurge')),
+    ...notMoreThan100Percent(maxUnavailable, at.child('maxUnavailable')),
+    ...notMoreThan100Percent(maxSurge, at.child('maxSurge')),
+  ];
+  const hasUnavailable = intOrPercent(maxUnavailable) !== 0;
+  const hasSurge = intOrPercent(maxSurge) !== 0;
+  if (hasUnavailable && hasSurge) {
+    const why = 'may not be set when maxUnavailable is non-zero';
+    wrong.push(fieldErrors.invalid(at.child('maxSurge'), maxSurge, why));
+  } else if (!hasUnavailable && !hasSurge) {
+    wrong.push(fieldErrors.required(at.child('maxUnavailable'), 'cannot be 0 when maxSurge is 0'));
+  }
+  return wrong;
+}
+
+function validate(set: DaemonSet): FieldError[] {
+  const spec = set.spec ?? ({} as DaemonSetSpec);
+  return [
+    ...validateRequiredSelector(spec.selector, 'daemonset'),
+    ...validateEndlessTemplate(spec.template, spec.selector, 'DaemonSet'),
+    ...nonNegative(spec.minReadySeconds, specPath.child('minReadySeconds')),
+    ...validateStrategy(spec),
+    ...nonNegative(spec.revisionHistoryLimit, specPath.child('revisionHistoryLimit')),
+  ];
+}
+
+const counters = [
+  'currentNumberScheduled',
+  'numberMisscheduled',
+  'desiredNumberScheduled',
+  'numberReady',
+  'observedGeneration',
+  'updatedNumberScheduled',
+  'numberAvailable',
+  'numberUnavailable',
+  'collisionCount',
+];
+
+/** Upstream: pkg/apis/apps, pkg/registry/apps/daemonset. */
+export const daemonSet: Strategy<DaemonSet> = {
+  defaults,
+  validate: (_context, object) => validate(object),
+  validateUpdate: (_context, object, old) => [
+    ...validate(object),
+    ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
+  ],
+  validateStatusUpdate: (_context, { status }, old) => [
+    ...nonNegativeEach(status, counters, statusPath),
+    ...notDecremented(status?.collisionCount, old.status?.collisionCount, statusPath.child('collisionCount')),
+  ],
+  warnings: (_context, object, old) =>
+    templateWarnings(object.spec?.template, old?.spec?.template, templatePath),
+  table: table<DaemonSet>(
+    [
+      integer('Desired', 'Nodes that should run it.'),
+      integer('Current', 'Nodes that run it.'),
+      integer('Ready', 'Nodes where it is ready.'),
+      integer('Up-to-date', 'Nodes that run the current template.'),
+      integer('Available', 'Nodes where it is available.'),
+      text('Node Selector', 'Labels of the nodes that run it.'),
+      ageColumn,
+      containersColumn,
+      imagesColumn,
+      selectorColumn,
+    ],
+    (object, nowMs) => [
+      object.status?.desiredNumberScheduled ?? 0,
+      object.status?.currentNumberScheduled ?? 0,
+      object.status?.numberReady ?? 0,
+      object.status?.updatedNumberScheduled ?? 0,
+      object.status?.numberAvailable ?? 0,
+      labelsCell(object.spec?.template?.spec?.nodeSelector),
+      ageOf(object, nowMs),
+      ...containerCells(object.spec?.template?.spec?.containers),
+      selectorCell(object.spec?.selector),
+    ],
+  ),
+};

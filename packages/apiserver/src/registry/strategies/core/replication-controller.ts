@@ -1,0 +1,88 @@
+import { fieldErrors, type FieldError } from '@cloudless/kube/field';
+import type { ReplicationController } from '@cloudless/kube/types/core-v1';
+import { selectorFromSet } from '@cloudless/kube/selector/selector';
+import type { Strategy } from '../../strategy.ts';
+import { nonNegative, nonNegativeEach, noneExceeds } from '../../validation/fields.ts';
+import { specPath, statusPath, templatePath, validateEndlessTemplate } from '../apps/template.ts';
+import { defaultPodTemplate } from '../pod/defaults.ts';
+import { templateWarnings } from '../pod/warnings.ts';
+import {
+  ageColumn,
+  ageOf,
+  containerCells,
+  containersColumn,
+  imagesColumn,
+  integer,
+  labelsCell,
+  selectorColumn,
+  table,
+} from '../table/table.ts';
+
+function defaults(controller: ReplicationController): void {
+  const spec = (controller.spec ??= {});
+  const labels = spec.template?.metadata?.labels;
+  if (labels) {
+    if (Object.keys(spec.selector ?? {}).length === 0) spec.selector = { ...labels };
+    if (Object.keys(controller.metadata.labels ?? {}).length === 0)
+      controller.metadata.labels = { ...labels };
+  }
+  spec.replicas ??= 1;
+  spec.minReadySeconds ??= 0;
+  defaultPodTemplate(spec.template);
+}
+
+function validate(controller: ReplicationController): FieldError[] {
+  const spec = controller.spec ?? {};
+  const wrong = nonNegative(spec.minReadySeconds, specPath.child('minReadySeconds'));
+  if (Object.keys(spec.selector ?? {}).length === 0)
+    wrong.push(fieldErrors.required(specPath.child('selector')));
+  if (spec.replicas == null) wrong.push(fieldErrors.required(specPath.child('replicas')));
+  else wrong.push(...nonNegative(spec.replicas, specPath.child('replicas')));
+  const labels = spec.template?.metadata?.labels;
+  if (spec.template && !selectorFromSet(spec.selector).matches(labels)) {
+    const at = templatePath.child('metadata', 'labels');
+    wrong.push(fieldErrors.invalid(at, labels ?? {}, '`selector` does not match template `labels`'));
+  }
+  return [...wrong, ...validateEndlessTemplate(spec.template, {}, 'ReplicationController')];
+}
+
+const counters = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'];
+
+/** Upstream: pkg/registry/core/replicationcontroller. */
+export const replicationController: Strategy<ReplicationController> = {
+  defaults,
+  validate: (_context, object) => validate(object),
+  validateUpdate: (_context, object) => validate(object),
+  validateStatusUpdate: (_context, { status }) => [
+    ...nonNegativeEach(status, [...counters, 'observedGeneration'], statusPath),
+    ...noneExceeds(
+      status,
+      counters.slice(1),
+      'replicas',
+      'cannot be greater than status.replicas',
+      statusPath,
+    ),
+  ],
+  warnings: (_context, object, old) =>
+    templateWarnings(object.spec?.template, old?.spec?.template, templatePath),
+  selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
+  table: table<ReplicationController>(
+    [
+      integer('Desired', 'Pods wanted.'),
+      integer('Current', 'Pods that exist.'),
+      integer('Ready', 'Pods that are ready.'),
+      ageColumn,
+      containersColumn,
+      imagesColumn,
+      selectorColumn,
+    ],
+    (object, nowMs) => [
+      object.spec?.replicas ?? 0,
+      object.status?.replicas ?? 0,
+      object.status?.readyReplicas ?? 0,
+      ageOf(object, nowMs),
+      ...containerCells(object.spec?.template?.spec?.containers),
+      labelsCell(object.spec?.selector),
+    ],
+  ),
+};

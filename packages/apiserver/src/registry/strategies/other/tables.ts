@@ -1,0 +1,193 @@
+/** Kinds of which only defaults and columns are particular here (upstream: pkg/printers/internalversion). */
+import type { StorageVersion } from '@cloudless/kube/types/apiserverinternal-v1alpha1';
+import type { ClusterTrustBundle, PodCertificateRequest } from '@cloudless/kube/types/certificates-v1beta1';
+import type { LeaseCandidate } from '@cloudless/kube/types/coordination-v1beta1';
+import type { FlowSchema, PriorityLevelConfiguration } from '@cloudless/kube/types/flowcontrol-v1';
+import { fieldErrors, FieldPath } from '@cloudless/kube/field';
+import type { RuntimeClass } from '@cloudless/kube/types/node-v1';
+import type { ResourceClaim, ResourceSlice } from '@cloudless/kube/types/resource-v1';
+import type { Strategy } from '../../strategy.ts';
+import { dns1123Label, immutable } from '../../validation/fields.ts';
+import { roundResources } from '../../validation/quantities.ts';
+import { ageColumn, ageOf, listCell, table, text } from '../table/table.ts';
+
+const handlerPath = FieldPath.of('handler');
+
+export const runtimeClass: Strategy<RuntimeClass> = {
+  defaults: (object) => roundResources(object.overhead?.podFixed),
+  validate: (_context, object) =>
+    object.handler ? dns1123Label(object.handler, handlerPath) : [fieldErrors.required(handlerPath)],
+  validateUpdate: (_context, object, old) => immutable(object.handler, old.handler, handlerPath),
+  table: table<RuntimeClass>([text('Handler', 'What runs its pods.'), ageColumn], (object, nowMs) => [
+    object.handler,
+    ageOf(object, nowMs),
+  ]),
+};
+
+export const flowSchema: Strategy<FlowSchema> = {
+  defaults: (object) => void ((object.spec ??= {} as FlowSchema['spec'])!.matchingPrecedence ||= 1000),
+  table: table<FlowSchema>(
+    [
+      text('PriorityLevel', 'The level its requests get.'),
+      text('MatchingPrecedence', 'Lower is asked first.'),
+      text('DistinguisherMethod', 'How flows are told apart.'),
+      ageColumn,
+      text('MissingPL', 'Whether that level is missing.'),
+    ],
+    (object, nowMs) => [
+      object.spec?.priorityLevelConfiguration?.name ?? '',
+      object.spec?.matchingPrecedence ?? 0,
+      object.spec?.distinguisherMethod?.type ?? '<none>',
+      ageOf(object, nowMs),
+      object.status?.conditions?.find((condition) => condition.type === 'Dangling')?.status ?? '?',
+    ],
+  ),
+};
+
+export const priorityLevelConfiguration: Strategy<PriorityLevelConfiguration> = {
+  defaults({ spec }) {
+    if (spec?.exempt) {
+      spec.exempt.nominalConcurrencyShares ??= 0;
+      spec.exempt.lendablePercent ??= 0;
+    }
+    if (!spec?.limited) return;
+    spec.limited.nominalConcurrencyShares ??= 30;
+    spec.limited.lendablePercent ??= 0;
+    const queuing = spec.limited.limitResponse?.queuing;
+    if (!queuing) return;
+    queuing.handSize ||= 8;
+    queuing.queues ||= 64;
+    queuing.queueLengthLimit ||= 50;
+  },
+  table: table<PriorityLevelConfiguration>(
+    [
+      text('Type', 'Limited or exempt.'),
+      text('NominalConcurrencyShares', 'Its share of the seats.'),
+      text('Queues', 'Number of queues.'),
+      text('HandSize', 'Queues a flow is dealt.'),
+      text('QueueLengthLimit', 'Requests a queue holds.'),
+      ageColumn,
+    ],
+    ({ spec, ...object }, nowMs) => {
+      const queuing = spec?.limited?.limitResponse?.queuing;
+      return [
+        spec?.type ?? '',
+        spec?.limited?.nominalConcurrencyShares ?? '<none>',
+        queuing?.queues ?? '<none>',
+        queuing?.handSize ?? '<none>',
+        queuing?.queueLengthLimit ?? '<none>',
+        ageOf(object as PriorityLevelConfiguration, nowMs),
+      ];
+    },
+  ),
+};
+
+export const storageVersion: Strategy<StorageVersion> = {
+  table: table<StorageVersion>(
+    [
+      text('CommonEncodingVersion', 'What all servers write.'),
+      text('StorageVersions', 'What each server writes.'),
+      ageColumn,
+    ],
+    (object, nowMs) => {
+      const servers = (object.status?.storageVersions ?? []).map(
+        (one) => `${one.apiServerID}=${one.encodingVersion}`,
+      );
+      return [
+        object.status?.commonEncodingVersion ?? '<unset>',
+        servers.length === 0 ? '<unset>' : listCell(servers, 3),
+        ageOf(object, nowMs),
+      ];
+    },
+  ),
+};
+
+export const leaseCandidate: Strategy<LeaseCandidate> = {
+  table: table<LeaseCandidate>(
+    [
+      text('LeaseName', 'The lease it stands for.'),
+      text('BinaryVersion', 'Version of its program.'),
+      text('EmulationVersion', 'Version it behaves as.'),
+      ageColumn,
+    ],
+    (object, nowMs) => [
+      object.spec?.leaseName ?? '',
+      object.spec?.binaryVersion ?? '',
+      object.spec?.emulationVersion ?? '',
+      ageOf(object, nowMs),
+    ],
+  ),
+};
+
+export const clusterTrustBundle: Strategy<ClusterTrustBundle> = {
+  selectableFields: { 'spec.signerName': (object) => object.spec?.signerName ?? '' },
+  table: table<ClusterTrustBundle>([text('SignerName', 'Whose certificates they are.')], (object) => [
+    object.spec?.signerName || '<none>',
+  ]),
+};
+
+export const podCertificateRequest: Strategy<PodCertificateRequest> = {
+  defaults(object) {
+    if (object.spec) object.spec.maxExpirationSeconds ??= 86_400;
+  },
+  selectableFields: {
+    'spec.signerName': (object) => object.spec?.signerName ?? '',
+    'spec.podName': (object) => object.spec?.podName ?? '',
+    'spec.nodeName': (object) => object.spec?.nodeName ?? '',
+  },
+  table: table<PodCertificateRequest>(
+    [
+      text('PodName', 'The pod.'),
+      text('ServiceAccountName', 'Its service account.'),
+      text('NodeName', 'Its node.'),
+      text('SignerName', 'Who shall sign.'),
+      text('State', 'What became of it.'),
+    ],
+    (object) => [
+      object.spec?.podName ?? '',
+      object.spec?.serviceAccountName ?? '',
+      object.spec?.nodeName ?? '',
+      object.spec?.signerName ?? '',
+      object.status?.conditions?.find((one) => ['Issued', 'Denied', 'Failed'].includes(one.type))?.type ??
+        'Pending',
+    ],
+  ),
+};
+
+function claimState(claim: ResourceClaim): string {
+  const states: string[] = [];
+  if (claim.metadata.deletionTimestamp) states.push('deleted');
+  if (claim.status?.allocation) {
+    states.push('allocated');
+    if (claim.status.reservedFor?.length) states.push('reserved');
+  } else if (states.length === 0) states.push('pending');
+  return states.join(',');
+}
+
+export const resourceClaim: Strategy<ResourceClaim> = {
+  table: table<ResourceClaim>([text('State', 'How far it got.'), ageColumn], (object, nowMs) => [
+    claimState(object),
+    ageOf(object, nowMs),
+  ]),
+};
+
+export const resourceSlice: Strategy<ResourceSlice> = {
+  selectableFields: {
+    'spec.nodeName': (object) => object.spec?.nodeName ?? '',
+    'spec.driver': (object) => object.spec?.driver ?? '',
+  },
+  table: table<ResourceSlice>(
+    [
+      text('Node', 'Where the devices are.'),
+      text('Driver', 'Whose they are.'),
+      text('Pool', 'Their pool.'),
+      ageColumn,
+    ],
+    (object, nowMs) => [
+      object.spec?.nodeName ?? '',
+      object.spec?.driver ?? '',
+      object.spec?.pool?.name ?? '',
+      ageOf(object, nowMs),
+    ],
+  ),
+};
