@@ -86,9 +86,11 @@ export class Handler {
         await paths.respond(request, out, info, query, user);
         return;
       }
-      const controller = new AbortController();
-      out.onClose(() => controller.abort());
-      await this.#resource(request, out, this.#call(request, info, query, user, out, controller.signal));
+      await this.#resource(
+        request,
+        out,
+        this.#call(request, info, query, user, out, () => signalOf(out)),
+      );
     } finally {
       leave?.();
     }
@@ -119,14 +121,17 @@ export class Handler {
     query: URLSearchParams,
     user: UserInfo,
     out: { warn(text: string): void },
-    signal: AbortSignal,
+    signal: () => AbortSignal,
   ): Call {
     const mediaType = mediaTypeOf(request);
     return {
       info,
       user,
       query,
-      signal,
+      // Few requests look at it, and making one costs more than the rest of a small answer.
+      get signal() {
+        return signal();
+      },
       patchMediaType: mediaType,
       warn: (text) => out.warn(text),
       async body(): Promise<Body | undefined> {
@@ -202,7 +207,7 @@ export class Handler {
       const user = await this.#user(request);
       const noWarnings = { warn: () => {} };
       const result = await pipeline.handle(
-        this.#call(request, info, query, user, noWarnings, controller.signal),
+        this.#call(request, info, query, user, noWarnings, () => controller.signal),
       );
       if (result.type !== 'stream' || result.request.subresource === 'log') {
         throw errors.badRequest('this resource cannot be upgraded');
@@ -240,6 +245,14 @@ export class Handler {
     if (!this.#parts.signal.aborted) this.#parts.log.error({ err: error }, 'a request failed unexpectedly');
     return errors.internal(error instanceof Error ? error.message : String(error), error);
   }
+}
+
+/** Aborts when the client leaves or the response has ended. */
+function signalOf(out: Outgoing): AbortSignal {
+  const controller = new AbortController();
+  if (out.response.destroyed) controller.abort();
+  else out.onClose(() => controller.abort());
+  return controller.signal;
 }
 
 /** The datastore's errors as upstream shows them. */

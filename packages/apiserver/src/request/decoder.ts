@@ -3,6 +3,7 @@ import type { KubeObject } from '@cloudless/kube/object';
 import { decodeObject, duplicateFieldErrors, strictDecodingMessage } from '@cloudless/kube/schema/decode';
 import { schemaOf } from '@cloudless/kube/schema/schema';
 import { errors, StatusError } from '@cloudless/kube/status';
+import { cloneJson } from '../storage/codec.ts';
 import type { Body, BodyDecoder, BodyKind, FieldValidation } from './body.ts';
 
 /** Codecs that load on first use. */

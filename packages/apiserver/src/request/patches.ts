@@ -1,7 +1,55 @@
-import { StatusError } from '@cloudless/kube/status';
-import type { ApplyPatch } from './body.ts';
+import type { KubeObject } from '@cloudless/kube/object';
+import { applyJsonPatch, JsonPatchError, maxOperations } from '@cloudless/kube/patch/json-patch';
+import { applyMergePatch } from '@cloudless/kube/patch/merge-patch';
+import { applyStrategicMergePatch, StrategicPatchError } from '@cloudless/kube/patch/strategic-merge';
+import { schemaOf } from '@cloudless/kube/schema/schema';
+import { errors, StatusError } from '@cloudless/kube/status';
+import type { ApplyPatch, BodyKind } from './body.ts';
 
-/** Applies one patch document and returns a new object. */
-export const applyPatch: ApplyPatch = (type) => {
-  throw new StatusError(501, '', `${type} patches are not served yet`);
+type JsonObject = Record<string, unknown>;
+
+const isMap = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** 422 as upstream gives it for a patch that does not apply (errors.NewGenericServerResponse). */
+function unprocessable(message: string): StatusError {
+  return new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {
+    causes: [{ reason: 'UnexpectedServerResponse', message }],
+  });
+}
+
+function jsonPatch(object: KubeObject, patch: unknown): unknown {
+  if (!Array.isArray(patch) || !patch.every(isMap)) {
+    throw errors.badRequest('error decoding patch: a JSON patch is a list of operations');
+  }
+  if (patch.length > maxOperations) {
+    throw errors.tooLarge(
+      `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
+    );
+  }
+  try {
+    return applyJsonPatch(object, patch);
+  } catch (error) {
+    throw error instanceof JsonPatchError ? unprocessable(error.message) : error;
+  }
+}
+
+function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): unknown {
+  const schema = schemaOf(kind);
+  if (!schema) {
+    throw errors.unsupportedMediaType(`strategic merge patches need a schema, and ${kind.kind} has none`);
+  }
+  try {
+    return applyStrategicMergePatch(schema, object as unknown as JsonObject, patch);
+  } catch (error) {
+    if (!(error instanceof StrategicPatchError)) throw error;
+    throw error.code === 422 ? unprocessable(error.message) : errors.badRequest(error.message);
+  }
+}
+
+/** Applies one patch document and returns a new object (apiserver/pkg/endpoints/handlers/patch.go). */
+export const applyPatch: ApplyPatch = (type, object, patch, kind) => {
+  if (type === 'json') return jsonPatch(object, patch);
+  if (!isMap(patch)) throw errors.badRequest(`error decoding patch: a ${type} patch is an object`);
+  return type === 'merge' ? applyMergePatch(object, patch) : strategicPatch(object, patch, kind);
 };

@@ -114,7 +114,7 @@ export function deepFreeze<T>(value: T): T {
   return value;
 }
 
-/** A copy of plain JSON that its owner may change. */
+/** A copy of plain JSON that its owner may change; members that are `undefined` are left out. */
 export function cloneJson<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {
@@ -123,7 +123,7 @@ export function cloneJson<T>(value: T): T {
     return copy as T;
   }
   const copy: Record<string, unknown> = {};
-  for (const key in value) copy[key] = cloneJson(value[key]);
+  for (const key in value) if (value[key] !== undefined) copy[key] = cloneJson(value[key]);
   return copy as T;
 }
 
