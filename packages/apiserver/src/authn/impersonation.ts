@@ -4,7 +4,8 @@ import type { Authorizer } from '../authz/authorizer.ts';
 import type { Attributes } from '../request/info.ts';
 import type { Impersonate } from '../server/options.ts';
 
-const first = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);
+const first = (value: string | string[] | undefined): string | undefined =>
+  Array.isArray(value) ? value[0] : value;
 const all = (value: string | string[] | undefined): string[] =>
   value === undefined ? [] : Array.isArray(value) ? value : value.split(/,\s*/);
 
@@ -31,7 +32,8 @@ export const impersonate: Impersonate = (user, headers, authorizer) => {
   for (const group of groups) require(authorizer, user, '', 'groups', group);
   if (uid !== undefined) require(authorizer, user, 'authentication.k8s.io', 'uids', uid);
   for (const [key, values] of Object.entries(extra))
-    for (const value of values) require(authorizer, user, 'authentication.k8s.io', 'userextras', value, '', key);
+    for (const value of values)
+      require(authorizer, user, 'authentication.k8s.io', 'userextras', value, '', key);
   return impersonated(name, groups, account?.[1], uid, extra);
 };
 
@@ -47,7 +49,8 @@ function impersonated(
       ? ['system:serviceaccounts', `system:serviceaccounts:${accountNamespace}`]
       : groups;
   const last = name === 'system:anonymous' ? 'system:unauthenticated' : 'system:authenticated';
-  const withLast = given.includes(last) || given.includes('system:unauthenticated') ? given : [...given, last];
+  const withLast =
+    given.includes(last) || given.includes('system:unauthenticated') ? given : [...given, last];
   return { name, groups: withLast, extra, ...(uid === undefined ? {} : { uid }) };
 }
 

@@ -1,7 +1,12 @@
 import { sign, verify } from 'node:crypto';
 import type { JwtAlgorithm, SigningKey, VerificationKey } from './signing-keys.ts';
 
-const hashes: Record<JwtAlgorithm, string> = { ES256: 'sha256', ES384: 'sha384', ES512: 'sha512', RS256: 'sha256' };
+const hashes: Record<JwtAlgorithm, string> = {
+  ES256: 'sha256',
+  ES384: 'sha384',
+  ES512: 'sha512',
+  RS256: 'sha256',
+};
 
 /** Signs claims (RFC 7519, RFC 7515 compact form). */
 export function signJwt(claims: object, key: SigningKey): string {
@@ -31,13 +36,19 @@ export function peekClaims(token: string): Record<string, unknown> | undefined {
  * Checks the signature against the known keys and returns the claims; undefined when none fits. The algorithm is the
  * key's, never the header's word: `none` and key confusion have no way in.
  */
-export function verifyJwt(token: string, keys: readonly VerificationKey[]): Record<string, unknown> | undefined {
+export function verifyJwt(
+  token: string,
+  keys: readonly VerificationKey[],
+): Record<string, unknown> | undefined {
   const [header, payload, signature, ...rest] = token.split('.');
   if (!header || !payload || !signature || rest.length > 0) return undefined;
   let kid: unknown;
   let alg: unknown;
   try {
-    ({ kid, alg } = JSON.parse(Buffer.from(header, 'base64url').toString('utf8')) as { kid?: unknown; alg?: unknown });
+    ({ kid, alg } = JSON.parse(Buffer.from(header, 'base64url').toString('utf8')) as {
+      kid?: unknown;
+      alg?: unknown;
+    });
   } catch {
     return undefined;
   }

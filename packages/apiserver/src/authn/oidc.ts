@@ -5,7 +5,11 @@ import { jsonWebKeySet, type VerificationKey } from './signing-keys.ts';
  * OpenID Connect discovery of the service account issuer, so that others can verify its tokens (KEP-1393;
  * upstream: pkg/serviceaccount/openidmetadata.go).
  */
-export function oidcPaths(options: { issuer: string; jwksUri: string; keys: readonly VerificationKey[] }): PathHandler[] {
+export function oidcPaths(options: {
+  issuer: string;
+  jwksUri: string;
+  keys: readonly VerificationKey[];
+}): PathHandler[] {
   const algorithms = [...new Set(options.keys.map((key) => key.algorithm))];
   const headers = { 'cache-control': 'public, max-age=3600' };
   const discovery = JSON.stringify({
@@ -21,6 +25,9 @@ export function oidcPaths(options: { issuer: string; jwksUri: string; keys: read
       path: '/.well-known/openid-configuration',
       handle: () => ({ contentType: 'application/json', headers, body: discovery }),
     },
-    { path: '/openid/v1/jwks', handle: () => ({ contentType: 'application/jwk-set+json', headers, body: jwks }) },
+    {
+      path: '/openid/v1/jwks',
+      handle: () => ({ contentType: 'application/jwk-set+json', headers, body: jwks }),
+    },
   ];
 }

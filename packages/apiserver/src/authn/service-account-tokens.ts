@@ -1,10 +1,16 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { core } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
-import type { Pod, ServiceAccount } from '@cloudless/kube/types/core-v1';
+import { parseTime } from '@cloudless/kube/time';
+import type { ServiceAccount } from '@cloudless/kube/types/core-v1';
+import { serviceAccountUser, type UserInfo } from '@cloudless/kube/user';
 import type { Caches } from '../cache/cache.ts';
 import type { Authenticated, Authenticator, Credentials } from './authenticator.ts';
+import { bearerToken } from './bearer.ts';
 import { peekClaims, signJwt, verifyJwt } from './jwt.ts';
+import { lookup } from './lookup.ts';
+import { type KubernetesClaims, readClaims, type TokenClaims } from './service-account-claims.ts';
 import type { SigningKey, VerificationKey } from './signing-keys.ts';
 
 /** What a token is bound to: it dies with it. */
@@ -13,16 +19,7 @@ export interface BoundObject {
   name: string;
   uid: string;
   /** For a pod: the node it runs on. */
-  node?: { name: string; uid: string } | undefined;
-}
-
-interface KubernetesClaims {
-  namespace: string;
-  serviceaccount: { name: string; uid: string };
-  pod?: { name: string; uid: string };
-  secret?: { name: string; uid: string };
-  node?: { name: string; uid: string };
-  warnafter?: number;
+  node?: { name: string; uid?: string } | undefined;
 }
 
 export interface TokenIssuer {
@@ -33,13 +30,15 @@ export interface TokenIssuer {
   defaultAudiences: readonly string[];
 }
 
-/** Signs a token for a service account (upstream: pkg/serviceaccount/claims.go). Times are seconds since the epoch. */
+/** Signs a token for a service account (upstream: pkg/serviceaccount/claims.go). */
 export function issueServiceAccountToken(
   issuer: TokenIssuer,
   request: {
     account: ServiceAccount;
     audiences: readonly string[];
     expirationSeconds: number;
+    /** When the client should have taken a new one, if that is before the end. */
+    warnAfterSeconds?: number | undefined;
     bound?: BoundObject | undefined;
     nowMs: number;
   },
@@ -47,14 +46,11 @@ export function issueServiceAccountToken(
   const { account, bound } = request;
   const issuedAt = Math.floor(request.nowMs / 1000);
   const expires = issuedAt + request.expirationSeconds;
-  const reference = bound ? { name: bound.name, uid: bound.uid } : undefined;
   const claims: KubernetesClaims = {
-    namespace: account.metadata.namespace as string,
-    ...(bound?.kind === 'Node' ? { node: reference as { name: string; uid: string } } : {}),
-    ...(bound?.kind === 'Pod' && bound.node ? { node: bound.node } : {}),
-    ...(bound?.kind === 'Pod' ? { pod: reference as { name: string; uid: string } } : {}),
-    ...(bound?.kind === 'Secret' ? { secret: reference as { name: string; uid: string } } : {}),
-    serviceaccount: { name: account.metadata.name as string, uid: account.metadata.uid as string },
+    namespace: account.metadata.namespace ?? '',
+    serviceaccount: { name: account.metadata.name ?? '', uid: account.metadata.uid ?? '' },
+    ...boundClaims(bound),
+    ...(request.warnAfterSeconds === undefined ? {} : { warnafter: issuedAt + request.warnAfterSeconds }),
   };
   const token = signJwt(
     {
@@ -72,37 +68,42 @@ export function issueServiceAccountToken(
   return { token, expiresAtMs: expires * 1000 };
 }
 
-export function bearerToken(credentials: Credentials): string | undefined {
-  const header = credentials.headers['authorization'];
-  if (typeof header !== 'string') return undefined;
-  const match = /^bearer +(\S+)\s*$/i.exec(header);
-  return match?.[1];
+function boundClaims(bound: BoundObject | undefined): Partial<KubernetesClaims> {
+  if (!bound) return {};
+  const { name, uid } = bound;
+  switch (bound.kind) {
+    case 'Pod':
+      return { pod: { name, uid }, ...(bound.node ? { node: bound.node } : {}) };
+    case 'Secret':
+      return { secret: { name, uid } };
+    case 'Node':
+      return { node: { name, uid } };
+  }
 }
 
-const verifiedTokens = 4096;
+const rememberedTokens = 4096;
+/** Leeway for clocks that differ, and for what has just been deleted (upstream: jwt.DefaultLeeway). */
+const leewaySeconds = 60;
+
+export interface ServiceAccountAuthenticatorOptions {
+  issuer: string;
+  keys: readonly VerificationKey[];
+  /** A token must be for one of these to be used with this API server. */
+  apiAudiences: readonly string[];
+  caches: Caches;
+  nowMs: () => number;
+}
 
 /**
  * Bearer tokens of service accounts. The signature is checked once per token; that the account and what the token is
- * bound to still exist under the same uid is checked on every request, from memory.
+ * bound to still exist under the same uid is checked on every request, from memory. Every refusal is 401.
  */
 export class ServiceAccountAuthenticator implements Authenticator {
-  readonly #options: {
-    issuer: string;
-    keys: readonly VerificationKey[];
-    /** A token must be for one of these to be used with this API server. */
-    apiAudiences: readonly string[];
-    caches: Caches;
-    nowMs: () => number;
-  };
-  readonly #verified = new Map<string, Record<string, unknown>>();
+  readonly #options: ServiceAccountAuthenticatorOptions;
+  /** Claims by the hash of the token: no token stays in memory. */
+  readonly #verified = new Map<string, TokenClaims>();
 
-  constructor(options: {
-    issuer: string;
-    keys: readonly VerificationKey[];
-    apiAudiences: readonly string[];
-    caches: Caches;
-    nowMs: () => number;
-  }) {
+  constructor(options: ServiceAccountAuthenticatorOptions) {
     this.#options = options;
   }
 
@@ -117,79 +118,75 @@ export class ServiceAccountAuthenticator implements Authenticator {
    * Throws 401 for one that is, and is not good.
    */
   async review(token: string, audiences: readonly string[]): Promise<Authenticated | undefined> {
-    const { issuer, keys, caches, nowMs } = this.#options;
-    if (peekClaims(token)?.['iss'] !== issuer) return undefined;
-    let claims = this.#verified.get(token);
-    if (!claims) {
-      claims = verifyJwt(token, keys);
-      if (!claims) throw errors.unauthorized('Unauthorized: the token’s signature is not valid');
-      if (this.#verified.size >= verifiedTokens)
-        this.#verified.delete(this.#verified.keys().next().value as string);
-      this.#verified.set(token, claims);
-    }
-    const now = nowMs() / 1000;
-    if (typeof claims['exp'] !== 'number' || now > claims['exp'])
-      throw errors.unauthorized('Unauthorized: the token has expired');
-    // A little leeway for clocks that differ, as upstream's JWT library has it.
-    if (typeof claims['nbf'] === 'number' && now + 60 < claims['nbf'])
-      throw errors.unauthorized('Unauthorized: the token is not valid yet');
-    const own = Array.isArray(claims['aud']) ? (claims['aud'] as string[]) : [String(claims['aud'])];
-    const matching = audiences.filter((audience) => own.includes(audience));
+    if (peekClaims(token)?.['iss'] !== this.#options.issuer) return undefined;
+    const claims = this.#verify(token);
+    const now = this.#options.nowMs() / 1000;
+    if (now > claims.exp + leewaySeconds) throw refused('service account token has expired');
+    if (now + leewaySeconds < claims.nbf) throw refused('service account token is not valid yet');
+    if (now + leewaySeconds < claims.iat) throw refused('service account token is issued in the future');
+    const matching = audiences.filter((audience) => claims.aud.includes(audience));
     if (matching.length === 0)
-      throw errors.unauthorized(`Unauthorized: the token is for ${own.join(', ')}, not for ${audiences.join(', ')}`);
-    return { user: await this.#userOf(claims, caches), audiences: matching };
+      throw refused(
+        `token audiences ${quoted(claims.aud)} is invalid for the target audiences ${quoted(audiences)}`,
+      );
+    return { user: await this.#userOf(claims), audiences: matching };
   }
 
-  async #userOf(claims: Record<string, unknown>, caches: Caches): Promise<Authenticated['user']> {
-    const info = claims['kubernetes.io'] as KubernetesClaims;
-    const { namespace, serviceaccount } = info;
-    const gone = (what: string): never => {
-      throw errors.unauthorized(`Unauthorized: the token is of ${what}, which no longer exists`);
+  #verify(token: string): TokenClaims {
+    const hash = createHash('sha256').update(token).digest('base64');
+    const known = this.#verified.get(hash);
+    if (known) return known;
+    const verified = verifyJwt(token, this.#options.keys);
+    if (!verified) throw refused('the signature of the token is invalid');
+    const claims = readClaims(verified);
+    if (!claims) throw refused('the claims of the token are malformed');
+    if (this.#verified.size >= rememberedTokens)
+      this.#verified.delete(this.#verified.keys().next().value as string);
+    this.#verified.set(hash, claims);
+    return claims;
+  }
+
+  async #userOf({ kubernetes, jti }: TokenClaims): Promise<UserInfo> {
+    const { namespace, serviceaccount, pod, secret, node } = kubernetes;
+    await this.#mustExist(core.serviceaccounts, 'service account', namespace, serviceaccount);
+    const extra: Record<string, readonly string[]> = {};
+    const add = (key: string, value: string | undefined): void => {
+      if (value !== undefined) extra[`authentication.kubernetes.io/${key}`] = [value];
     };
-    const account = await find(caches, core.serviceaccounts, namespace, serviceaccount.name);
-    if (account?.metadata.uid !== serviceaccount.uid) gone(`service account ${namespace}/${serviceaccount.name}`);
-    const extra: Record<string, readonly string[]> = {
-      'authentication.kubernetes.io/credential-id': [`JTI=${String(claims['jti'])}`],
-    };
-    if (info.pod) {
-      const pod = await find<Pod>(caches, core.pods, namespace, info.pod.name);
-      if (pod?.metadata.uid !== info.pod.uid) gone(`pod ${namespace}/${info.pod.name}`);
-      extra['authentication.kubernetes.io/pod-name'] = [info.pod.name];
-      extra['authentication.kubernetes.io/pod-uid'] = [info.pod.uid];
+    add('credential-id', jti === undefined ? undefined : `JTI=${jti}`);
+    if (secret) await this.#mustExist(core.secrets, 'secret', namespace, secret);
+    if (pod) {
+      await this.#mustExist(core.pods, 'pod', namespace, pod);
+      add('pod-name', pod.name);
+      add('pod-uid', pod.uid);
     }
-    if (info.secret) {
-      const secret = await find(caches, core.secrets, namespace, info.secret.name);
-      if (secret?.metadata.uid !== info.secret.uid) gone(`secret ${namespace}/${info.secret.name}`);
+    if (node) {
+      // A pod's token carries its node for information; a token of a node alone dies with it.
+      if (!pod) await this.#mustExist(core.nodes, 'node', '', { name: node.name, uid: node.uid ?? '' });
+      add('node-name', node.name);
+      add('node-uid', node.uid);
     }
-    if (info.node) {
-      // A pod's token carries its node for information; a node's own token dies with it.
-      if (!info.pod) {
-        const node = await find(caches, core.nodes, '', info.node.name);
-        if (node?.metadata.uid !== info.node.uid) gone(`node ${info.node.name}`);
-      }
-      extra['authentication.kubernetes.io/node-name'] = [info.node.name];
-      extra['authentication.kubernetes.io/node-uid'] = [info.node.uid];
-    }
-    return {
-      name: `system:serviceaccount:${namespace}:${serviceaccount.name}`,
-      uid: serviceaccount.uid,
-      groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
-      extra,
-    };
+    return { ...serviceAccountUser(namespace, serviceaccount.name, serviceaccount.uid), extra };
+  }
+
+  /** Throws 401 unless the object is there under the same uid, and its time to end is not past. */
+  async #mustExist(
+    resource: Resource,
+    what: string,
+    namespace: string,
+    { name, uid }: { name: string; uid: string },
+  ): Promise<void> {
+    const { caches, nowMs } = this.#options;
+    const object: KubeObject | undefined = await lookup(caches, resource, { namespace, name, uid });
+    const full = namespace === '' ? name : `${namespace}/${name}`;
+    if (!object) throw refused(`the ${what} ${full} of the token no longer exists`);
+    if (object.metadata.uid !== uid)
+      throw refused(`the ${what} ${full} of the token was deleted; another one has its name`);
+    const { deletionTimestamp } = object.metadata;
+    if (deletionTimestamp !== undefined && parseTime(deletionTimestamp) < nowMs() - leewaySeconds * 1000)
+      throw refused(`the ${what} ${full} of the token has been deleted`);
   }
 }
 
-/** From memory; asks for a fresh view once when the object is not there, for what was made a moment ago. */
-async function find<T extends { metadata: { uid?: string } }>(
-  caches: Caches,
-  resource: Parameters<Caches['of']>[0],
-  namespace: string,
-  name: string,
-): Promise<T | undefined> {
-  const cache = caches.of(resource);
-  await cache.ready;
-  const found = cache.get(namespace, name);
-  if (found) return found as unknown as T;
-  await cache.fresh();
-  return cache.get(namespace, name) as unknown as T | undefined;
-}
+const quoted = (list: readonly string[]): string => `[${list.map((item) => JSON.stringify(item)).join(' ')}]`;
+const refused = (why: string) => errors.unauthorized(`Unauthorized: ${why}`);

@@ -16,7 +16,10 @@ export function verificationKey(pem: string): VerificationKey {
   const key = createPublicKey(pem);
   const algorithm =
     key.asymmetricKeyType === 'rsa' ? 'RS256' : curves[key.asymmetricKeyDetails?.namedCurve ?? ''];
-  if (!algorithm) throw new Error(`a service account key must be RSA or ECDSA on a NIST curve, not ${key.asymmetricKeyType}`);
+  if (!algorithm)
+    throw new Error(
+      `a service account key must be RSA or ECDSA on a NIST curve, not ${key.asymmetricKeyType}`,
+    );
   const der = key.export({ type: 'spki', format: 'der' });
   return { keyId: createHash('sha256').update(der).digest('base64url'), algorithm, key };
 }

@@ -25,11 +25,14 @@ export function x509Authenticator(nowMs: () => number): Authenticator {
       const der = credentials.peerCertificate;
       if (!der || der.length === 0) return undefined;
       if (credentials.peerVerified !== true)
-        throw errors.unauthorized('Unauthorized: the client certificate is not signed by this cluster’s CA, or has expired');
+        throw errors.unauthorized(
+          'Unauthorized: the client certificate is not signed by this cluster’s CA, or has expired',
+        );
       const key = der.toString('latin1');
       const hit = known.get(key);
       if (hit) {
-        if (nowMs() > hit.untilMs) throw errors.unauthorized('Unauthorized: the client certificate has expired');
+        if (nowMs() > hit.untilMs)
+          throw errors.unauthorized('Unauthorized: the client certificate has expired');
         return hit.answer;
       }
       const certificate = new X509Certificate(der);

@@ -3,13 +3,17 @@ import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
 import { core } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
-import { oidcPaths } from '../authn/oidc.ts';
-import { impersonate } from '../authn/impersonation.ts';
-import { ServiceAccountAuthenticator } from '../authn/service-account-tokens.ts';
-import { signingKey } from '../authn/signing-keys.ts';
-import { x509Authenticator } from '../authn/x509.ts';
+import {
+  type Authentication,
+  defaultAuthentication,
+  impersonate,
+  oidcPaths,
+  signingKey,
+} from '../authn/index.ts';
 import { defaultAuthorizer, reconcileDefaultPolicy } from '../authz/index.ts';
+import type { Caches } from '../cache/cache.ts';
 import { strategies } from '../registry/strategies/index.ts';
+import { reviewEndpoints } from '../reviews/index.ts';
 import { createStreams } from '../streams/create.ts';
 import type { KubeletEndpoint } from '../streams/streams.ts';
 import type { ApiServer, PartContext, PostStartHook, ServerTls, VersionInfo } from './options.ts';
@@ -43,12 +47,12 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
   const issuer = options.serviceAccountIssuer;
   const nowMs = (): number => options.clock.nowMs();
   let parts: PartContext | undefined;
+  let made: Authentication | undefined;
+  const authentication = (caches: Caches): Authentication =>
+    (made ??= defaultAuthentication({ caches, nowMs, key, issuer }));
   return startApiServer({
     ...options,
-    authenticators: ({ caches }) => [
-      x509Authenticator(nowMs),
-      new ServiceAccountAuthenticator({ issuer, keys: [key], apiAudiences: [issuer], caches, nowMs }),
-    ],
+    authenticators: ({ caches }) => authentication(caches).authenticators,
     impersonate,
     hooks: [
       { name: 'rbac/bootstrap-roles', run: ({ client }) => reconcileDefaultPolicy(client) },
@@ -61,8 +65,12 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
     admission: () => [],
     strategies,
     declarations: [],
-    endpoints: () => [],
-    paths: oidcPaths({ issuer, jwksUri: `https://${options.advertiseAddress}:${options.listen.port}/openid/v1/jwks`, keys: [key] }),
+    endpoints: ({ caches }, authorizer) => reviewEndpoints({ authorizer, ...authentication(caches) }),
+    paths: oidcPaths({
+      issuer,
+      jwksUri: `https://${options.advertiseAddress}:${options.listen.port}/openid/v1/jwks`,
+      keys: [key],
+    }),
     streams: createStreams({
       kubeletEndpoint: (nodeName) => kubeletEndpoint(parts as PartContext, nodeName),
       clientCert: options.kubeletClient.cert,
