@@ -116,7 +116,7 @@ export function createStreams(options: StreamsOptions): Streams {
 }
 
 /** Asks the kubelet; rejects with `StatusError` when it is not there. */
-function get(kubelet: Kubelet, agent: Agent, signal: AbortSignal): Promise<IncomingMessage> {
+function get(kubelet: Kubelet, agent: Agent, signal: AbortSignal, again = true): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const request = httpsRequest(kubelet.url, { method: 'GET', agent, signal, ...kubelet.tls });
     const timer = setTimeout(
@@ -129,7 +129,9 @@ function get(kubelet: Kubelet, agent: Agent, signal: AbortSignal): Promise<Incom
     });
     request.once('error', (error) => {
       clearTimeout(timer);
-      reject(unreachable(kubelet, error));
+      // A kept connection may have been closed by a kubelet that restarted: once more on a new one.
+      if (request.reusedSocket && again) resolve(get(kubelet, agent, signal, false));
+      else reject(unreachable(kubelet, error));
     });
     request.end();
   });

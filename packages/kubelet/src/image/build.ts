@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { DebianPackages, type Progress } from './debian.ts';
@@ -40,6 +40,7 @@ export async function buildImage(options: {
   const spec = parseImageSpec(readSpec(options.specPath), options.specPath);
   const folder = imageFolder(options.context);
   mkdirSync(join(folder, 'built'), { recursive: true, mode: 0o755 });
+  removeAbandoned(folder);
   const work = mkdtempSync(join(folder, 'work-'));
   try {
     const wanted = spec.packages;
@@ -83,6 +84,18 @@ export async function buildImage(options: {
     };
   } finally {
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+const abandonedAfterMs = 24 * 3600_000;
+
+/** Takes away what builds that were killed have left. */
+function removeAbandoned(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (name.startsWith('work-') && statSync(path).mtimeMs < Date.now() - abandonedAfterMs) {
+      rmSync(path, { recursive: true, force: true });
+    }
   }
 }
 

@@ -70,7 +70,7 @@ function fakeApi(
   const podPath = /^\/api\/v1\/namespaces\/default\/pods\/([^/]+)(?:\/(\w+))?$/;
   const options = { ...tls, rejectUnauthorized: false };
   const kubeletUrl = (url: URL): URL | undefined => {
-    const [, name, sub] = podPath.exec(url.pathname) ?? [];
+    const [, name = '', sub] = podPath.exec(url.pathname) ?? [];
     const query = url.searchParams;
     const names: Record<string, string> = {
       stdin: 'input',
@@ -116,7 +116,10 @@ function fakeApi(
   });
   server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     const to = kubeletUrl(new URL(incoming.url ?? '/', 'http://api'));
-    if (!to) return void socket.destroy();
+    if (!to) {
+      socket.destroy();
+      return;
+    }
     upgrades.push(incoming.headers['sec-websocket-protocol'] ?? incoming.headers.upgrade ?? '');
     const call = { incoming, socket, head, target: { url: to, tls: options, connectTimeoutMs: 5_000 } };
     const streams = remoteCommandStreams(to.searchParams);
