@@ -2,9 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clientFromKubeconfig, loadKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import type { KubeClient } from '@cloudless/kube/client/client';
+import { startInformer } from '@cloudless/kube/informer/informer';
 import type { Running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
+import { core } from '@cloudless/kube/resources';
+import type { Node } from '@cloudless/kube/types/core-v1';
 import {
   type Kubelet,
   type KubeletConfiguration,
@@ -36,6 +39,7 @@ export async function runNodeAgent(config: ClusterConfig): Promise<void> {
   const context = contextOf(config);
   const stop = stopRequested();
   const client = clientFromKubeconfig(config.nodeKubeconfig, { userAgent: 'cloudless-node' });
+  const ended = new AbortController();
   const parts: Running[] = [];
   let kubelet: Kubelet | undefined;
   let network: Network | undefined;
@@ -73,7 +77,7 @@ export async function runNodeAgent(config: ClusterConfig): Promise<void> {
     parts.push(kubelet);
     parts.push(...(await serveKubelet(config, context, client, runtime.cri, kubelet, settings)));
     report({ type: 'progress', step: 'register the node' });
-    await Promise.race([becomeReady(client, config, kubelet), stop]);
+    await Promise.race([becomeReady(client, config, kubelet, ended.signal), stop]);
     const { mode } = await stop;
     if (mode === 'stop-pods') {
       await kubelet.terminateAll();
@@ -82,6 +86,7 @@ export async function runNodeAgent(config: ClusterConfig): Promise<void> {
       await network?.remove();
     }
   } finally {
+    ended.abort();
     for (const part of parts.reverse()) await part.stop();
     runtime?.cri.close();
   }
@@ -148,18 +153,24 @@ async function serveKubelet(
 }
 
 /** Tells the supervisor when the node is Ready. */
-async function becomeReady(client: KubeClient, config: ClusterConfig, kubelet: Kubelet): Promise<void> {
-  const { core } = await import('@cloudless/kube/resources');
-  const { startInformer } = await import('@cloudless/kube/informer/informer');
+async function becomeReady(
+  client: KubeClient,
+  config: ClusterConfig,
+  kubelet: Kubelet,
+  signal: AbortSignal,
+): Promise<void> {
   await kubelet.registered;
+  if (signal.aborted) return;
   report({ type: 'progress', step: 'wait until the node is Ready' });
-  const nodes = startInformer({ client, resource: core.nodes, fieldSelector: `metadata.name=${config.nodeName}` });
+  const fieldSelector = `metadata.name=${config.nodeName}`;
+  const nodes = startInformer({ client, resource: core.nodes, fieldSelector, signal });
   await new Promise<void>((resolve) => {
-    const look = (node: { status?: { conditions?: Array<{ type: string; status: string }> } }): void => {
+    const look = (node: Node): void => {
       if (node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')) resolve();
     };
     nodes.addHandler({ add: look, update: look });
+    signal.addEventListener('abort', () => resolve(), { once: true });
   });
   await nodes.stop();
-  report({ type: 'ready' });
+  if (!signal.aborted) report({ type: 'ready' });
 }
