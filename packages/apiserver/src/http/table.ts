@@ -1,15 +1,10 @@
 import type { KubeObject } from '@cloudless/kube/object';
 import type { Entry } from '../cache/entry.ts';
 import type { StoredResource } from '../registry/registry.ts';
-import { ageColumn, ageOf, table } from '../registry/strategies/table/table.ts';
+import { defaultTable } from '../registry/strategies/table/table.ts';
 import type { TableDefinition } from '../registry/strategy.ts';
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
-
-/** Columns of a kind that declares none. */
-const defaultTable: TableDefinition<KubeObject> = table([ageColumn], (object, nowMs) => [
-  ageOf(object, nowMs),
-]);
 
 export interface TableView {
   /** `meta.k8s.io/v1` or `v1beta1`. */

@@ -58,7 +58,8 @@ export class Decoder implements BodyDecoder {
     validation: FieldValidation,
     warn: (text: string) => void,
   ): KubeObject {
-    if (body.type === 'object') return this.#judge(body.object as KubeObject, expected, 'Ignore', [], warn);
+    if (body.type === 'object')
+      return this.#judge(cloneJson(body.object as KubeObject), expected, 'Ignore', [], warn);
     const problems: string[] = [];
     const value = this.#parse(body, validation === 'Ignore' ? undefined : problems);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {

@@ -9,6 +9,7 @@ import { logger } from '@cloudless/kube/logger';
 import type { Authenticator } from '../authn/authenticator.ts';
 import { startApiServer } from '../server/start.ts';
 import type { ApiServer, ApiServerOptions } from '../server/options.ts';
+import { strategies } from '../registry/strategies/index.ts';
 import { MemoryStore } from './memory-store.ts';
 
 /** Certificates of one test run, made by openssl: a CA, a server for 127.0.0.1, an administrator. */
@@ -105,7 +106,7 @@ export async function startTestServer(options: Partial<ApiServerOptions> = {}): 
       ready: Promise.resolve(),
     }),
     admission: () => [],
-    strategies: new Map(),
+    strategies,
     declarations: [],
     endpoints: () => [],
     streams: {
