@@ -11,7 +11,7 @@ import { Turns } from './turns.ts';
 
 /** A frame of the -wal file: a page and its header (sqlite.org/fileformat2.html#the_write_ahead_log). */
 const frameBytes = pageBytes + 24;
-const rowsPerLoad = 5000;
+const rowsPerLoad = 2000;
 /** Rows are inserted for so long before the event loop turns. */
 const sliceMs = 5;
 /** The -wal file grows by so many zeroed bytes at a time. */

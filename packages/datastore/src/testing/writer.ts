@@ -3,6 +3,7 @@
  * killed or stopped at any moment: `node writer.ts PATH FIRST_SEQUENCE`. `WITHOUT_FLUSH=1` plants the fault
  * that the power-loss test must notice.
  */
+import { writeSync } from 'node:fs';
 import { openDatastore } from '../index.ts';
 import { groupsPerWorker, groupKey, memberNames, type Operation, workers } from './ledger.ts';
 
@@ -17,8 +18,8 @@ const store = await openDatastore({
 let sequence = Number(first);
 
 function acknowledged(operation: Operation): void {
-  // Pipes are written synchronously: what was acknowledged before a kill is told before it.
-  process.stdout.write(`${JSON.stringify(operation)}\n`);
+  // Blocking, unlike process.stdout on a full pipe: what happened before a kill is told before it.
+  writeSync(1, `${JSON.stringify(operation)}\n`);
 }
 
 async function work(worker: number): Promise<never> {
