@@ -28,6 +28,9 @@ export function keepLogShort(path: string): () => void {
   return () => clearInterval(timer);
 }
 
+/** Said at every start before the network has written its configuration, and for plug-ins left out on purpose. */
+const harmless = /failed to load cni|skip loading plugin/;
+
 const tailBytes = 16 * 1024;
 
 /** The last two errors in containerd's log as `: a; b`, or nothing. */
@@ -41,7 +44,7 @@ export function lastErrors(path: string): string {
     const found = buffer
       .toString('utf8')
       .split('\n')
-      .filter((line) => /level=(error|fatal)|^containerd: /.test(line))
+      .filter((line) => /level=(error|fatal)|^containerd: /.test(line) && !harmless.test(line))
       .map((line) => /msg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? line)
       .slice(-2);
     return found.length === 0 ? '' : `: ${found.join('; ')}`;

@@ -45,8 +45,9 @@ export async function removeContainerd(options: {
     }
   }
   await killShims(context.paths.containerdSocket, log);
-  await unmountBelow([context.paths.containerdState, context.paths.containerdRoot], log);
-  removeFiles(context);
+  const left = await unmountBelow([context.paths.containerdState, context.paths.containerdRoot], log);
+  // Never delete through a mount that stands: what is behind it may be a volume.
+  removeFiles(context, left.length === 0);
 }
 
 /** Stops and removes every sandbox with all its containers. */
@@ -76,8 +77,11 @@ async function killShims(socketPath: string, log: Logger): Promise<void> {
   await Promise.all(all.map((process) => waitEnded(process, 5_000)));
 }
 
-/** Unmounts all that this mount namespace has at or below the folders, innermost first. */
-export async function unmountBelow(folders: readonly string[], log: Logger): Promise<void> {
+/**
+ * Unmounts all that this mount namespace has at or below the folders, innermost first. Resolves to the mounts that
+ * are left.
+ */
+export async function unmountBelow(folders: readonly string[], log: Logger): Promise<string[]> {
   const points = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .flatMap((line) => line.split(' ')[4] ?? [])
@@ -86,22 +90,25 @@ export async function unmountBelow(folders: readonly string[], log: Logger): Pro
     )
     .filter((point) => folders.some((folder) => point === folder || point.startsWith(`${folder}/`)))
     .reverse();
-  if (points.length === 0) return;
+  if (points.length === 0) return [];
+  const left: string[] = [];
   const umount = needProgram('umount');
   for (const point of points) {
     try {
       await run(umount, ['--lazy', '--no-canonicalize', point]);
     } catch (error) {
       log.warn({ point, error: String(error) }, 'a mount is left');
+      left.push(point);
     }
   }
+  return left;
 }
 
 /** Deletes sockets, pid file and transient state. */
-function removeFiles(context: NodeContext): void {
+function removeFiles(context: NodeContext, stateToo: boolean): void {
   const { paths } = context;
   removeShimSockets(join(paths.containerdState, 'io.containerd.runtime.v2.task', 'k8s.io'));
-  rmSync(paths.containerdState, { recursive: true, force: true });
+  if (stateToo) rmSync(paths.containerdState, { recursive: true, force: true });
   for (const path of [
     paths.containerdSocket,
     `${paths.containerdSocket}.ttrpc`,

@@ -282,6 +282,13 @@ describe("the kubelet's API", () => {
         assert.notEqual(upgrades.length, 0);
       });
 
+      it('exec -it gives a terminal of the right size', async () => {
+        const words = `stty cols 91 rows 17; ${program} --server ${server} --namespace default --kubeconfig /dev/null exec -it shell -- sh -c 'sleep 0.3; stty size; tty'`;
+        // script(1) gives kubectl a terminal of its own.
+        const { stdout } = await run('script', ['-qefc', words, '/dev/null'], '');
+        assert.match(stdout, /17 91\r\n\/dev\/pts\/\d+\r\n/);
+      });
+
       it('attach -i joins a container and ends its standard input', async () => {
         const name = `reader-${kubectls.indexOf(program)}`;
         await addPod(name, ['sh', '-c', 'while read line; do echo got $line; done; echo end'], {
