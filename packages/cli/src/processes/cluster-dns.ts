@@ -1,8 +1,7 @@
 import { chownSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KubeClient } from '@cloudless/kube/client/client';
-import { type Running, running } from '@cloudless/kube/lifecycle';
-import type { Logger } from '@cloudless/kube/logger';
+import { logger } from '@cloudless/kube/logger';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { core, discovery } from '@cloudless/kube/resources';
 import { isAlreadyExists, isNotFound } from '@cloudless/kube/status';
@@ -12,6 +11,7 @@ import type { TokenRequest } from '@cloudless/kube/types/authentication-v1';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { dnsUid } from './dns.ts';
 
+const log = logger('cluster-dns');
 const namespace = 'kube-system';
 const account = 'cloudless-dns';
 const tokenSeconds = 3600;
@@ -42,7 +42,7 @@ async function ensure<T extends KubeObject>(
  * The conventional Service `kube-dns` in front of the dns process, and its EndpointSlice. The Service has no selector:
  * the process is no pod.
  */
-export async function ensureDnsService(client: KubeClient, config: ClusterConfig): Promise<void> {
+async function ensureDnsService(client: KubeClient, config: ClusterConfig): Promise<void> {
   const ports = [
     { name: 'dns', protocol: 'UDP', port: 53 },
     { name: 'dns-tcp', protocol: 'TCP', port: 53 },
@@ -100,69 +100,66 @@ export async function ensureDnsService(client: KubeClient, config: ClusterConfig
 }
 
 /**
- * Keeps a fresh token of the dns process's own service account where only it can read it, renewed at half its life.
- * `caFile` is the CA of the API server's certificate.
+ * Everything the dns process needs of the API: its Service, and a token of its own service account where only it can
+ * read it, renewed at half its life until `signal` aborts. `ca` is the CA of the API server's certificate.
  */
-export async function startDnsCredentials(options: {
+export async function provideClusterDns(options: {
   client: KubeClient;
   config: ClusterConfig;
   ca: string;
-  log: Logger;
-}): Promise<Running> {
-  const { client, config, log } = options;
+  signal: AbortSignal;
+}): Promise<void> {
+  const { client, config, signal } = options;
+  await ensureDnsService(client, config);
   const context = contextOf(config);
   const folder = context.paths.dns;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (process.getuid?.() === 0) chownSync(folder, dnsUid, dnsUid);
   const place = (name: string, text: string): void => {
     const path = join(folder, name);
     writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
     if (process.getuid?.() === 0) chownSync(`${path}.tmp`, dnsUid, dnsUid);
     renameSync(`${path}.tmp`, path);
   };
-  const renew = async (): Promise<void> => {
-    const request: TokenRequest = {
-      apiVersion: 'authentication.k8s.io/v1',
-      kind: 'TokenRequest',
-      metadata: {},
-      spec: { audiences: [], expirationSeconds: tokenSeconds },
-    };
-    const answer = await client.createSubresource<TokenRequest, TokenRequest>(
-      core.serviceaccounts,
-      account,
-      'token',
-      request,
-      { namespace },
-    );
-    place('token', answer.status?.token ?? '');
-  };
-  if (process.getuid?.() === 0) chownSync(folder, dnsUid, dnsUid);
+  const renew = async (): Promise<void> => place('token', await newToken(client));
   await renew();
   place('ca.crt', options.ca);
-  place(
-    'kubeconfig',
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [
-        {
-          name: 'cloudless',
-          cluster: {
-            server: `https://127.0.0.1:${context.ports.apiserver}`,
-            'certificate-authority': 'ca.crt',
-          },
-        },
-      ],
-      users: [{ name: account, user: { tokenFile: 'token' } }],
-      contexts: [{ name: 'dns', context: { cluster: 'cloudless', user: account } }],
-      'current-context': 'dns',
-    }),
-  );
+  place('kubeconfig', kubeconfigText(context.ports.apiserver));
   const timer = setInterval(
-    () =>
-      void renew().catch((error: unknown) =>
-        log.warn({ err: String(error) }, 'could not renew the dns token'),
-      ),
+    () => void renew().catch((error: unknown) => log.warn({ err: String(error) }, 'could not renew the dns token')),
     (tokenSeconds / 2) * 1000,
   );
-  return running(() => clearInterval(timer));
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+}
+
+async function newToken(client: KubeClient): Promise<string> {
+  const request: TokenRequest = {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    metadata: {},
+    spec: { audiences: [], expirationSeconds: tokenSeconds },
+  };
+  const answer = await client.createSubresource<TokenRequest, TokenRequest>(
+    core.serviceaccounts,
+    account,
+    'token',
+    request,
+    { namespace },
+  );
+  if (!answer.status?.token) throw new Error(`the API gave no token for ${namespace}/${account}`);
+  return answer.status.token;
+}
+
+/** Its references are relative: the process reads them from its working folder, without root. */
+function kubeconfigText(port: number): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [
+      { name: 'cloudless', cluster: { server: `https://127.0.0.1:${port}`, 'certificate-authority': 'ca.crt' } },
+    ],
+    users: [{ name: account, user: { tokenFile: 'token' } }],
+    contexts: [{ name: 'dns', context: { cluster: 'cloudless', user: account } }],
+    'current-context': 'dns',
+  });
 }

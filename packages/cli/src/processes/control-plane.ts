@@ -10,6 +10,7 @@ import type { NodeContext } from '@cloudless/kube/node/context';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { kubernetesVersion, ownVersion } from '../kubernetes-version.ts';
 import { keepCertificates } from './certificates.ts';
+import { provideClusterDns } from './cluster-dns.ts';
 import { report, stopRequested } from './report.ts';
 
 const log = logger('control-plane');
@@ -59,8 +60,8 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     const api = await startApi(config, context, store);
     parts.push(api);
     report({ type: 'progress', step: 'API server answers' });
-    const { startControllersAndScheduler } = await import('./controllers.ts');
-    parts.push(...(await startControllersAndScheduler(config, context, api)));
+    const { startControlPlaneClients } = await import('./controllers.ts');
+    parts.push(...startControlPlaneClients(context, api));
     report({ type: 'progress', step: 'first objects' });
     await Promise.race([api.ready.then(() => report({ type: 'ready' })), stop]);
     await stop;
@@ -90,6 +91,14 @@ function startApi(config: ClusterConfig, context: NodeContext, store: EtcdStore)
     },
     advertiseAddress: config.nodeIp,
     serviceCidrs: [config.serviceCidr],
+    hooks: config.disable.includes('dns')
+      ? []
+      : [
+          {
+            name: 'cloudless/cluster-dns',
+            run: ({ client, signal }) => provideClusterDns({ client, config, ca: text('ca.crt'), signal }),
+          },
+        ],
     version: { gitVersion: `${kubernetesVersion}+cloudless${ownVersion}` },
     log: logger('apiserver'),
     clock: context.clock,

@@ -1,4 +1,4 @@
-import { existsSync, watch } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { logger } from '@cloudless/kube/logger';
@@ -20,7 +20,9 @@ export async function runDns(config: ClusterConfig): Promise<void> {
   const stop = stopRequested();
   const kubeconfig = join(context.paths.dns, 'kubeconfig');
   report({ type: 'progress', step: 'waiting for credentials' });
-  if (!(await Promise.race([appeared(kubeconfig), stop.then(() => false)]))) return;
+  const stopping = new AbortController();
+  void stop.then(() => stopping.abort());
+  if (!(await appeared(kubeconfig, stopping.signal))) return;
   // Relative paths from here on: the folders above may be closed to an unprivileged user.
   process.chdir(context.paths.dns);
   dropPrivileges();
@@ -50,21 +52,21 @@ function dropPrivileges(): void {
   process.setuid?.(dnsUid);
 }
 
-/** Resolves to true when the file is there. The control plane makes its folder before it writes it. */
-function appeared(path: string): Promise<boolean> {
-  if (existsSync(path)) return Promise.resolve(true);
+/** Resolves to true when the file is there, to false when `signal` aborts before. */
+function appeared(path: string, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const folder = join(path, '..');
-    let watcher: ReturnType<typeof watch> | undefined;
-    const timer = setInterval(look, 100);
-    function look(): void {
-      if (!existsSync(path)) {
-        if (!watcher && existsSync(folder)) watcher = watch(folder, look);
-        return;
-      }
+    const look = (): void => {
+      if (existsSync(path)) end(true);
+    };
+    const aborted = (): void => end(false);
+    // The folder may not exist yet either, so there is nothing to watch.
+    const timer = setInterval(look, 50);
+    const end = (there: boolean): void => {
       clearInterval(timer);
-      watcher?.close();
-      resolve(true);
-    }
+      signal.removeEventListener('abort', aborted);
+      resolve(there);
+    };
+    signal.addEventListener('abort', aborted, { once: true });
+    look();
   });
 }

@@ -32,6 +32,8 @@ export async function runProcess(name: string, configPath: string): Promise<void
     log.fatal({ process: name, err: error instanceof Error ? error.stack : message }, 'ended by an error');
     if (isFatal(error)) report({ type: 'fatal', message });
     process.exitCode = 1;
+    // Whatever the failed start left behind must not keep a useless process alive.
+    setTimeout(() => process.exit(1), 3000).unref();
   }
   if (process.connected) process.disconnect?.();
 }
