@@ -7,6 +7,7 @@ import type { WorkQueueMetrics } from '@cloudless/kube/workqueue/workqueue';
 import { startDeploymentController } from './deployment/deployment.ts';
 import { startEndpointsController } from './endpoints/endpoints.ts';
 import { startEndpointSliceController } from './endpointslice/endpointslice.ts';
+import { startGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { startNamespaceController } from './namespace/namespace.ts';
 import { startReplicaSetController } from './replicaset/replicaset.ts';
 import type { StartController } from './runtime/context.ts';
@@ -64,6 +65,7 @@ export function startControllers(options: ControllersOptions): Controllers {
     startEndpointSliceController,
     startEndpointsController,
     startNamespaceController,
+    startGarbageCollector,
     startServiceAccountController,
     (given) => startRootCaPublisher(given, options.caCertificate),
   ];
