@@ -3,7 +3,12 @@ import { apiVersionOf } from '@cloudless/kube/object';
 import type { Catalogue, Served } from '../registry/catalogue.ts';
 import type { PathResponse } from '../server/options.ts';
 import { pathsOf, type OpenApiVersion } from './paths.ts';
+import { encodeDocument } from './protobuf.ts';
 import { componentsOf } from './schemas.ts';
+
+/** What kubectl up to 1.27 asks for, with `@` before the version; Go cannot parse that as a type of an answer. */
+const asksForProtobuf = /application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
+const protobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 /**
  * OpenAPI of the served resources: v3 as an index with a hash per group version and a document each, v2 as one JSON
@@ -20,12 +25,18 @@ export class OpenApi {
   }
 
   /** Answers `/openapi/v3`, `/openapi/v3/…` and `/openapi/v2`; undefined for a path it does not know. */
-  respond(path: string, query: URLSearchParams, _accept: string): PathResponse | undefined {
-    if (path === '/openapi/v2')
+  respond(path: string, query: URLSearchParams, accept: string): PathResponse | undefined {
+    if (path === '/openapi/v2') {
+      if (!asksForProtobuf.test(accept))
+        return this.#answer(
+          this.#once('v2', () => this.#whole()),
+          'application/json',
+        );
       return this.#answer(
-        this.#once('v2', () => this.#whole()),
-        'application/json',
+        this.#once('v2 protobuf', () => encodeDocument(this.#whole())),
+        protobufType,
       );
+    }
     if (path === '/openapi/v3') {
       const body = `${JSON.stringify({ paths: this.#index() })}\n`;
       return { contentType: 'application/json', body };
@@ -48,7 +59,8 @@ export class OpenApi {
   #once(key: string, make: () => object): { body: Buffer; hash: string } {
     let document = this.#documents.get(key);
     if (!document) {
-      const body = Buffer.from(JSON.stringify(make()));
+      const made = make();
+      const body = Buffer.isBuffer(made) ? made : Buffer.from(JSON.stringify(made));
       const hash = createHash('sha512').update(body).digest('hex').toUpperCase();
       this.#documents.set(key, (document = { body, hash }));
     }
@@ -86,7 +98,7 @@ export class OpenApi {
     };
   }
 
-  #whole(): object {
+  #whole(): Record<string, unknown> {
     const all = [...this.#catalogue.all()];
     return {
       swagger: '2.0',
