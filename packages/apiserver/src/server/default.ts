@@ -12,6 +12,7 @@ import {
 } from '../authn/index.ts';
 import { defaultAuthorizer, reconcileDefaultPolicy } from '../authz/index.ts';
 import type { Caches } from '../cache/cache.ts';
+import { clusterHooks } from '../hooks/index.ts';
 import { strategies } from '../registry/strategies/index.ts';
 import { reviewEndpoints } from '../reviews/index.ts';
 import { createStreams } from '../streams/create.ts';
@@ -56,6 +57,11 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
     impersonate,
     hooks: [
       { name: 'rbac/bootstrap-roles', run: ({ client }) => reconcileDefaultPolicy(client) },
+      ...clusterHooks({
+        serviceCidrs: options.serviceCidrs,
+        advertiseAddress: options.advertiseAddress,
+        port: options.listen.port,
+      }),
       ...(options.hooks ?? []),
     ],
     authorizer(context) {
