@@ -8,6 +8,8 @@ import { type Clock, type ClockTimer, systemClock } from '@cloudless/kube/clock'
 import { running, type Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import { certificates } from '@cloudless/kube/resources';
+import { StatusError } from '@cloudless/kube/status';
+import type { CertificateSigningRequest } from '@cloudless/kube/types/certificates-v1';
 import * as x509 from '@peculiar/x509';
 
 /** Certificate chain and key, PEM. */
@@ -56,9 +58,23 @@ function writeSecret(path: string, content: string): void {
   renameSync(`${path}.new`, path);
 }
 
+/** Of the PEM blocks in a text, those whose label ends so. */
+const blocks = (text: string, label: string): string =>
+  [
+    ...text.matchAll(
+      new RegExp(`-----BEGIN (?:[A-Z]+ )?${label}-----[^-]+-----END (?:[A-Z]+ )?${label}-----`, 'g'),
+    ),
+  ]
+    .map(([block]) => `${block}\n`)
+    .join('');
+
+/** Certificate and key may be in one file, as upstream's kubelet keeps what the cluster issued. */
 function readPair(certPath: string, keyPath: string): CertificatePair | undefined {
   try {
-    const pair = { cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') };
+    const pair = {
+      cert: blocks(readFileSync(certPath, 'utf8'), 'CERTIFICATE'),
+      key: blocks(readFileSync(keyPath, 'utf8'), 'PRIVATE KEY'),
+    };
     const certificate = new X509Certificate(pair.cert);
     return certificate.checkPrivateKey(createPrivateKey(pair.key)) ? pair : undefined;
   } catch {
@@ -117,9 +133,11 @@ export async function selfSignedCertificate(options: {
 
 /** Share of its life after which a certificate is renewed; spread, so that nodes do not all ask at once. */
 const renewalShare = (): number => 0.7 + Math.random() * 0.2;
-const firstRetryMs = 10_000;
+const firstRetryMs = 1_000;
 const longestRetryMs = 15 * 60_000;
 const signedWithinMs = 15 * 60_000;
+/** Pause before a watch that has ended is opened again. */
+const rewatchMs = 1_000;
 
 /** Serves a self-signed certificate until the cluster's signer has given one, and renews that. */
 class RequestedCertificate implements ServingCertificate {
@@ -228,33 +246,80 @@ async function requestCertificate(
     },
     { signal },
   );
-  const name = created.metadata.name ?? '';
-  const end = options.clock.monotonicMs() + signedWithinMs;
-  for (let waitMs = 200; ; waitMs = Math.min(waitMs * 2, 10_000)) {
-    const { status } = await client.get(certificates.certificatesigningrequests, name, { signal });
-    const refused = status?.conditions?.find(({ type }) => type === 'Denied' || type === 'Failed');
-    if (refused)
-      throw new Error(
-        `the request ${name} was ${refused.type.toLowerCase()}: ${refused.message ?? refused.reason ?? ''}`,
-      );
-    if (status?.certificate) {
-      const cert = Buffer.from(status.certificate, 'base64').toString('utf8');
-      const ours = createPublicKey(key).export({ type: 'spki', format: 'der' });
-      const theirs = new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' });
-      if (!ours.equals(theirs)) throw new Error(`the certificate in ${name} is for another key`);
-      return { cert: cert.endsWith('\n') ? cert : `${cert}\n`, key };
-    }
-    if (options.clock.monotonicMs() >= end) {
-      throw new Error(
-        `the request ${name} was not approved; approve it with: kubectl certificate approve ${name}`,
-      );
-    }
-    await new Promise<void>((resolve) => {
-      const timer = options.clock.setTimeout(resolve, waitMs);
-      signal.addEventListener('abort', () => (timer.cancel(), resolve()), { once: true });
-    });
-    signal.throwIfAborted();
+  const issued = await issuedCertificate({ ...options, client, request: created });
+  const ours = createPublicKey(key).export({ type: 'spki', format: 'der' });
+  const theirs = new X509Certificate(issued).publicKey.export({ type: 'spki', format: 'der' });
+  if (!ours.equals(theirs)) throw new Error(`the certificate in ${created.metadata.name} is for another key`);
+  return { cert: issued.endsWith('\n') ? issued : `${issued}\n`, key };
+}
+
+/** The certificate in a request's status, or undefined while there is none; throws when it was refused. */
+function certificateIn({ metadata, status }: CertificateSigningRequest): string | undefined {
+  const refused = status?.conditions?.find(({ type }) => type === 'Denied' || type === 'Failed');
+  if (refused) {
+    throw new Error(
+      `the request ${metadata.name} was ${refused.type.toLowerCase()}: ${refused.message ?? refused.reason ?? ''}`,
+    );
   }
+  return status?.certificate ? Buffer.from(status.certificate, 'base64').toString('utf8') : undefined;
+}
+
+/** Watches a request until its certificate is there. */
+async function issuedCertificate(options: {
+  client: KubeClient;
+  clock: Clock;
+  signal: AbortSignal;
+  request: CertificateSigningRequest;
+}): Promise<string> {
+  const { client, clock, request } = options;
+  const name = request.metadata.name ?? '';
+  const late = new AbortController();
+  const timer = clock.setTimeout(() => late.abort(), signedWithinMs);
+  const signal = AbortSignal.any([options.signal, late.signal]);
+  try {
+    while (!signal.aborted) {
+      try {
+        const current = await client.get(certificates.certificatesigningrequests, name, { signal });
+        const already = certificateIn(current);
+        if (already !== undefined) return already;
+        const events = client.watch(certificates.certificatesigningrequests, {
+          fieldSelector: `metadata.name=${name}`,
+          resourceVersion: current.metadata.resourceVersion,
+          signal,
+        });
+        for await (const { type, object } of events) {
+          if (type === 'BOOKMARK') continue;
+          const found = type === 'DELETED' ? undefined : certificateIn(object);
+          if (found !== undefined) return found;
+        }
+      } catch (error) {
+        if (signal.aborted || !(error instanceof StatusError)) throw error;
+        if (error.reason === 'NotFound') throw error;
+      }
+      await pause(clock, rewatchMs, signal);
+    }
+    throw new Error('not approved in time');
+  } catch (error) {
+    if (!late.signal.aborted) throw error;
+    throw new Error(
+      `the request ${name} was not approved; approve it with: kubectl certificate approve ${name}`,
+      { cause: error },
+    );
+  } finally {
+    timer.cancel();
+  }
+}
+
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
 }
 
 export interface ServingCertificateOptions {

@@ -70,7 +70,8 @@ function fakeApi(
   const podPath = /^\/api\/v1\/namespaces\/default\/pods\/([^/]+)(?:\/(\w+))?$/;
   const options = { ...tls, rejectUnauthorized: false };
   const kubeletUrl = (url: URL): URL | undefined => {
-    const [, name = '', sub] = podPath.exec(url.pathname) ?? [];
+    const [, name, sub]: string[] = podPath.exec(url.pathname) ?? [];
+    if (name === undefined) return undefined;
     const query = url.searchParams;
     const names: Record<string, string> = {
       stdin: 'input',
