@@ -31,8 +31,8 @@ export function cgroupParent(name: CgroupName, driver: CgroupDriver): string {
   return driver === 'systemd' ? sliceName(name) : `/${name.join('/')}`;
 }
 
-/** The uid of a pod's folder name in either form, or undefined. */
+/** The uid of a pod's cgroup folder, by the last part of its path in either driver's form; or undefined. */
 export function uidOfFolder(folder: string): string | undefined {
-  const parts = /(?:^|-)pod([0-9a-fA-F_-]+?)(?:\.slice)?$/.exec(folder);
+  const parts = /(?:^|-)pod([0-9a-fA-F_-]+?)(?:\.slice)?$/.exec(folder.slice(folder.lastIndexOf('/') + 1));
   return parts?.[1]?.replaceAll('_', '-');
 }

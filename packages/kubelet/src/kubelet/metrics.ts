@@ -14,14 +14,15 @@ export function kubeletMetrics(sources: {
   view: RuntimeView;
 }): KubeletMetrics {
   const registry = new Registry();
-  const registers = [registry];
-  new Gauge({
+  const registers: Registry[] = [];
+  const name = new Gauge({
     name: 'kubelet_node_name',
     help: "The node's name, as a label. The value is always 1.",
     labelNames: ['node'],
     registers,
-  }).set({ node: sources.nodeName }, 1);
-  new Gauge({
+  });
+  name.set({ node: sources.nodeName }, 1);
+  const pods = new Gauge({
     name: 'kubelet_running_pods',
     help: 'Pods with a running sandbox.',
     registers,
@@ -30,7 +31,7 @@ export function kubeletMetrics(sources: {
       this.set(observed.filter((pod) => pod?.sandboxes.some(({ ready }) => ready)).length);
     },
   });
-  new Gauge({
+  const containers = new Gauge({
     name: 'kubelet_running_containers',
     help: 'Containers by their state in the runtime.',
     labelNames: ['container_state'],
@@ -42,7 +43,7 @@ export function kubeletMetrics(sources: {
       }
     },
   });
-  new Gauge({
+  const desired = new Gauge({
     name: 'kubelet_desired_pods',
     help: 'Pods the kubelet has been told to run, by where they come from.',
     labelNames: ['static'],
@@ -55,5 +56,6 @@ export function kubeletMetrics(sources: {
       }
     },
   });
+  for (const metric of [name, pods, containers, desired]) registry.registerMetric(metric);
   return { text: () => registry.metrics() };
 }

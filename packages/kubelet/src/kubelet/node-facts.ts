@@ -40,6 +40,6 @@ export function nodeFacts(options: {
     allocatable: () => allocatable,
     resolver: () => hostResolver(options.config.resolvConf),
     hostsFile: () => readFile('/etc/hosts', 'utf8').catch(() => '127.0.0.1\tlocalhost\n'),
-    networkProblem: options.networkProblem,
+    networkProblem: () => options.networkProblem(),
   };
 }

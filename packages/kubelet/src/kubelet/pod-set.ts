@@ -1,4 +1,3 @@
-import type { Logger } from '@cloudless/kube/logger';
 import type { Pod } from '@cloudless/kube/types/core-v1';
 import { isStaticPod } from '../naming/pod.ts';
 import { isCritical } from '../resources/qos.ts';

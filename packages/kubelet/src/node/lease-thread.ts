@@ -32,8 +32,10 @@ export function startLeaseThread(options: {
     options.log.error({ err: error }, 'the thread that renews the node lease failed'),
   );
   return {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     setNodeUid: (nodeUid) => worker.postMessage({ nodeUid }),
     ...running(async () => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       worker.postMessage({ stop: true });
       const timer = setTimeout(() => void worker.terminate(), 3000);
       await ended;

@@ -20,6 +20,7 @@ const lease = startNodeLease({
   nodeName: data.nodeName,
   durationSeconds: data.durationSeconds,
   nodeUid: () => nodeUid,
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   onError: (error) => parentPort!.postMessage((error as Error).message),
 });
 parentPort!.on('message', (message: { stop: true } | { nodeUid: string }) => {

@@ -41,7 +41,9 @@ export function startNodeLease(options: LeaseOptions): Running {
       options.onError(error);
     }
     if (stopped.signal.aborted) return;
-    timer = options.clock.setTimeout(() => (turn = renew()), pauseMs);
+    timer = options.clock.setTimeout(() => {
+      turn = renew();
+    }, pauseMs);
   };
   turn = renew();
   return running(async () => {

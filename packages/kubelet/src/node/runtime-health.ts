@@ -43,7 +43,12 @@ export async function watchRuntimeHealth(options: {
     if (`${runtime} ${network}` !== before) options.onChange();
     if (!stopped) {
       const ready = runtime === undefined && network === undefined;
-      timer = options.clock.setTimeout(() => (looking = look()), ready ? readyLookMs : unreadyLookMs);
+      timer = options.clock.setTimeout(
+        () => {
+          looking = look();
+        },
+        ready ? readyLookMs : unreadyLookMs,
+      );
     }
   };
   await look();

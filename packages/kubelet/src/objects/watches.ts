@@ -49,7 +49,7 @@ export class SingleObjectWatches implements ObjectWatches {
   }
 
   async secret(namespace: string, name: string): Promise<Secret | undefined> {
-    return (await this.#read({ kind: 'secrets', namespace, name })) as Secret | undefined;
+    return await this.#read({ kind: 'secrets', namespace, name });
   }
 
   async stop(): Promise<void> {

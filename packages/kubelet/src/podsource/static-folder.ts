@@ -33,14 +33,15 @@ export async function watchStaticFolder(options: StaticFolderOptions): Promise<R
   let watcher: FSWatcher | undefined;
   let scanning: Promise<void> | undefined;
   let again = false;
-  let stopped = false;
+  const closing = new AbortController();
+  const closed = closing.signal;
   const schedule = (delayMs: number): void => {
     timer?.cancel();
-    if (stopped) return;
+    if (closed.aborted) return;
     timer = options.clock.setTimeout(() => void rescan(), delayMs);
   };
   const attach = (): void => {
-    if (watcher || stopped) return;
+    if (watcher || closed.aborted) return;
     try {
       watcher = watch(options.folder, () => schedule(settleMs));
       watcher.on('error', () => {
@@ -66,7 +67,7 @@ export async function watchStaticFolder(options: StaticFolderOptions): Promise<R
           watcher = undefined;
         }
         await scan(options, state);
-      } while (again && !stopped);
+      } while (again && !closed.aborted);
     })();
     try {
       await scanning;
@@ -77,7 +78,7 @@ export async function watchStaticFolder(options: StaticFolderOptions): Promise<R
   };
   await rescan();
   return running(async () => {
-    stopped = true;
+    closing.abort();
     timer?.cancel();
     watcher?.close();
     await scanning;

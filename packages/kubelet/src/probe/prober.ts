@@ -89,7 +89,8 @@ export class Prober {
   }
 
   async #look(): Promise<'success' | 'failure'> {
-    const { target, onEvent } = this.#options;
+    const { target } = this.#options;
+    const onEvent: ProberOptions['onEvent'] = (...event) => this.#options.onEvent(...event);
     const title = titles[target.kind];
     let verdict: Verdict;
     try {

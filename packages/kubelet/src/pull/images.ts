@@ -157,25 +157,27 @@ export class Images {
     const key = `${name} ${JSON.stringify(auths)}`;
     let pull = this.#pulling.get(key);
     if (!pull) {
-      const run = (): Promise<string> => this.#tryEach(name, auths, request.signal);
-      pull = this.#serial ? ((this.#queue = this.#queue.then(run, run)) as Promise<string>) : run();
+      pull = this.#inTurn(() => this.#tryEach(name, auths)).finally(() => this.#pulling.delete(key));
       this.#pulling.set(key, pull);
-      const done = (): void => void this.#pulling.delete(key);
-      pull.then(done, done);
     }
-    const imageRef = await pull;
+    // The pull goes on for others, and for next time, though this pod may be gone.
+    const imageRef = await orAborted(pull, request.signal);
     return { imageRef, tookMs: this.#clock.monotonicMs() - startMs };
   }
 
-  async #tryEach(name: string, auths: Array<Init<AuthConfig>>, signal: AbortSignal): Promise<string> {
+  #inTurn(run: () => Promise<string>): Promise<string> {
+    if (!this.#serial) return run();
+    const turn = this.#queue.then(run, run);
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #tryEach(name: string, auths: Array<Init<AuthConfig>>): Promise<string> {
     let last: unknown;
     for (const auth of [...auths, undefined]) {
       if (auth === undefined && auths.length > 0) break;
       try {
-        const { imageRef } = await this.#cri.pullImage(
-          { image: { image: name }, ...(auth ? { auth } : {}) },
-          { signal },
-        );
+        const { imageRef } = await this.#cri.pullImage({ image: { image: name }, ...(auth ? { auth } : {}) });
         return imageRef;
       } catch (error) {
         last = error;
@@ -186,3 +188,13 @@ export class Images {
 }
 
 const duration = (ms: number): string => goDuration(Math.max(1, Math.round(ms)));
+
+/** The promise's outcome, or a rejection as soon as `signal` aborts. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -136,7 +136,7 @@ function counted(
     };
     return [key, wrapped];
   });
-  return Object.fromEntries(entries) as unknown as CriCalls;
+  return Object.fromEntries(entries);
 }
 
 const notFound = (what: string, id: string): CriError =>

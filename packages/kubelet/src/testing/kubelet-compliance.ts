@@ -48,7 +48,7 @@ async function until<T>(
 
 /** Declares the suite. */
 export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnderTest>): void {
-  describe(`a kubelet on ${name}`, () => {
+  void describe(`a kubelet on ${name}`, () => {
     let runtime: RuntimeUnderTest;
     let cluster: FakeCluster;
     let kubelet: Kubelet;
@@ -116,7 +116,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
     const running = (podName: string): Promise<Pod> =>
       seen(podName, 'main runs', (found) => mainOf(found)?.state?.running !== undefined);
 
-    it('registers its node with a lease', async () => {
+    void it('registers its node with a lease', async () => {
       await kubelet.registered;
       const node = await cluster.client.get(core.nodes, nodeName);
       assert.equal(node.metadata.labels?.['kubernetes.io/hostname'], nodeName);
@@ -130,7 +130,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.equal(lease.spec?.holderIdentity, nodeName);
     });
 
-    it('runs a pod to Ready and tells the API as upstream does', async () => {
+    void it('runs a pod to Ready and tells the API as upstream does', async () => {
       await create(pod('web'));
       const found = await inPhase('web', 'Running');
       assert.equal(mainOf(found)!.ready, true);
@@ -153,7 +153,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.deepEqual(reasons, ['Pulled', 'Created', 'Started']);
     });
 
-    it('deletes a pod from the API once its containers have ended', async () => {
+    void it('deletes a pod from the API once its containers have ended', async () => {
       await create(pod('web'));
       await running('web');
       await cluster.client.delete(core.pods, 'web', { namespace: 'default' });
@@ -162,7 +162,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.ok((await eventsOf('web')).some(({ message }) => message === 'Stopping container main'));
     });
 
-    it('restarts what ends, holds back the second time, and says so', async () => {
+    void it('restarts what ends, holds back the second time, and says so', async () => {
       await create(pod('crash'));
       await runtime.end(idOf(await running('crash')), 3);
       const second = await seen(
@@ -183,7 +183,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.equal(conditionOf(third, 'Ready')!.message, 'containers with unready status: [main]');
     });
 
-    it('runs init containers first and ends a Never pod as its containers do', async () => {
+    void it('runs init containers first and ends a Never pod as its containers do', async () => {
       const prepare = {
         name: 'prepare',
         image: runtime.image,
@@ -200,7 +200,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.equal(conditionOf(done, 'Ready')!.reason, 'PodCompleted');
     });
 
-    it('fails a Never pod whose container fails', async () => {
+    void it('fails a Never pod whose container fails', async () => {
       await create(pod('fails', { restartPolicy: 'Never' }));
       await runtime.end(idOf(await running('fails')), 7);
       const done = await inPhase('fails', 'Failed');
@@ -208,7 +208,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.equal(conditionOf(done, 'ContainersReady')!.reason, 'PodFailed');
     });
 
-    it('keeps sidecars running beside, and ends them after, a finished pod', async () => {
+    void it('keeps sidecars running beside, and ends them after, a finished pod', async () => {
       const sidecar: Container = { ...main(), name: 'beside', restartPolicy: 'Always' };
       await create(pod('job', { restartPolicy: 'Never', initContainers: [sidecar] }));
       const found = await running('job');
@@ -222,7 +222,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.equal((await inPhase('job', 'Succeeded')).metadata.uid, done.metadata.uid);
     });
 
-    it('waits for a ConfigMap and goes on when it comes', async () => {
+    void it('waits for a ConfigMap and goes on when it comes', async () => {
       await create(
         pod('needs', { containers: [main({ envFrom: [{ configMapRef: { name: 'settings' } }] })] }),
       );
@@ -241,7 +241,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       await running('needs');
     });
 
-    it('takes readiness from its probe', async () => {
+    void it('takes readiness from its probe', async () => {
       const readinessProbe = { exec: runtime.probe, periodSeconds: 1, failureThreshold: 1 };
       await create(pod('probed', { containers: [main({ readinessProbe })] }));
       const ready = await seen('probed', 'ready', (found) => conditionOf(found, 'Ready')?.status === 'True');
@@ -256,7 +256,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       await seen('probed', 'ready again', (found) => conditionOf(found, 'Ready')?.status === 'True');
     });
 
-    it('restarts a container whose liveness probe fails', async () => {
+    void it('restarts a container whose liveness probe fails', async () => {
       const livenessProbe = { exec: runtime.probe, periodSeconds: 1, failureThreshold: 1 };
       await create(pod('ill', { containers: [main({ livenessProbe })] }));
       const before = await running('ill');
@@ -270,14 +270,14 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       );
     });
 
-    it('ends a pod at its active deadline', async () => {
+    void it('ends a pod at its active deadline', async () => {
       await create(pod('late', { activeDeadlineSeconds: 1, restartPolicy: 'Never' }));
       const done = await inPhase('late', 'Failed');
       assert.equal(done.status!.reason, 'DeadlineExceeded');
       await seen('late', 'container ended', (found) => mainOf(found)?.state?.terminated !== undefined);
     });
 
-    it('adopts pods after a restart and restarts none', async () => {
+    void it('adopts pods after a restart and restarts none', async () => {
       await create(pod('web'));
       const before = idOf(await running('web'));
       await kubelet.stop();
@@ -290,7 +290,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       assert.equal(mainOf(found)!.ready, true);
     });
 
-    it('ends pods that vanished from the API while it was down', async () => {
+    void it('ends pods that vanished from the API while it was down', async () => {
       await create(pod('web'));
       await running('web');
       await kubelet.stop();
@@ -302,7 +302,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       );
     });
 
-    it('terminateAll leaves nothing in the runtime and the objects in the API', async () => {
+    void it('terminateAll leaves nothing in the runtime and the objects in the API', async () => {
       await create(pod('web'));
       await running('web');
       await kubelet.terminateAll({ graceSeconds: 1 });
@@ -319,7 +319,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
         spec: { hostNetwork: true, terminationGracePeriodSeconds: 1, containers: [main()] },
       });
 
-    it('runs static pods from files, mirrors them, and follows their changes', async () => {
+    void it('runs static pods from files, mirrors them, and follows their changes', async () => {
       writeFileSync(join(manifests, 'broken.yaml'), 'kind: [Pod');
       writeFileSync(join(manifests, '.hidden.yaml'), manifest('hidden'));
       writeFileSync(join(manifests, 'static.yaml'), manifest('1'));
@@ -357,7 +357,7 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       );
     });
 
-    it('starts static pods without an API, and keeps them when it comes back', async () => {
+    void it('starts static pods without an API, and keeps them when it comes back', async () => {
       await kubelet.stop();
       const connect = cluster.intercept(() => new Error('connection refused'));
       writeFileSync(join(manifests, 'static.yaml'), manifest('1'));

@@ -101,7 +101,7 @@ async function filesUnder(folder: string, prefix = ''): Promise<string[]> {
   const lists = await Promise.all(
     entries.map((entry) => {
       const path = prefix === '' ? entry.name : `${prefix}/${entry.name}`;
-      return entry.isDirectory() ? filesUnder(folder, path) : [path];
+      return entry.isDirectory() ? filesUnder(folder, path) : Promise.resolve([path]);
     }),
   );
   return lists.flat();

@@ -47,7 +47,7 @@ function libc(): LibC {
       'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
     ),
     umount2: library.func('int umount2(const char *target, int flags)'),
-  } as LibC;
+  };
   return loaded;
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Container, Pod, Secret } from '@cloudless/kube/types/core-v1';
+import type { Pod, Secret } from '@cloudless/kube/types/core-v1';
 import { StatusError } from '@cloudless/kube/status';
 import { CriError } from '../cri/error.ts';
 import type { Image, Init, PodSandboxConfig } from '../cri/generated/types.ts';
@@ -212,7 +212,7 @@ async function describeContainer(
     allocatable: node.allocatable(),
   });
   const mounts = services.simulated ? [] : await mountsOf(services, input, environment, podIps);
-  const target = 'targetContainerName' in spec ? (spec.targetContainerName as string | undefined) : undefined;
+  const target = 'targetContainerName' in spec ? spec.targetContainerName : undefined;
   const targetId = target ? newestContainer(input.observed, target)?.id : undefined;
   if (target && targetId === undefined) throw new ConfigError(`targetContainerName "${target}" does not run`);
   return containerConfig({
@@ -341,7 +341,7 @@ async function postStart(
       cri: services.cri,
       clock: services.clock,
       containerId: id,
-      container: start.spec as Container,
+      container: start.spec,
       hook,
       host,
       signal: input.signal,

@@ -160,6 +160,6 @@ export async function stopSandboxes(services: WorkerServices, observed: Observed
 /** Seconds a pod gets to end: as its deletion says, at least one; else as its definition says. */
 export function graceSecondsOf(pod: Pod): number {
   const asked = pod.metadata.deletionGracePeriodSeconds;
-  if (asked !== undefined) return Math.max(1, Number(asked));
-  return Number(pod.spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds);
+  if (asked !== undefined) return Math.max(1, asked);
+  return pod.spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds;
 }

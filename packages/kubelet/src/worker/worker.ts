@@ -255,7 +255,7 @@ export class PodWorker {
     const seconds = this.#pod.spec?.activeDeadlineSeconds;
     const started = this.#status?.startTime ?? this.#pod.status?.startTime;
     if (seconds === undefined || started === undefined) return undefined;
-    const endMs = Date.parse(started) + Number(seconds) * 1000;
+    const endMs = Date.parse(started) + seconds * 1000;
     if (this.#services.clock.nowMs() < endMs) return endMs;
     if (this.#verdict === undefined) {
       const message = 'Pod was active on the node longer than the specified deadline';
@@ -417,7 +417,7 @@ export class PodWorker {
       spec: kill.spec,
       kind: kill.kind,
       message: kill.message,
-      graceSeconds: Number(probe?.terminationGracePeriodSeconds ?? graceSecondsOf(this.#pod)),
+      graceSeconds: probe?.terminationGracePeriodSeconds ?? graceSecondsOf(this.#pod),
       host: this.#host(this.#observed()),
       signal: this.#work.signal,
     });
