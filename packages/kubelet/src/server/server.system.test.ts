@@ -84,9 +84,9 @@ function fakeApi(
     );
     const base = `https://127.0.0.1:${kubelet().port}`;
     const container = query.get('container') ?? 'main';
-    if (sub === 'log') return new URL(`${base}/containerLogs/default/${name}/${container}?${to}`);
-    if (sub === 'portforward') return new URL(`${base}/portForward/default/${name}?${to}`);
-    return sub === undefined ? undefined : new URL(`${base}/${sub}/default/${name}/${container}?${to}`);
+    if (sub === 'log') return new URL(`${base}/containerLogs/default/${name}/${container}?${to.toString()}`);
+    if (sub === 'portforward') return new URL(`${base}/portForward/default/${name}?${to.toString()}`);
+    return sub === undefined ? undefined : new URL(`${base}/${sub}/default/${name}/${container}?${to.toString()}`);
   };
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://api');
