@@ -126,7 +126,10 @@ export async function provideClusterDns(options: {
   place('ca.crt', options.ca);
   place('kubeconfig', kubeconfigText(context.ports.apiserver));
   const timer = setInterval(
-    () => void renew().catch((error: unknown) => log.warn({ err: String(error) }, 'could not renew the dns token')),
+    () =>
+      void renew().catch((error: unknown) =>
+        log.warn({ err: String(error) }, 'could not renew the dns token'),
+      ),
     (tokenSeconds / 2) * 1000,
   );
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
@@ -156,7 +159,10 @@ function kubeconfigText(port: number): string {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [
-      { name: 'cloudless', cluster: { server: `https://127.0.0.1:${port}`, 'certificate-authority': 'ca.crt' } },
+      {
+        name: 'cloudless',
+        cluster: { server: `https://127.0.0.1:${port}`, 'certificate-authority': 'ca.crt' },
+      },
     ],
     users: [{ name: account, user: { tokenFile: 'token' } }],
     contexts: [{ name: 'dns', context: { cluster: 'cloudless', user: account } }],

@@ -32,9 +32,11 @@ function watchedFile(path: string): () => string {
 }
 
 async function openStore(config: ClusterConfig, context: NodeContext): Promise<EtcdStore> {
-  if (!config.etcd) return openDatastore({ path: context.paths.datastore, clock: context.clock, log: logger('datastore') });
+  if (!config.etcd)
+    return openDatastore({ path: context.paths.datastore, clock: context.clock, log: logger('datastore') });
   const { connectEtcd } = await import('@cloudless/apiserver/storage/etcd/client');
-  const read = (path: string | undefined): string | undefined => (path === undefined ? undefined : readFileSync(path, 'utf8'));
+  const read = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : readFileSync(path, 'utf8');
   return connectEtcd({
     endpoints: config.etcd.endpoints,
     ca: read(config.etcd.caFile),
@@ -50,7 +52,10 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
   const stop = stopRequested();
   const parts: Running[] = [];
   const renewal = setInterval(
-    () => void keepCertificates(config).catch((error: unknown) => log.error({ err: String(error) }, 'certificates')),
+    () =>
+      void keepCertificates(config).catch((error: unknown) =>
+        log.error({ err: String(error) }, 'certificates'),
+      ),
     dayMs,
   );
   try {
@@ -61,9 +66,13 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     parts.push(api);
     report({ type: 'progress', step: 'API server answers' });
     const { startControlPlaneClients } = await import('./controllers.ts');
-    parts.push(...startControlPlaneClients(context, api));
     report({ type: 'progress', step: 'first objects' });
-    await Promise.race([api.ready.then(() => report({ type: 'ready' })), stop]);
+    // The clients' roles are among the first objects.
+    const up = await Promise.race([api.ready.then(() => true), stop.then(() => false)]);
+    if (up) {
+      parts.push(...startControlPlaneClients(context, api));
+      report({ type: 'ready' });
+    }
     await stop;
   } finally {
     clearInterval(renewal);
@@ -104,4 +113,3 @@ function startApi(config: ClusterConfig, context: NodeContext, store: EtcdStore)
     clock: context.clock,
   });
 }
-

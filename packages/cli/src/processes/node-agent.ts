@@ -110,7 +110,12 @@ function kubeletConfiguration(
     ...parsed.config,
     cgroupDriver,
     staticPodPath: parsed.config.staticPodPath === '' ? context.paths.manifests : parsed.config.staticPodPath,
-    clusterDNS: parsed.config.clusterDNS.length > 0 ? parsed.config.clusterDNS : config.disable.includes('dns') ? [] : [config.dnsIp],
+    clusterDNS:
+      parsed.config.clusterDNS.length > 0
+        ? parsed.config.clusterDNS
+        : config.disable.includes('dns')
+          ? []
+          : [config.dnsIp],
     clusterDomain: config.clusterDomain,
   };
 }
@@ -166,7 +171,8 @@ async function becomeReady(
   const nodes = startInformer({ client, resource: core.nodes, fieldSelector, signal });
   await new Promise<void>((resolve) => {
     const look = (node: Node): void => {
-      if (node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')) resolve();
+      if (node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'))
+        resolve();
     };
     nodes.addHandler({ add: look, update: look });
     signal.addEventListener('abort', () => resolve(), { once: true });

@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What a node could leave behind on a machine, as sorted lines. */
+export interface MachineListing {
+  processes: string[];
+  mounts: string[];
+  interfaces: string[];
+  routes: string[];
+  nft: string;
+  cgroups: string[];
+  shimSockets: string[];
+}
+
+const lines = (text: string): string[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .sort();
+
+function cgroupsBelow(mount: string): string[] {
+  return readdirSync(mount, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && /kubepods|cloudless/.test(entry.name))
+    .map((entry) => join(mount, entry.name));
+}
+
+/** Takes the listing of this network namespace and of the machine around it; `marker` is in every command line of the node. */
+export function listMachine(marker: string): MachineListing {
+  const processes = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .flatMap((pid) => {
+      try {
+        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()];
+      } catch {
+        return [];
+      }
+    })
+    .filter((command) => command.includes(marker) || command.startsWith('cloudless '));
+  const mounts = lines(readFileSync('/proc/self/mountinfo', 'utf8'));
+  return {
+    processes,
+    mounts: mounts.map((line) => line.split(' ')[4] as string).sort(),
+    interfaces: lines(execFileSync('ip', ['-brief', 'link'], { encoding: 'utf8' })).map(
+      (line) => line.split(/\s+/)[0] as string,
+    ),
+    routes: lines(execFileSync('ip', ['route', 'show', 'table', 'all'], { encoding: 'utf8' })),
+    nft: execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }),
+    cgroups: mounts
+      .filter((line) => / - cgroup2? /.test(line))
+      .flatMap((line) => cgroupsBelow(line.split(' ')[4] as string))
+      .sort(),
+    shimSockets: existsSync('/run/containerd/s') ? readdirSync('/run/containerd/s').sort() : [],
+  };
+}
