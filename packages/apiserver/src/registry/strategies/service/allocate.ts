@@ -175,6 +175,12 @@ async function releaseAll(books: Books, old: Service, transaction: Transaction):
   for (const port of nodePortsOf(old)) await books.ports.release(port, old, transaction);
 }
 
+/** An update that takes the last finalizer from a Service under deletion removes it. */
+const endsWithThis = (service: Service, old: Service | undefined): boolean =>
+  Boolean(old?.metadata.deletionTimestamp) &&
+  !old?.metadata.deletionGracePeriodSeconds &&
+  !service.metadata.finalizers?.length;
+
 /** The strategy's `allocate`. */
 export async function allocateService(
   context: StrategyContext,
@@ -185,7 +191,7 @@ export async function allocateService(
   const books = booksOf(context.caches);
   await Promise.all([books.addresses.ready(), books.ports.ready()]);
   if (!context.dryRun) await freshIfRetried(context, books, (object ?? old)?.metadata.name ?? '');
-  if (!object) {
+  if (!object || endsWithThis(object, old)) {
     if (old) await releaseAll(books, old, change.transaction);
     return;
   }

@@ -29,6 +29,10 @@ export const nodePortRange = Object.freeze({ first: 30_000, size: 2_768 });
 /** The lower ports, for those who ask for one by number (KEP-3668). */
 const reservedPorts = 86;
 
+/** How long the object of a port may precede what the cache knows of its Service. */
+const graceMs = 60_000;
+const timestamp = (nowMs: number): string => `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+
 export type PortProblem = 'allocated' | 'out-of-range' | 'full';
 
 export class PortError extends Error {
@@ -97,8 +101,13 @@ export class PortBook {
     await Promise.all([this.#ports.fresh(), this.#services.fresh()]);
   }
 
-  #holder(port: number): { namespace: string; name: string } | undefined {
-    return this.#ports.get('', String(port))?.spec ?? this.#ofServices.get(port);
+  /** Whether somebody has the port. The object of a Service that is long gone counts as nobody's. */
+  #isTaken(port: number, nowMs: number): boolean {
+    if (this.#ofServices.has(port)) return true;
+    const object = this.#ports.get('', String(port));
+    if (!object) return false;
+    // It may be seen before its Service.
+    return nowMs - Date.parse(object.metadata.creationTimestamp ?? '') < graceMs;
   }
 
   #find(isTaken: (port: number) => boolean): number | undefined {
@@ -119,10 +128,10 @@ export class PortBook {
 
   /** Takes any free port. Throws {@link PortError}. */
   async takeAny(service: Service, transaction: Transaction | undefined, nowMs: number): Promise<number> {
-    let port = this.#find((one) => this.#holder(one) !== undefined || this.#reserved.has(String(one), nowMs));
+    let port = this.#find((one) => this.#isTaken(one, nowMs) || this.#reserved.has(String(one), nowMs));
     if (port === undefined) {
       await this.fresh();
-      port = this.#find((one) => this.#holder(one) !== undefined);
+      port = this.#find((one) => this.#isTaken(one, nowMs));
     }
     if (port === undefined) throw new PortError('full', 'range is full');
     this.#take(port, service, transaction, nowMs);
@@ -142,7 +151,7 @@ export class PortBook {
       throw new PortError('out-of-range', why);
     }
     if (this.#reserved.has(String(port), nowMs)) await this.fresh();
-    if (this.#holder(port)) throw new PortError('allocated', 'provided port is already allocated');
+    if (this.#isTaken(port, nowMs)) throw new PortError('allocated', 'provided port is already allocated');
     this.#take(port, service, transaction, nowMs);
   }
 
