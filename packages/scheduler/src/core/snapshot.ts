@@ -1,0 +1,14 @@
+import type { NodeState } from '../state/node-state.ts';
+import type { PodInfo } from '../state/pod-info.ts';
+import type { NamespaceLabels } from './affinity-term.ts';
+
+/** What one scheduling decision sees. Nothing in it changes while the decision is made. */
+export interface Snapshot {
+  /** Nodes that exist, in a stable order. */
+  readonly nodes: readonly NodeState[];
+  readonly namespaceLabels: NamespaceLabels;
+  /** Whether any pod anywhere has required anti-affinity: most clusters need not look. */
+  readonly hasAntiAffinity: boolean;
+  /** Waiting pods for which room is being made, by node. */
+  readonly nominated: ReadonlyMap<string, ReadonlyArray<{ readonly pod: PodInfo }>>;
+}

@@ -1,0 +1,74 @@
+import { keyOf } from '@cloudless/kube/informer/informer';
+import type { ContainerPort, Pod, PodAffinityTerm } from '@cloudless/kube/types/core-v1';
+import { type AffinityTerm, affinityTerm } from '../core/affinity-term.ts';
+import { type Amounts, requestsOf, scoringRequestsOf } from '../core/resources.ts';
+
+/** A pod with everything the scheduler computes from it once. Immutable. */
+export interface PodInfo {
+  readonly pod: Pod;
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly priority: number;
+  readonly requests: Amounts;
+  readonly scoring: { readonly milliCpu: number; readonly memoryBytes: number };
+  readonly hostPorts: readonly HostPort[];
+  readonly requiredAffinity: readonly AffinityTerm[];
+  readonly requiredAntiAffinity: readonly AffinityTerm[];
+  readonly preferredAffinity: readonly WeightedTerm[];
+  readonly preferredAntiAffinity: readonly WeightedTerm[];
+}
+
+export interface WeightedTerm {
+  readonly weight: number;
+  readonly term: AffinityTerm;
+}
+
+export interface HostPort {
+  readonly ip: string;
+  readonly protocol: string;
+  readonly port: number;
+}
+
+export function podInfo(pod: Pod): PodInfo {
+  const { podAffinity, podAntiAffinity } = pod.spec?.affinity ?? {};
+  const terms = (list: readonly PodAffinityTerm[] | undefined): AffinityTerm[] =>
+    (list ?? []).map((term) => affinityTerm(term, pod));
+  const weighted = (list: ReadonlyArray<{ weight: number; podAffinityTerm: PodAffinityTerm }> | undefined) =>
+    (list ?? []).map(({ weight, podAffinityTerm }) => ({ weight, term: affinityTerm(podAffinityTerm, pod) }));
+  return {
+    pod,
+    key: keyOf(pod),
+    uid: pod.metadata.uid ?? '',
+    namespace: pod.metadata.namespace ?? '',
+    labels: pod.metadata.labels ?? {},
+    priority: pod.spec?.priority ?? 0,
+    requests: requestsOf(pod),
+    scoring: scoringRequestsOf(pod),
+    hostPorts: hostPortsOf(pod),
+    requiredAffinity: terms(podAffinity?.requiredDuringSchedulingIgnoredDuringExecution),
+    requiredAntiAffinity: terms(podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution),
+    preferredAffinity: weighted(podAffinity?.preferredDuringSchedulingIgnoredDuringExecution),
+    preferredAntiAffinity: weighted(podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution),
+  };
+}
+
+function hostPortsOf(pod: Pod): HostPort[] {
+  const sidecars = (pod.spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const ports = [...(pod.spec?.containers ?? []), ...sidecars].flatMap((container) => container.ports ?? []);
+  return ports
+    .filter((port: ContainerPort) => (port.hostPort ?? 0) > 0)
+    .map((port) => ({
+      ip: port.hostIP === undefined || port.hostIP === '' ? '0.0.0.0' : port.hostIP,
+      protocol: port.protocol ?? 'TCP',
+      port: port.hostPort as number,
+    }));
+}
+
+/** Whether two pods cannot have these ports on one node: the same port on the same address, or on all. */
+export function portsConflict(a: HostPort, b: HostPort): boolean {
+  const wild = (ip: string): boolean => ip === '0.0.0.0' || ip === '::';
+  return a.port === b.port && a.protocol === b.protocol && (a.ip === b.ip || wild(a.ip) || wild(b.ip));
+}
