@@ -235,7 +235,10 @@ export class SqliteLog implements Log {
         // The frames stay in the -wal file and are copied later; nothing is lost by that.
         this.#noCheckpointBefore = performance.now() + checkpointRetryMs;
         const message = error instanceof Error ? error.message : String(error);
-        this.#options.log.warn({ error: message, path: this.#path }, 'checkpoint failed, will be tried again');
+        this.#options.log.warn(
+          { error: message, path: this.#path },
+          'checkpoint failed, will be tried again',
+        );
       })
       .finally(() => {
         this.#checkpointing = undefined;

@@ -18,7 +18,7 @@ const store = await openDatastore({
 let sequence = Number(first);
 
 function acknowledged(operation: Operation): void {
-  // Blocking, unlike process.stdout on a full pipe: what happened before a kill is told before it.
+  // To a file, at once: what happened before a kill is told before it.
   writeSync(1, `${JSON.stringify(operation)}\n`);
 }
 
