@@ -206,7 +206,8 @@ class Reader {
       this.#at++;
       const escape = this.#text[this.#at] ?? '';
       if (!/^["\\/bfnrtu]$/.test(escape)) this.#fail('in string escape code');
-      for (let i = 0; escape === 'u' && i < 4; i++) {
+      const digits = escape === 'u' ? 4 : 0;
+      for (let i = 0; i < digits; i++) {
         this.#at++;
         if (!/^[0-9a-fA-F]$/.test(this.#text[this.#at] ?? ''))
           this.#fail('in \\u hexadecimal character escape');

@@ -76,7 +76,7 @@ export function duplicateFields(source: string | Uint8Array, options: ParseOptio
 }
 
 // Not in TypeScript's library yet (ECMAScript: JSON.parse source text access).
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => unknown };
 const exactBigints = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? rawJSON(value.toString()) : value;
 

@@ -198,23 +198,23 @@ function fieldMember(field: FieldSchema): Member {
 }
 
 /** Errors name the way to the field: `spec.containers: name: expected string, got number`. */
-function located(name: string, { number, read, write }: Member): Member {
+function located(name: string, member: Member): Member {
   const locate = (error: unknown): unknown =>
     error instanceof ProtobufError
       ? new ProtobufError(`${name}: ${error.message}`)
       : new ProtobufError(`${name}: ${String(error)}`);
   return {
-    number,
+    number: member.number,
     read(reader, wireType, into) {
       try {
-        read(reader, wireType, into);
+        member.read(reader, wireType, into);
       } catch (error) {
         throw locate(error);
       }
     },
     write(writer, object) {
       try {
-        write(writer, object);
+        member.write(writer, object);
       } catch (error) {
         throw locate(error);
       }

@@ -114,22 +114,27 @@ const quantity: WireValue = {
   },
 };
 
+/** What RFC 3339 can say. */
+const minSeconds = -62_167_219_200;
+const maxSeconds = 253_402_300_799;
+
 const timeOf = (kind: 'time' | 'microTime'): WireValue => ({
   wireType: 2,
   read(reader) {
-    let seconds: number | bigint = 0;
+    let seconds = 0;
     let nanos = 0;
     let sent = false;
     readMessage(reader, (number) => {
       sent = true;
-      if (number === 1) seconds = readJsonInt64(reader);
+      if (number === 1) seconds = Number(readJsonInt64(reader));
       else if (number === 2) nanos = reader.int32();
       else return false;
       return true;
     });
     if (!sent) return absent;
-    if (Math.abs(Number(seconds)) > 8e12) throw new ProtobufError(`time ${seconds} is beyond the year 9999`);
-    return formatTimestamp({ seconds: Number(seconds), nanos }, kind);
+    if (seconds < minSeconds || seconds > maxSeconds)
+      throw new ProtobufError(`time ${seconds} is not within the years 0 to 9999`);
+    return formatTimestamp({ seconds, nanos }, kind);
   },
   write(writer, value) {
     if (typeof value !== 'string') throw wrong('time', value);

@@ -111,7 +111,7 @@ class Converter {
   }
 
   #scalar(node: Scalar): unknown {
-    const text = String(node.source ?? node.value ?? '');
+    const text = node.source ?? (typeof node.value === 'string' ? node.value : '');
     if (node.tag === undefined || node.tag === '!') {
       const plain = node.tag === undefined && (node.type === Scalar.PLAIN || node.type === undefined);
       return plain ? this.#finite(resolvePlain(text), node) : text;

@@ -140,12 +140,6 @@ export function preparePatch(
   body: string | Uint8Array,
   struct: StructSchema | undefined,
 ): PreparedPatch {
-  switch (type) {
-    case 'json':
-      return prepareJsonPatch(body);
-    case 'merge':
-      return prepareMergePatch(body);
-    case 'strategic':
-      return prepareStrategicPatch(body, struct);
-  }
+  if (type === 'json') return prepareJsonPatch(body);
+  return type === 'merge' ? prepareMergePatch(body) : prepareStrategicPatch(body, struct);
 }

@@ -98,10 +98,10 @@ function weave(left: unknown[], right: unknown[], place: Map<unknown, number>, m
   let next = 0;
   for (const item of right) {
     const at = place.get(identity(item, mergeKey));
-    while (next < left.length && at !== undefined) {
+    for (; next < left.length; next++) {
       const other = place.get(identity(left[next], mergeKey));
-      if (other === undefined || other >= at) break;
-      out.push(left[next++]);
+      if (at === undefined || other === undefined || other >= at) break;
+      out.push(left[next]);
     }
     out.push(item);
   }

@@ -1,4 +1,5 @@
 // What a strategic merge needs to know of a field (apimachinery/pkg/util/strategicpatch/meta.go), and its errors.
+import { stringifyJson } from '../codec/json.ts';
 import type { StructSchema, TypeSchema } from '../schema/schema.ts';
 import { isObject } from './value.ts';
 
@@ -80,7 +81,7 @@ export function lookupList(meta: Meta, key: string): FieldMeta {
 export function goText(value: unknown): string {
   if (value === null || value === undefined) return '<nil>';
   if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`;
-  if (!isObject(value)) return String(value);
+  if (!isObject(value)) return typeof value === 'string' ? value : stringifyJson(value);
   const members = Object.keys(value).sort();
   return `map[${members.map((key) => `${key}:${goText(value[key])}`).join(' ')}]`;
 }

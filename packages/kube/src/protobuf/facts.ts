@@ -111,10 +111,7 @@ export function messageCodec<
   Decoded extends object = Record<string, unknown>,
   Encoded extends object = Decoded,
 >(root: protobuf.Root, name: string): MessageCodec<Decoded, Encoded> {
-  return compileMessage(root.lookupType(name)) as MessageCodec<object, object> as MessageCodec<
-    Decoded,
-    Encoded
-  >;
+  return compileMessage(root.lookupType(name)) as unknown as MessageCodec<Decoded, Encoded>;
 }
 
 /** One method as `@grpc/grpc-js` takes it (its `MethodDefinition`). */
@@ -142,9 +139,9 @@ export function serviceDefinition(root: protobuf.Root, name: string): Record<str
       path: `/${name}/${method.name}`,
       requestStream: method.requestStream === true,
       responseStream: method.responseStream === true,
-      requestSerialize: request.encode as (value: object) => Buffer,
+      requestSerialize: request.encode,
       requestDeserialize: request.decode,
-      responseSerialize: response.encode as (value: object) => Buffer,
+      responseSerialize: response.encode,
       responseDeserialize: response.decode,
     };
   }

@@ -14,9 +14,9 @@ import {
 
 export interface MessageCodec<Decoded, Encoded = Decoded> {
   /** Throws TypeError or RangeError naming message and field. */
-  encode(value: Encoded): Buffer;
+  readonly encode: (value: Encoded) => Buffer;
   /** Throws on bytes that are no such message. */
-  decode(bytes: Uint8Array): Decoded;
+  readonly decode: (bytes: Uint8Array) => Decoded;
 }
 
 interface Scalar {

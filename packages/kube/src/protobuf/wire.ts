@@ -45,5 +45,6 @@ export function writeInt64(writer: Writer, value: number | bigint): void {
   }
   const bits = BigInt.asUintN(64, value);
   if (bits !== value && BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} exceeds 64 bits`);
-  writer.int64({ low: Number(bits & 0xffffffffn), high: Number(bits >> 32n), unsigned: true } as never);
+  const halves: Halves = { low: Number(bits & 0xffffffffn), high: Number(bits >> 32n) };
+  writer.int64(halves as protobuf.Long);
 }

@@ -1,5 +1,5 @@
 // fast-check arbitraries of any built-in kind, derived from the schema. For tests only.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { parseJson } from '../codec/json.ts';
 import { Quantity } from '../quantity.ts';
 import { decodeObject } from './decode.ts';

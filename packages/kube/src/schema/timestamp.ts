@@ -65,7 +65,7 @@ export function parseTimestamp(text: string, kind: 'time' | 'microTime'): Timest
   }
   if (rest !== '')
     throw new Error(`parsing time ${JSON.stringify(text)}: extra text: ${JSON.stringify(rest)}`);
-  const [year, , month, , day, , hour, , minute, , second, fraction, offset] = read as string[];
+  const [year, , month, , day, , hour, , minute, , second, fraction, offset] = read;
   const date = new Date(0);
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   if (date.getUTCDate() !== Number(day))
