@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connectCri, type RuntimeEvent } from '../cri/runtime.ts';
 import { ContainerState } from '../cri/generated/types.ts';
 import { startTestNode, type TestNode, until } from '../testing/node.ts';
-import { inNodeNamespace, nodeNamespacePrefix } from './namespace.ts';
-import { listShims } from './process.ts';
+import { nodeContext } from '@cloudless/kube/node/context';
+import { findContainerd, inNodeNamespace, nodeNamespacePrefix, pidFileOf } from './namespace.ts';
+import { identify, isAlive, listShims } from './process.ts';
 import { startContainerd } from './start.ts';
 
 describe('the private containerd', () => {
@@ -70,6 +72,44 @@ describe('the private containerd', () => {
       'nsenter',
       `--mount=/proc/${pid}/ns/mnt`,
     ]);
+  });
+
+  it('is found again when its pid file is damaged, and started anew without hurting pods', async () => {
+    const { containerId } = await node.runPod({ name: 'unnoticed', command: ['sleep', '1000'] });
+    const old = identify(node.containerd.pid ?? 0);
+    assert.ok(old);
+    await node.containerd.stop();
+    writeFileSync(pidFileOf(node.context), 'garbage');
+    const next = await startContainerd({ context: node.context, log: node.log });
+    assert.equal(next.adopted, false);
+    assert.equal(isAlive(old), false);
+    const { status } = await node.cri.containerStatus({ containerId });
+    assert.equal(status?.state, ContainerState.CONTAINER_RUNNING);
+    await next.stop();
+  });
+
+  it('says what is wrong with a root that is too long, or a containerd that cannot start', async () => {
+    const context = nodeContext({ root: join(node.context.root, 'x'.repeat(100)), nodeName: 'long' });
+    await assert.rejects(startContainerd({ context, log: node.log }), {
+      problem: 'path-too-long',
+      message: /shorter --root/,
+    });
+    const broken = nodeContext({ root: join(node.context.root, 'b'), nodeName: 'broken' });
+    // A file where containerd wants a folder.
+    mkdirSync(broken.paths.containerdRoot, { recursive: true });
+    writeFileSync(join(broken.paths.containerdRoot, 'io.containerd.metadata.v1.bolt'), '');
+    await assert.rejects(startContainerd({ context: broken, log: node.log, readyTimeoutMs: 5_000 }), {
+      problem: 'not-ready',
+      message: /containerd (ended at once|is not ready).*not a directory.*its log: .*containerd\.log/,
+    });
+    assert.equal(findContainerd(broken), undefined);
+    await assert.rejects(
+      startContainerd({ context, log: node.log, machineSocket: '/no/containerd.sock', readyTimeoutMs: 300 }),
+      {
+        problem: 'not-ready',
+        message: /containerd at \/no\/containerd\.sock does not answer/,
+      },
+    );
   });
 
   it('cancels calls and gives errors with code and text', async () => {

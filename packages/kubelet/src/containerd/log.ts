@@ -31,6 +31,14 @@ export function keepLogShort(path: string): () => void {
 /** Said at every start before the network has written its configuration, and for plug-ins left out on purpose. */
 const harmless = /failed to load cni|skip loading plugin/;
 
+const telling = /level=(error|fatal)|failed to load plugin|^containerd: /;
+
+/** A field of a log line in logfmt. */
+const field = (line: string, name: string): string | undefined => {
+  const match = new RegExp(`\\b${name}=(?:"((?:[^"\\\\]|\\\\.)*)"|(\\S+))`).exec(line);
+  return match?.[1] ?? match?.[2];
+};
+
 const tailBytes = 16 * 1024;
 
 /** The last two errors in containerd's log as `: a; b`, or nothing. */
@@ -44,8 +52,8 @@ export function lastErrors(path: string): string {
     const found = buffer
       .toString('utf8')
       .split('\n')
-      .filter((line) => /level=(error|fatal)|^containerd: /.test(line) && !harmless.test(line))
-      .map((line) => /msg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? line)
+      .filter((line) => telling.test(line) && !harmless.test(line))
+      .map((line) => [field(line, 'msg') ?? line, field(line, 'error')].filter(Boolean).join(': '))
       .slice(-2);
     return found.length === 0 ? '' : `: ${found.join('; ')}`;
   } finally {

@@ -1,10 +1,28 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeContext } from '@cloudless/kube/node/context';
-import { identify, listShims, readPidRecord } from './process.ts';
+import { identify, listProcesses, listShims, type PidRecord, readPidRecord } from './process.ts';
 
 /** The pid file of the node's private containerd. */
 export const pidFileOf = (context: NodeContext): string => join(context.paths.run, 'containerd.pid');
+
+/** The configuration of the node's private containerd. */
+export const configFileOf = (context: NodeContext): string => join(context.paths.run, 'containerd.toml');
+
+/**
+ * The node's private containerd if it runs: as its pid file says, or, where that is lost or damaged, as the list of
+ * processes shows (then its configuration counts as unknown).
+ */
+export function findContainerd(context: NodeContext): PidRecord | undefined {
+  const recorded = readPidRecord(pidFileOf(context));
+  if (recorded) return recorded;
+  const config = configFileOf(context);
+  const found = listProcesses().find(
+    ({ args }) => /(^|\/)containerd$/.test(args[0] ?? '') && args[1] === '--config' && args[2] === config,
+  );
+  const id = found && identify(found.pid);
+  return id && { ...id, configDigest: '' };
+}
 
 const mountNamespace = (pid: number | 'self'): string => readlinkSync(`/proc/${pid}/ns/mnt`);
 
@@ -18,8 +36,7 @@ export function rootIsShared(): boolean {
 
 /** A process that lives in the node's mount namespace: containerd, or a shim it left. */
 function resident(context: NodeContext): number | undefined {
-  const containerd = readPidRecord(pidFileOf(context));
-  return containerd?.pid ?? listShims(context.paths.containerdSocket)[0];
+  return findContainerd(context)?.pid ?? listShims(context.paths.containerdSocket)[0];
 }
 
 /** True unless containerd or its pods live in another mount namespace than this process. */

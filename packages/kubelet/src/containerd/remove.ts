@@ -6,8 +6,8 @@ import type { Logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { connectCri, type CriRuntime } from '../cri/runtime.ts';
 import { needProgram } from './machine.ts';
-import { pidFileOf } from './namespace.ts';
-import { identify, kill, listProcesses, listShims, readPidRecord, waitEnded } from './process.ts';
+import { configFileOf, findContainerd, pidFileOf } from './namespace.ts';
+import { identify, kill, listProcesses, listShims, waitEnded } from './process.ts';
 
 const run = promisify(execFile);
 
@@ -24,7 +24,7 @@ export async function removeContainerd(options: {
 }): Promise<void> {
   const { context, log } = options;
   const socketPath = options.machineSocket ?? context.paths.containerdSocket;
-  const daemon = options.machineSocket === undefined ? readPidRecord(pidFileOf(context)) : undefined;
+  const daemon = options.machineSocket === undefined ? findContainerd(context) : undefined;
   if (daemon || options.machineSocket !== undefined) {
     const cri = connectCri({ socketPath, log });
     try {
@@ -113,7 +113,7 @@ function removeFiles(context: NodeContext, stateToo: boolean): void {
     paths.containerdSocket,
     `${paths.containerdSocket}.ttrpc`,
     pidFileOf(context),
-    join(paths.run, 'containerd.toml'),
+    configFileOf(context),
   ]) {
     rmSync(path, { force: true });
   }

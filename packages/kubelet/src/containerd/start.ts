@@ -20,16 +20,8 @@ import {
   searchPath,
   snapshotterFor,
 } from './machine.ts';
-import { inNodeNamespace, pidFileOf } from './namespace.ts';
-import {
-  identify,
-  isAlive,
-  kill,
-  type PidRecord,
-  readPidRecord,
-  waitEnded,
-  writePidRecord,
-} from './process.ts';
+import { configFileOf, findContainerd, inNodeNamespace, pidFileOf } from './namespace.ts';
+import { identify, isAlive, kill, type PidRecord, waitEnded, writePidRecord } from './process.ts';
 import { removeContainerd } from './remove.ts';
 
 /** The node's container runtime, watched over. `stop()` leaves it and its pods running. */
@@ -112,7 +104,7 @@ async function prepare(context: NodeContext): Promise<Prepared> {
   for (const folder of [paths.cniBin, paths.cniConf, paths.logs]) mkdirSync(folder, { recursive: true });
   const registryFolder = join(paths.state, 'registries');
   mkdirSync(registryFolder, { recursive: true });
-  const configPath = join(paths.run, 'containerd.toml');
+  const configPath = configFileOf(context);
   const config = containerdConfig({
     rootFolder: paths.containerdRoot,
     stateFolder: paths.containerdState,
@@ -191,7 +183,7 @@ class Keeper {
 
   /** Keeps a running containerd with our configuration; ends one whose configuration has changed. */
   async #adoptOrEnd(): Promise<void> {
-    const found = readPidRecord(this.#pidFile);
+    const found = findContainerd(this.#context);
     if (!found) return;
     if (found.configDigest === this.#prepared.configDigest) {
       this.#record = found;

@@ -1,7 +1,7 @@
 import type { Logger } from '@cloudless/kube/logger';
 import { loadRoot, messageCodec, type MessageCodec } from '@cloudless/kube/protobuf/facts';
 import { Channel } from './channel.ts';
-import { CriError, criCode } from './error.ts';
+import { CriError, criCode, isCriRefused } from './error.ts';
 import { type RuntimeEvent, watchRuntimeEvents } from './events.ts';
 import { type CallOptions, type CriCalls, criCalls } from './generated/calls.ts';
 import { criFacts } from './generated/facts.ts';
@@ -20,7 +20,7 @@ export interface CriRuntime extends CriCalls {
    * `containerStatus` after `exited` must read again while it still says running.
    */
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent>;
-  /** Resolves when the runtime answers and calls itself ready; throws the last error after `timeoutMs`. */
+  /** Resolves when the runtime answers and calls itself ready; throws the last error after `timeoutMs`, or at once without CRI. */
   waitReady(options: { signal?: AbortSignal; timeoutMs: number }): Promise<void>;
   /** Ends the connection; calls in flight fail as cancelled. */
   close(): void;
@@ -111,7 +111,8 @@ async function waitReady(
       if (ready?.status) return;
       last = new CriError('Status', criCode.FailedPrecondition, ready?.message || 'the runtime is not ready');
     } catch (error) {
-      if (!(error instanceof CriError)) throw error;
+      // A runtime that answers without CRI has it switched off, or could not load it: waiting is no help.
+      if (!(error instanceof CriError) || isCriRefused(error)) throw error;
       last = error;
     }
     if (performance.now() >= end) throw last;

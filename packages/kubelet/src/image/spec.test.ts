@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { dependencyClosure } from './debian.ts';
 import { pauseProgram } from './pause.ts';
 import { fullReference } from './reference.ts';
 import { isStripped } from './rootfs.ts';
-import { parseImageSpec } from './spec.ts';
+import { imageFields, parseImageSpec } from './spec.ts';
 
 describe('image.yaml', () => {
   it('is read with defaults', () => {
@@ -34,6 +35,12 @@ describe('image.yaml', () => {
     );
     assert.throws(() => parseImageSpec('name: [', 'image.yaml'), /^ImageError: image\.yaml: /);
     assert.throws(() => parseImageSpec('name: Web', 'image.yaml'), /lower-case/);
+  });
+
+  it('every field is in the guide, and no other', () => {
+    const guide = readFileSync(new URL('../../../../docs/images.md', import.meta.url), 'utf8');
+    const table = guide.split('\n').flatMap((line) => /^\| (`.*?) \|/.exec(line)?.[1]?.match(/\w+/g) ?? []);
+    assert.deepEqual(table.toSorted(), imageFields.toSorted());
   });
 
   it('names become what the runtime looks up', () => {

@@ -118,7 +118,8 @@ class Reader {
   }
 }
 
-const fields = [
+/** The fields of a specification. */
+export const imageFields = [
   'name', 'packages', 'without', 'files', 'directories', 'links', 'users', 'busybox', 'entrypoint', 'cmd', 'env',
   'labels', 'user', 'workdir', 'stopSignal', 'ports',
 ]; // prettier-ignore
@@ -166,7 +167,7 @@ export function parseImageSpec(text: string, file: string): ImageSpec {
   const document = parseDocument(text);
   if (document.errors.length > 0) throw new ImageError(`${file}: ${document.errors[0]?.message}`);
   const reader = new Reader();
-  const item = reader.known(reader.map(document.toJS(), 'the file'), fields, '');
+  const item = reader.known(reader.map(document.toJS(), 'the file'), imageFields, '');
   const pathMap = <T>(name: string, read: (value: unknown, at: string) => T): Map<string, T> =>
     new Map(
       reader
