@@ -122,7 +122,11 @@ export class Outgoing {
   }
 
   async #sendGzip(code: number, contentType: string, chunks: readonly Uint8Array[]): Promise<void> {
-    this.head(code, { 'content-type': contentType, 'content-encoding': 'gzip', vary: 'Accept, Accept-Encoding' });
+    this.head(code, {
+      'content-type': contentType,
+      'content-encoding': 'gzip',
+      vary: 'Accept, Accept-Encoding',
+    });
     const gzip = createGzip({ level: gzipLevel, flush: constants.Z_NO_FLUSH });
     // A client that leaves early is no error of ours.
     await pipeline(Readable.from(chunks), gzip, this.response as Writable).catch(() => {});

@@ -98,7 +98,7 @@ export class Decoder implements BodyDecoder {
   #parse(body: Body & { type: 'bytes' }, problems: string[] | undefined): unknown {
     switch (body.mediaType) {
       case 'application/vnd.kubernetes.protobuf':
-        return this.#parts.readProtobuf(body.bytes);
+        return this.#protobuf(body.bytes);
       case 'application/yaml':
         return this.#yaml(body.bytes, problems);
       case '':
@@ -110,6 +110,14 @@ export class Decoder implements BodyDecoder {
         throw errors.unsupportedMediaType(
           `the body of the request was in an unknown format - accepted media types include: ${bodyMediaTypes.join(', ')}`,
         );
+    }
+  }
+
+  #protobuf(bytes: Uint8Array): unknown {
+    try {
+      return this.#parts.readProtobuf(bytes);
+    } catch (cause) {
+      throw errors.badRequest(cause instanceof Error ? cause.message : String(cause));
     }
   }
 

@@ -1,0 +1,366 @@
+import assert from 'node:assert/strict';
+import { request as httpsRequest } from 'node:https';
+import { connect, type ClientHttp2Session } from 'node:http2';
+import { connect as tlsConnect } from 'node:tls';
+import { after, before, describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { decodeProtobuf, encodeProtobuf } from '@cloudless/kube/codec/protobuf';
+import { readWatchFrames } from '@cloudless/kube/codec/protobuf-watch';
+import { parseYaml } from '@cloudless/kube/codec/yaml';
+import { systemClock } from '@cloudless/kube/clock';
+import { makePki, startTestServer, type TestServer } from '../testing/test-server.ts';
+
+interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Buffer;
+  json(): Record<string, any>;
+}
+interface Ask {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string | Uint8Array;
+}
+
+const answerOf = (status: number, headers: Answer['headers'], body: Buffer): Answer => ({
+  status,
+  headers,
+  body,
+  json: () => JSON.parse(body.toString('utf8')) as Record<string, any>,
+});
+const cm = (name: string, data: object = {}) =>
+  JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
+const json = { 'content-type': 'application/json' };
+const configmaps = '/api/v1/namespaces/default/configmaps';
+
+describe('the TLS port', () => {
+  let test: TestServer;
+  let session: ClientHttp2Session;
+  before(async () => {
+    test = await startTestServer({
+      streams: {
+        respond: async (_request, _incoming, response) => void response.end('a log\n'),
+        upgrade: async ({ subresource, query }, _incoming, socket) => {
+          socket.write(
+            'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n',
+          );
+          socket.end(`${subresource} ${query.get('command') ?? ''}`);
+        },
+      },
+    });
+    const { pki } = test;
+    session = connect(test.url, { ca: pki.ca, ...pki.admin });
+  });
+  after(async () => {
+    session.close();
+    await test[Symbol.asyncDispose]();
+  });
+
+  const h2 = (path: string, { method = 'GET', headers = {}, body }: Ask = {}): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const stream = session.request({ ':path': path, ':method': method, ...headers });
+      const chunks: Buffer[] = [];
+      let got: Record<string, any> = {};
+      stream.on('response', (response) => (got = response));
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      stream.on('end', () => resolve(answerOf(Number(got[':status']), got, Buffer.concat(chunks))));
+      stream.on('error', reject);
+      stream.end(body);
+    });
+  const h1 = (path: string, { method = 'GET', headers = {}, body }: Ask = {}): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const { pki } = test;
+      const request = httpsRequest(`${test.url}${path}`, {
+        method,
+        headers,
+        ca: pki.ca,
+        ...pki.admin,
+        agent: false,
+      });
+      request.on('response', (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () =>
+          resolve(answerOf(response.statusCode ?? 0, response.headers, Buffer.concat(chunks))),
+        );
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+
+  it('speaks HTTP/2 and HTTP/1.1 alike', async () => {
+    const made = await h2(configmaps, { method: 'POST', headers: json, body: cm('both', { a: '1' }) });
+    assert.equal(made.status, 201);
+    const again = await h1(`${configmaps}/both`);
+    assert.equal(again.status, 200);
+    assert.deepEqual(again.json(), made.json());
+    assert.ok(again.headers['audit-id']);
+    const head = await h1(`${configmaps}/both`, { method: 'HEAD' });
+    assert.equal(head.body.length, 0);
+    assert.equal(head.headers['content-length'], String(again.body.length));
+  });
+
+  it('answers in JSON, YAML, protobuf, as Table and as metadata', async () => {
+    await h2(configmaps, { method: 'POST', headers: json, body: cm('forms', { a: '1' }) });
+    const ask = async (accept: string, path = `${configmaps}/forms`) =>
+      await h2(path, { headers: { accept } });
+    const yaml = await ask('application/yaml');
+    assert.deepEqual((parseYaml(yaml.body.toString()) as Record<string, any>)['data'], { a: '1' });
+    const protobuf = await ask('application/vnd.kubernetes.protobuf,application/json');
+    assert.equal(protobuf.headers['content-type'], 'application/vnd.kubernetes.protobuf');
+    assert.deepEqual((decodeProtobuf(protobuf.body) as Record<string, any>)['data'], { a: '1' });
+    const list = await ask('application/vnd.kubernetes.protobuf', configmaps);
+    const decoded = decodeProtobuf(list.body) as Record<string, any>;
+    assert.equal(decoded['kind'], 'ConfigMapList');
+    assert.ok((decoded['items'] as unknown[]).length > 0);
+    const table = (
+      await ask('application/json;as=Table;v=v1;g=meta.k8s.io,application/json', configmaps)
+    ).json();
+    assert.equal(table['kind'], 'Table');
+    assert.equal(table['columnDefinitions'][0].name, 'Name');
+    assert.equal(table['rows'][0].object.kind, 'PartialObjectMetadata');
+    const partial = (
+      await ask('application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io', configmaps)
+    ).json();
+    assert.equal(partial['kind'], 'PartialObjectMetadataList');
+    assert.equal(partial['items'][0].data, undefined);
+    const none = await ask('text/html');
+    assert.equal(none.status, 406);
+    assert.match(none.json()['message'], /only the following media types are accepted: application\/json/);
+    const items = (await ask('application/json', configmaps)).json()['items'] as Array<
+      Record<string, unknown>
+    >;
+    assert.ok(items.every((item) => item['kind'] === undefined && item['apiVersion'] === undefined));
+  });
+
+  it('reads JSON, YAML and protobuf, and refuses the rest clearly', async () => {
+    const object = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'by-protobuf' },
+      data: { a: 'b' },
+    };
+    const send = (type: string, body: string | Uint8Array) =>
+      h2(configmaps, { method: 'POST', headers: { 'content-type': type }, body });
+    assert.equal((await send('application/vnd.kubernetes.protobuf', encodeProtobuf(object))).status, 201);
+    assert.equal((await send('application/yaml', 'metadata: {name: by-yaml}\ndata: {a: b}\n')).status, 201);
+    const unknown = await send('text/plain', 'x');
+    assert.equal(unknown.status, 415);
+    const bad: Array<[string, string, number, RegExp]> = [
+      ['application/json', '{"metadata":{', 400, /couldn't get version\/kind; json parse error: /],
+      ['application/json', '[]', 400, /json parse error|error converting YAML|expected an object/],
+      [
+        'application/json',
+        cm('typed').replace('{}', '{"a":1}'),
+        400,
+        /ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap\.data of type string/,
+      ],
+      [
+        'application/json',
+        '{"apiVersion":"v2","kind":"ConfigMap"}',
+        400,
+        /the API version in the data \(v2\) does not match the expected API version \(v1\)/,
+      ],
+      [
+        'application/json',
+        '{"apiVersion":"v1","kind":"Pod"}',
+        400,
+        /Pod in version "v1" cannot be handled as a ConfigMap/,
+      ],
+      ['application/yaml', 'a: [', 400, /error converting YAML to JSON: yaml: line 1/],
+      ['application/vnd.kubernetes.protobuf', 'nonsense', 400, /./],
+    ];
+    for (const [type, body, status, text] of bad) {
+      const answer = await send(type, body);
+      assert.equal(answer.status, status, `${body}: ${answer.body.toString()}`);
+      assert.match(answer.json()['message'], text);
+    }
+  });
+
+  it('warns of unknown and duplicate fields, refuses them when strict, ignores them when told to', async () => {
+    const body = '{"metadata":{"name":"fields"},"data":{"a":"1","a":"2"},"dta":{}}';
+    const send = (query: string) => h2(`${configmaps}?${query}`, { method: 'POST', headers: json, body });
+    const strict = await send('fieldValidation=Strict');
+    assert.equal(strict.status, 400);
+    assert.match(
+      strict.json()['message'],
+      /strict decoding error: (duplicate field "data\.a", unknown field "dta"|unknown field "dta", duplicate field "data\.a")$/,
+    );
+    const warned = await send('dryRun=All');
+    assert.equal(warned.status, 201);
+    const warnings = [warned.headers['warning']].flat().join('\n');
+    assert.match(warnings, /299 - "unknown field \\"dta\\""/);
+    assert.match(warnings, /299 - "duplicate field \\"data\.a\\""/);
+    const ignored = await send('dryRun=All&fieldValidation=Ignore');
+    assert.equal(ignored.headers['warning'], undefined);
+    assert.equal((await send('fieldValidation=Perhaps')).status, 422);
+  });
+
+  it("bounds bodies at upstream's limit", async () => {
+    const big = cm('big', { a: 'x'.repeat(3 * 1024 * 1024) });
+    for (const send of [h1, h2]) {
+      const answer = await send(configmaps, { method: 'POST', headers: json, body: big });
+      assert.equal(answer.status, 413);
+      assert.equal(answer.json()['message'], 'Request body too large: limit is 3145728');
+      assert.equal(answer.json()['reason'], 'RequestEntityTooLarge');
+    }
+  });
+
+  it('compresses large answers for clients that accept it', async () => {
+    const data = { a: 'x'.repeat(200_000) };
+    await h2(configmaps, { method: 'POST', headers: json, body: cm('large', data) });
+    const zipped = await h2(`${configmaps}/large`, { headers: { 'accept-encoding': 'gzip' } });
+    assert.equal(zipped.headers['content-encoding'], 'gzip');
+    assert.ok(zipped.body.length < 10_000);
+    assert.deepEqual((JSON.parse(gunzipSync(zipped.body).toString()) as Record<string, any>)['data'], data);
+    const plain = await h2(`${configmaps}/large`);
+    assert.equal(plain.headers['content-encoding'], undefined);
+  });
+
+  it('streams watches with shared frames, in JSON and protobuf, and ends them at their timeout', async () => {
+    const path = `${configmaps}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true&fieldSelector=metadata.name%3Dboth`;
+    const plain = await h1(path);
+    const events = plain.body
+      .toString()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, any>);
+    assert.equal(events[0]?.['type'], 'ADDED');
+    assert.equal(events[0]?.['object'].kind, 'ConfigMap');
+    const binary = await h2(path, {
+      headers: { accept: 'application/vnd.kubernetes.protobuf;stream=watch' },
+    });
+    async function* once(): AsyncGenerator<Buffer> {
+      yield binary.body;
+    }
+    for await (const event of readWatchFrames(once())) {
+      assert.equal(event.type, 'ADDED');
+      assert.equal((event.object as Record<string, any>)['metadata'].name, 'both');
+      break;
+    }
+  });
+
+  it('passes upgrades of exec on, and logs through', async () => {
+    const pod = { metadata: { name: 'p' }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+    await h2('/api/v1/namespaces/default/pods', { method: 'POST', headers: json, body: JSON.stringify(pod) });
+    assert.equal((await h1('/api/v1/namespaces/default/pods/p/log')).body.toString(), 'a log\n');
+    const { pki } = test;
+    const upgrade = (path: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = tlsConnect({
+          port: test.server.address.port,
+          host: '127.0.0.1',
+          ca: pki.ca,
+          ...pki.admin,
+          ALPNProtocols: ['http/1.1'],
+        });
+        let text = '';
+        socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        socket.on('end', () => resolve(text));
+        socket.on('error', reject);
+        socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n`);
+      });
+    const answer = await upgrade('/api/v1/namespaces/default/pods/p/exec?command=id&stdout=1');
+    assert.match(answer, /^HTTP\/1\.1 101 [^]*\r\n\r\nexec id$/);
+    assert.match(
+      await upgrade('/api/v1/namespaces/default/pods/none/exec?command=id'),
+      /^HTTP\/1\.1 404 [^]*pods \\"none\\" not found/,
+    );
+  });
+
+  it("refuses strangers, unknown paths and methods in upstream's words", async () => {
+    const stranger = connect(test.url, { ca: test.pki.ca });
+    const [status, body] = await new Promise<[number, string]>((resolve) => {
+      const stream = stranger.request({ ':path': configmaps });
+      let text = '';
+      let code = 0;
+      stream.on('response', (headers) => (code = Number(headers[':status'])));
+      stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      stream.on('end', () => resolve([code, text]));
+      stream.end();
+    });
+    stranger.close();
+    assert.equal(status, 403);
+    assert.match(
+      body,
+      /configmaps is forbidden: User \\"system:anonymous\\" cannot list resource \\"configmaps\\"/,
+    );
+    assert.equal((await h2('/api/v1/nothings')).status, 404);
+    assert.equal((await h2('/apis/apps/v2/namespaces/default/deployments')).status, 404);
+    assert.equal((await h2('/nothing')).status, 404);
+    assert.equal((await h2('/version', { method: 'DELETE' })).status, 405);
+    assert.equal(
+      (await h2('/api/v1/namespaces/default/pods/p/exec', { method: 'PUT', headers: json, body: '{}' }))
+        .status,
+      405,
+    );
+    assert.equal((await h2('/api/v1/namespaces/default/pods/%zz')).status, 400);
+    assert.equal((await h2(`/${'x'.repeat(20_000)}`)).status, 414);
+  });
+
+  it('takes up changed certificates without a restart', async () => {
+    const next = makePki();
+    const { server: fresh } = next;
+    let current = test.pki.server;
+    let ca = test.pki.ca;
+    const fast = {
+      ...systemClock,
+      setTimeout: (callback: () => void, ms: number) => systemClock.setTimeout(callback, ms / 1000),
+    };
+    await using rotating = await startTestServer({
+      clock: fast,
+      tls: { cert: () => current.cert, key: () => current.key, clientCa: () => ca },
+    });
+    const works = (trusted: string): Promise<boolean> =>
+      new Promise((resolve) => {
+        const socket = tlsConnect({ port: rotating.server.address.port, host: '127.0.0.1', ca: trusted });
+        socket.once('secureConnect', () => (socket.destroy(), resolve(true)));
+        socket.once('error', () => resolve(false));
+      });
+    assert.ok(await works(test.pki.ca));
+    current = fresh;
+    ca = next.ca;
+    const deadline = Date.now() + 5_000;
+    while (!(await works(next.ca))) assert.ok(Date.now() < deadline, 'the new certificate is never served');
+    next.remove();
+  });
+
+  it("counts what it serves under upstream's names", async () => {
+    const text = (await h2('/metrics')).body.toString();
+    assert.match(
+      text,
+      /^apiserver_request_total\{code="201",component="apiserver",group="",resource="configmaps",scope="namespace",subresource="",verb="CREATE",version="v1"\} \d+$/m,
+    );
+    assert.match(text, /^apiserver_request_duration_seconds_bucket\{.*le="\+Inf"\} \d+$/m);
+    assert.match(text, /^apiserver_current_inflight_requests\{request_kind="readOnly"\} \d+$/m);
+    assert.match(text, /^apiserver_storage_objects\{resource="configmaps"\} \d+$/m);
+  });
+});
+
+describe('overload', () => {
+  it('is refused with 429 and Retry-After, watches aside', async () => {
+    let release: () => void = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    await using test = await startTestServer({
+      maxMutatingInflight: 1,
+      authenticators: () => [{ authenticate: () => ({ user: { name: 'somebody', groups: [] } }) }],
+      admission: () => [{ name: 'Slow', handles: () => true, admit: () => held }],
+    });
+    const { pki } = test;
+    const session = connect(test.url, { ca: pki.ca, ...pki.admin });
+    const post = (name: string): Promise<Record<string, any>> =>
+      new Promise((resolve) => {
+        const stream = session.request({ ':path': configmaps, ':method': 'POST', ...json });
+        stream.on('response', resolve);
+        stream.resume();
+        stream.end(cm(name));
+      });
+    const first = post('first');
+    const refused = await post('second');
+    assert.equal(refused[':status'], 429);
+    assert.equal(refused['retry-after'], '1');
+    release();
+    assert.equal((await first)[':status'], 201);
+    session.close();
+  });
+});
