@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import './schema/seed.ts';
 import { Quantity } from './quantity.ts';
 
 interface Vector {

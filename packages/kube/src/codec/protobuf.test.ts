@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import '../schema/seed.ts';
 import { arbitraryObject } from '../schema/arbitrary.ts';
 import { decodeObject } from '../schema/decode.ts';
 import { type StructSchema, knownKinds, schemaOf, schemaOfObject, structOf } from '../schema/schema.ts';
@@ -18,7 +19,6 @@ import {
 import { maxFrameBytes, readWatchFrames, watchFrame } from './protobuf-watch.ts';
 
 const numRuns = Number(process.env['ITERATIONS'] ?? 10);
-if (process.env['SEED'] !== undefined) fc.configureGlobal({ seed: Number(process.env['SEED']) });
 
 type Typed = Record<string, unknown> & { apiVersion: string; kind: string };
 

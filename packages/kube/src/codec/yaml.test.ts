@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import '../schema/seed.ts';
 import { parseJson, stringifyJson } from './json.ts';
 import { YamlSyntaxError, parseYaml, parseYamlDocuments, stringifyYaml } from './yaml.ts';
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import '../schema/seed.ts';
 import protobuf from 'protobufjs/light.js';
 import { type PackageFacts, camelCase, loadRoot, messageCodec, serviceDefinition } from './facts.ts';
 
