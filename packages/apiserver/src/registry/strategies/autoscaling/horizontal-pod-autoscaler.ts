@@ -95,7 +95,7 @@ interface Target {
 }
 
 function metricCell(metric: MetricSpec, status: MetricStatus | undefined): string {
-  const key = (metric.type[0] as string).toLowerCase() + metric.type.slice(1);
+  const key = metric.type.slice(0, 1).toLowerCase() + metric.type.slice(1);
   const source = (metric as unknown as Record<string, { name?: string; target?: Target } | undefined>)[key];
   const current = (status as unknown as Record<string, { current?: Target } | undefined> | undefined)?.[key]
     ?.current;
