@@ -86,7 +86,9 @@ function fakeApi(
     const container = query.get('container') ?? 'main';
     if (sub === 'log') return new URL(`${base}/containerLogs/default/${name}/${container}?${to.toString()}`);
     if (sub === 'portforward') return new URL(`${base}/portForward/default/${name}?${to.toString()}`);
-    return sub === undefined ? undefined : new URL(`${base}/${sub}/default/${name}/${container}?${to.toString()}`);
+    return sub === undefined
+      ? undefined
+      : new URL(`${base}/${sub}/default/${name}/${container}?${to.toString()}`);
   };
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://api');
