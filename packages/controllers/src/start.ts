@@ -9,12 +9,16 @@ import { startEndpointsController } from './endpoints/endpoints.ts';
 import { startEndpointSliceController } from './endpointslice/endpointslice.ts';
 import { startGarbageCollector } from './garbage-collector/garbage-collector.ts';
 import { startNamespaceController } from './namespace/namespace.ts';
+import { type NodeIpamOptions, startNodeIpamController } from './node-ipam/node-ipam.ts';
+import { type NodeLifecycleOptions, startNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
+import { startPodGcController } from './pod-gc/pod-gc.ts';
 import { startReplicaSetController } from './replicaset/replicaset.ts';
 import type { StartController } from './runtime/context.ts';
 import { startRootCaPublisher } from './serviceaccount/root-ca.ts';
 import { startServiceAccountController } from './serviceaccount/serviceaccount.ts';
+import { startTaintEvictionController } from './taint-eviction/taint-eviction.ts';
 
-export interface ControllersOptions {
+export interface ControllersOptions extends Partial<NodeIpamOptions>, NodeLifecycleOptions {
   /** The API as a service account of kube-system, such as `deployment-controller`. */
   clientFor(serviceAccountName: string): KubeClient;
   /**
@@ -68,7 +72,14 @@ export function startControllers(options: ControllersOptions): Controllers {
     startGarbageCollector,
     startServiceAccountController,
     (given) => startRootCaPublisher(given, options.caCertificate),
+    startPodGcController,
+    (given) => startNodeLifecycleController(given, options),
+    startTaintEvictionController,
   ];
+  const clusterCidrs = options.clusterCidrs ?? [];
+  if (clusterCidrs.length > 0) {
+    starters.push((given) => startNodeIpamController(given, { ...options, clusterCidrs }));
+  }
   const controllers = starters.map((start) => start(context));
   const ready = Promise.all(controllers.map((controller) => controller.ready)).then(() => undefined);
   ready.catch(() => undefined);

@@ -1,0 +1,89 @@
+import type { Clock } from '@cloudless/kube/clock';
+import type { Node } from '@cloudless/kube/types/core-v1';
+import { TokenBucket } from '@cloudless/kube/workqueue/workqueue';
+import { readyCondition } from './taints.ts';
+
+/** How a zone fares (upstream: nodelifecycle.ZoneState). */
+export type ZoneState = 'normal' | 'partial' | 'full';
+
+/** Nodes tainted NoExecute per second in a zone (upstream: --node-eviction-rate). */
+const evictionsPerSecond = 0.1;
+/** The same in a large zone of which much is down (--secondary-node-eviction-rate). */
+const secondaryPerSecond = 0.01;
+/** Share of unready nodes from which on a zone is partially disrupted (--unhealthy-zone-threshold). */
+const unhealthyShare = 0.55;
+/** Nodes above which a zone counts as large (--large-cluster-size-threshold). */
+const largeZone = 50;
+
+const exclusionLabel = 'node.kubernetes.io/exclude-disruption';
+
+export function zoneOf(node: Node): string {
+  const labels = node.metadata.labels ?? {};
+  const region = labels['topology.kubernetes.io/region'] ?? '';
+  return `${region}:${labels['topology.kubernetes.io/zone'] ?? ''}`;
+}
+
+/** State of a zone from its nodes (upstream: ComputeZoneState). */
+export function zoneState(nodes: readonly Node[]): ZoneState {
+  const ready = nodes.filter((node) => readyCondition(node)?.status === 'True').length;
+  const unready = nodes.length - ready;
+  if (ready === 0 && unready > 0) return 'full';
+  if (unready > 2 && unready / nodes.length >= unhealthyShare) return 'partial';
+  return 'normal';
+}
+
+/**
+ * How fast pods may be driven off unready nodes. When many nodes fail at once it is more likely the network or
+ * this process: slower; when all are down, not at all.
+ */
+export class EvictionPace {
+  readonly #clock: Clock;
+  readonly #zones = new Map<string, { state: ZoneState; perSecond: number; bucket: TokenBucket<string> }>();
+  #allDown = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Every node of the cluster is unready: nobody is driven off. */
+  get allDown(): boolean {
+    return this.#allDown;
+  }
+
+  /** Takes in the nodes as they are; says what changed for the cluster as a whole. */
+  update(nodes: readonly Node[]): 'all-down' | 'recovered' | 'changed' | 'same' {
+    const zones = new Map<string, Node[]>();
+    for (const node of nodes) {
+      if (node.metadata.labels?.[exclusionLabel] !== undefined) continue;
+      const zone = zoneOf(node);
+      zones.set(zone, [...(zones.get(zone) ?? []), node]);
+    }
+    let changed = false;
+    for (const [zone, members] of zones)
+      if (this.#set(zone, zoneState(members), members.length)) changed = true;
+    for (const zone of this.#zones.keys()) if (!zones.has(zone)) this.#zones.delete(zone);
+    const before = this.#allDown;
+    this.#allDown = this.#zones.size > 0 && [...this.#zones.values()].every((zone) => zone.state === 'full');
+    if (this.#allDown !== before) return this.#allDown ? 'all-down' : 'recovered';
+    return changed ? 'changed' : 'same';
+  }
+
+  /** Milliseconds until this node's zone may lose another node: 0 takes the turn; undefined: not as things are. */
+  waitMs(node: Node): number | undefined {
+    const zone = this.#zones.get(zoneOf(node));
+    if (this.#allDown || !zone || zone.perSecond === 0) return undefined;
+    return zone.bucket.tryTake() ? 0 : 1000 / zone.perSecond;
+  }
+
+  #set(zone: string, state: ZoneState, size: number): boolean {
+    // A zone that is down as a whole is left at the full rate: the others can take its pods.
+    const partial = size > largeZone ? secondaryPerSecond : 0;
+    const perSecond = state === 'partial' ? partial : evictionsPerSecond;
+    const current = this.#zones.get(zone);
+    if (current?.state === state && current.perSecond === perSecond) return false;
+    const bucket =
+      current?.perSecond === perSecond ? current.bucket : new TokenBucket<string>(perSecond, 1, this.#clock);
+    this.#zones.set(zone, { state, perSecond, bucket });
+    return true;
+  }
+}
