@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { core } from '@cloudless/kube/resources';
 import { ObjectCodec } from '../storage/codec.ts';
 import { resourceKeys } from '../storage/keys.ts';

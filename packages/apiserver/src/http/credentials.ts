@@ -24,7 +24,7 @@ export function credentialsOf(request: Request): Credentials {
   let facts = peers.get(key);
   if (!facts) {
     const certificate = socket.getPeerCertificate() as { raw?: Buffer } | undefined;
-    facts = { peerCertificate: certificate?.raw, peerVerified: socket.authorized === true };
+    facts = { peerCertificate: certificate?.raw, peerVerified: socket.authorized };
     peers.set(key, facts);
   }
   return { ...facts, headers };

@@ -40,7 +40,7 @@ export class Encoder {
         return [Buffer.from(this.#codecs().yaml(object))];
       case 'protobuf':
         return [this.#codecs().protobuf(object)];
-      case 'json':
+      default:
         return [Buffer.from(`${stringifyJson(object, negotiated.pretty ? 2 : undefined)}\n`)];
     }
   }

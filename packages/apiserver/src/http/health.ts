@@ -25,13 +25,14 @@ export async function answerHealth(
   if (only !== undefined && chosen.length === 0) return { code: 404, body: '404 page not found\n' };
   const lines: string[] = [];
   let failed = false;
-  for (const { name, check } of chosen) {
+  for (const each of chosen) {
+    const { name } = each;
     if (excluded.delete(name)) {
       lines.push(`[+]${name} excluded: ok\n`);
       continue;
     }
     try {
-      await check();
+      await each.check();
       lines.push(`[+]${name} ok\n`);
     } catch (error) {
       failed = true;

@@ -2,7 +2,7 @@ import { StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { OpenApi } from '../openapi/openapi.ts';
-import { notServed } from '../request/pipeline.ts';
+import { notServed } from '../request/call.ts';
 import type { ParsedRequest } from '../request/parse.ts';
 import type { PathHandler, PathRequest, PathResponse, VersionInfo } from '../server/options.ts';
 import type { Encoder } from './encode.ts';
@@ -86,7 +86,7 @@ export class Paths {
   }
 
   async #own(path: string, query: URLSearchParams): Promise<PathResponse | undefined> {
-    const { version, live, ready, metrics, onHealthFailure } = this.#parts;
+    const { version, live, ready } = this.#parts;
     const [, first] = path.split('/', 2);
     switch (first) {
       case 'version':
@@ -95,11 +95,13 @@ export class Paths {
       case 'livez':
       case 'readyz': {
         const checks = first === 'readyz' ? [...live, ...ready] : live;
-        const { code, body } = await answerHealth(path, checks, query, onHealthFailure);
+        const { code, body } = await answerHealth(path, checks, query, (name, error) =>
+          this.#parts.onHealthFailure(name, error),
+        );
         return { status: code, contentType: 'text/plain; charset=utf-8', headers: noSniff, body };
       }
       case 'metrics':
-        return { contentType: 'text/plain; version=0.0.4; charset=utf-8', body: metrics() };
+        return { contentType: 'text/plain; version=0.0.4; charset=utf-8', body: this.#parts.metrics() };
       case '':
         return json({ paths: this.#index() });
       default:

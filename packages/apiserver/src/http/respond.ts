@@ -23,7 +23,7 @@ export class Outgoing {
 
   constructor(request: Request, response: Response) {
     this.response = response;
-    this.acceptsGzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
+    this.acceptsGzip = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
     this.#isHead = request.method === 'HEAD';
     this.closed = new Promise((resolve) => response.once('close', resolve));
   }
@@ -46,7 +46,7 @@ export class Outgoing {
 
   /** A `Warning: 299 - "text"` header, once per text (RFC 7234, 5.5; apimachinery/pkg/util/net). */
   warn(text: string): void {
-    const clean = text.replace(/[\u0000-\u001f\u007f]+/g, ' ').replace(/[\\"]/g, (quoted) => `\\${quoted}`);
+    const clean = text.replace(/\p{Cc}+/gu, ' ').replace(/[\\"]/g, (quoted) => `\\${quoted}`);
     const warning = `299 - "${clean}"`;
     if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
   }

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { request as httpsRequest } from 'node:https';
-import { connect, type ClientHttp2Session } from 'node:http2';
+import {
+  connect,
+  type ClientHttp2Session,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from 'node:http2';
 import { connect as tlsConnect } from 'node:tls';
 import { after, before, describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -10,11 +15,16 @@ import { parseYaml } from '@cloudless/kube/codec/yaml';
 import { systemClock } from '@cloudless/kube/clock';
 import { makePki, startTestServer, type TestServer } from '../testing/test-server.ts';
 
+/** Some JSON. */
+interface Doc {
+  readonly [key: string]: Doc;
+}
+
 interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   body: Buffer;
-  json(): Record<string, any>;
+  json(): Doc;
 }
 interface Ask {
   method?: string;
@@ -26,8 +36,9 @@ const answerOf = (status: number, headers: Answer['headers'], body: Buffer): Ans
   status,
   headers,
   body,
-  json: () => JSON.parse(body.toString('utf8')) as Record<string, any>,
+  json: () => JSON.parse(body.toString('utf8')) as Doc,
 });
+const messageOf = (answer: Answer): string => (answer.json() as unknown as { message: string }).message;
 const cm = (name: string, data: object = {}) =>
   JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
 const json = { 'content-type': 'application/json' };
@@ -60,7 +71,7 @@ describe('the TLS port', () => {
     new Promise((resolve, reject) => {
       const stream = session.request({ ':path': path, ':method': method, ...headers });
       const chunks: Buffer[] = [];
-      let got: Record<string, any> = {};
+      let got: IncomingHttpHeaders & IncomingHttpStatusHeader = {};
       stream.on('response', (response) => (got = response));
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
       stream.on('end', () => resolve(answerOf(Number(got[':status']), got, Buffer.concat(chunks))));
@@ -105,29 +116,29 @@ describe('the TLS port', () => {
     const ask = async (accept: string, path = `${configmaps}/forms`) =>
       await h2(path, { headers: { accept } });
     const yaml = await ask('application/yaml');
-    assert.deepEqual((parseYaml(yaml.body.toString()) as Record<string, any>)['data'], { a: '1' });
+    assert.deepEqual((parseYaml(yaml.body.toString()) as Doc)['data'], { a: '1' });
     const protobuf = await ask('application/vnd.kubernetes.protobuf,application/json');
     assert.equal(protobuf.headers['content-type'], 'application/vnd.kubernetes.protobuf');
-    assert.deepEqual((decodeProtobuf(protobuf.body) as Record<string, any>)['data'], { a: '1' });
+    assert.deepEqual((decodeProtobuf(protobuf.body) as Doc)['data'], { a: '1' });
     const list = await ask('application/vnd.kubernetes.protobuf', configmaps);
-    const decoded = decodeProtobuf(list.body) as Record<string, any>;
+    const decoded = decodeProtobuf(list.body) as Doc;
     assert.equal(decoded['kind'], 'ConfigMapList');
-    assert.ok((decoded['items'] as unknown[]).length > 0);
+    assert.ok((decoded['items'] as unknown as unknown[]).length > 0);
     const table = (
       await ask('application/json;as=Table;v=v1;g=meta.k8s.io,application/json', configmaps)
     ).json();
     assert.equal(table['kind'], 'Table');
-    assert.equal(table['columnDefinitions'][0].name, 'Name');
-    assert.equal(table['rows'][0].object.kind, 'PartialObjectMetadata');
+    assert.equal(table['columnDefinitions']?.[0]?.['name'], 'Name');
+    assert.equal(table['rows']?.[0]?.['object']?.['kind'], 'PartialObjectMetadata');
     const partial = (
       await ask('application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io', configmaps)
     ).json();
     assert.equal(partial['kind'], 'PartialObjectMetadataList');
-    assert.equal(partial['items'][0].data, undefined);
+    assert.equal(partial['items']?.[0]?.['data'], undefined);
     const none = await ask('text/html');
     assert.equal(none.status, 406);
-    assert.match(none.json()['message'], /only the following media types are accepted: application\/json/);
-    const items = (await ask('application/json', configmaps)).json()['items'] as Array<
+    assert.match(messageOf(none), /only the following media types are accepted: application\/json/);
+    const items = (await ask('application/json', configmaps)).json()['items'] as unknown as Array<
       Record<string, unknown>
     >;
     assert.ok(items.every((item) => item['kind'] === undefined && item['apiVersion'] === undefined));
@@ -173,7 +184,7 @@ describe('the TLS port', () => {
     for (const [type, body, status, text] of bad) {
       const answer = await send(type, body);
       assert.equal(answer.status, status, `${body}: ${answer.body.toString()}`);
-      assert.match(answer.json()['message'], text);
+      assert.match(messageOf(answer), text);
     }
   });
 
@@ -183,7 +194,7 @@ describe('the TLS port', () => {
     const strict = await send('fieldValidation=Strict');
     assert.equal(strict.status, 400);
     assert.match(
-      strict.json()['message'],
+      messageOf(strict),
       /strict decoding error: (duplicate field "data\.a", unknown field "dta"|unknown field "dta", duplicate field "data\.a")$/,
     );
     const warned = await send('dryRun=All');
@@ -201,7 +212,7 @@ describe('the TLS port', () => {
     for (const send of [h1, h2]) {
       const answer = await send(configmaps, { method: 'POST', headers: json, body: big });
       assert.equal(answer.status, 413);
-      assert.equal(answer.json()['message'], 'Request body too large: limit is 3145728');
+      assert.equal(messageOf(answer), 'Request body too large: limit is 3145728');
       assert.equal(answer.json()['reason'], 'RequestEntityTooLarge');
     }
   });
@@ -212,7 +223,7 @@ describe('the TLS port', () => {
     const zipped = await h2(`${configmaps}/large`, { headers: { 'accept-encoding': 'gzip' } });
     assert.equal(zipped.headers['content-encoding'], 'gzip');
     assert.ok(zipped.body.length < 10_000);
-    assert.deepEqual((JSON.parse(gunzipSync(zipped.body).toString()) as Record<string, any>)['data'], data);
+    assert.deepEqual((JSON.parse(gunzipSync(zipped.body).toString()) as Doc)['data'], data);
     const plain = await h2(`${configmaps}/large`);
     assert.equal(plain.headers['content-encoding'], undefined);
   });
@@ -224,9 +235,9 @@ describe('the TLS port', () => {
       .toString()
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, any>);
+      .map((line) => JSON.parse(line) as Doc);
     assert.equal(events[0]?.['type'], 'ADDED');
-    assert.equal(events[0]?.['object'].kind, 'ConfigMap');
+    assert.equal(events[0]?.['object']?.['kind'], 'ConfigMap');
     const binary = await h2(path, {
       headers: { accept: 'application/vnd.kubernetes.protobuf;stream=watch' },
     });
@@ -235,7 +246,7 @@ describe('the TLS port', () => {
     }
     for await (const event of readWatchFrames(once())) {
       assert.equal(event.type, 'ADDED');
-      assert.equal((event.object as Record<string, any>)['metadata'].name, 'both');
+      assert.equal((event.object as unknown as Doc)['metadata']?.['name'], 'both');
       break;
     }
   });
@@ -348,7 +359,7 @@ describe('overload', () => {
     });
     const { pki } = test;
     const session = connect(test.url, { ca: pki.ca, ...pki.admin });
-    const post = (name: string): Promise<Record<string, any>> =>
+    const post = (name: string): Promise<IncomingHttpHeaders & IncomingHttpStatusHeader> =>
       new Promise((resolve) => {
         const stream = session.request({ ':path': configmaps, ':method': 'POST', ...json });
         stream.on('response', resolve);

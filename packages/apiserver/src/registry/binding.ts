@@ -1,4 +1,3 @@
-import type { KubeObject } from '@cloudless/kube/object';
 import { core } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
 import type { Binding, Pod } from '@cloudless/kube/types/core-v1';
@@ -50,7 +49,7 @@ export async function bindPod(registry: Registry, context: WriteContext, binding
     if ((pod.spec?.schedulingGates?.length ?? 0) > 0)
       throw conflict(`pod ${name} has non-empty .spec.schedulingGates`);
     delete pod.metadata?.resourceVersion;
-    return assign(pod, binding, node, registry.parts.clock.nowMs()) as unknown as KubeObject;
+    return assign(pod, binding, node, registry.parts.clock.nowMs());
   });
   return created;
 }
@@ -70,6 +69,6 @@ function assign(pod: Pod, binding: Binding, node: string, nowMs: number): Pod {
     lastTransitionTime,
     ...(observedGeneration === undefined ? {} : { observedGeneration }),
   };
-  pod.status = { ...pod.status, conditions: [...others, scheduled] } as NonNullable<Pod['status']>;
+  pod.status = { ...pod.status, conditions: [...others, scheduled] };
   return pod;
 }

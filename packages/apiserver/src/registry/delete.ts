@@ -118,17 +118,17 @@ function planGrace(
   options: DeleteOptions,
   nowMs: number,
 ): 'pending' | { seconds: number; deletionMs: number } | undefined {
-  const grace = stored.strategy.gracePeriodSeconds;
-  if (!grace) return undefined;
+  const { strategy } = stored;
+  if (!strategy.gracePeriodSeconds) return undefined;
   // Negative values count as one second.
-  const asked = options.gracePeriodSeconds === undefined ? undefined : Number(options.gracePeriodSeconds);
+  const asked = options.gracePeriodSeconds;
   const requested = asked !== undefined && asked < 0 ? 1 : asked;
   const { deletionTimestamp, deletionGracePeriodSeconds } = old.metadata;
   if (!deletionTimestamp) {
-    const seconds = grace(old, requested);
+    const seconds = strategy.gracePeriodSeconds(old, requested);
     return { seconds, deletionMs: nowMs + seconds * 1_000 };
   }
-  const current = Number(deletionGracePeriodSeconds ?? 0);
+  const current = deletionGracePeriodSeconds ?? 0;
   if (current === 0) return undefined;
   if (requested === undefined || requested >= current) return 'pending';
   let deletionMs = Date.parse(deletionTimestamp) - current * 1_000 + requested * 1_000;

@@ -1,9 +1,8 @@
-import type { KubeObject } from '@cloudless/kube/object';
 import { core, policy } from '@cloudless/kube/resources';
 import { selectorFromObject } from '@cloudless/kube/selector/selector';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { Pod } from '@cloudless/kube/types/core-v1';
-import type { DeleteOptions, Status } from '@cloudless/kube/types/meta-v1';
+import type { Status } from '@cloudless/kube/types/meta-v1';
 import type { Eviction } from '@cloudless/kube/types/policy-v1';
 import { cloneJson } from '../storage/codec.ts';
 import type { WriteContext } from './context.ts';
@@ -37,7 +36,7 @@ export async function evictPod(
   const at = { namespace: context.namespace, name: context.name };
   const pod = (await getObject(registry, served, at)).object as unknown as Pod;
   if (!isFree(pod)) await takeDisruption(registry, context, pod);
-  const options = (eviction.deleteOptions ?? {}) as DeleteOptions;
+  const options = eviction.deleteOptions ?? {};
   await deleteObject(registry, { ...context, served, subresource: '' }, options);
   return granted;
 }
@@ -75,7 +74,7 @@ async function takeDisruption(registry: Registry, context: WriteContext, pod: Po
     }
     status.disruptionsAllowed = (status.disruptionsAllowed ?? 0) - 1;
     status.disruptedPods = { ...status.disruptedPods, [pod.metadata?.name as string]: timestamp(nowMs) };
-    return budget as unknown as KubeObject;
+    return budget;
   });
 }
 

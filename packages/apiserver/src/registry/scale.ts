@@ -15,7 +15,7 @@ interface Scalable extends KubeObject {
 function selectorText(object: Scalable): string {
   const { selector } = object.spec ?? {};
   if (!selector) return '';
-  if (object.kind !== 'ReplicationController') return formatLabelSelector(selector as LabelSelector);
+  if (object.kind !== 'ReplicationController') return formatLabelSelector(selector);
   const labels = selector as Record<string, string>;
   return Object.keys(labels)
     .sort()
@@ -27,14 +27,14 @@ function selectorText(object: Scalable): string {
 export function scaleOf(object: KubeObject): Scale {
   const { metadata, spec, status } = object as Scalable;
   const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
-  const selector = selectorText(object as Scalable);
+  const selector = selectorText(object);
   return {
     apiVersion: 'autoscaling/v1',
     kind: 'Scale',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
     spec: spec?.replicas ? { replicas: spec.replicas } : {},
     status: { replicas: status?.replicas ?? 0, ...(selector === '' ? {} : { selector }) },
-  } as Scale;
+  };
 }
 
 /** The object with the Scale's replicas; its uid and resourceVersion become preconditions. Throws 400, 422. */

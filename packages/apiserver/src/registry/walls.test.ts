@@ -67,7 +67,7 @@ describe('the walls of the request path (DESIGN.md 5b)', () => {
       strategies: new Map([['/ConfigMap', strategy]]),
       admission: () => [plugin],
     });
-    await client.create(core.configmaps, { metadata: { name: 'a', namespace: 'default' } } as never);
+    await client.create(core.configmaps, { metadata: { name: 'a', namespace: 'default' } });
     assert.deepEqual(steps, [
       'before:unset',
       'defaults',
@@ -83,7 +83,7 @@ describe('the walls of the request path (DESIGN.md 5b)', () => {
     await client.create(core.configmaps, {
       metadata: { name: 'b', namespace: 'default' },
       data: { x: 'y' },
-    } as never);
+    });
     assert.equal(steps[0], 'before:set');
   });
 
@@ -142,7 +142,7 @@ describe('the walls of the request path (DESIGN.md 5b)', () => {
     };
     const started = await start({ store, admission: () => [counter], strategies: new Map() });
     const { client } = started;
-    await client.create(core.resourcequotas, { metadata: { name: 'count', namespace: 'default' } } as never);
+    await client.create(core.resourcequotas, { metadata: { name: 'count', namespace: 'default' } });
     const pod = (name: string) =>
       ({ metadata: { name, namespace: 'default' }, spec: { containers: [] } }) as never;
     const made = await client.create(core.pods, pod('one'));
@@ -167,7 +167,7 @@ describe('the walls of the request path (DESIGN.md 5b)', () => {
     await client.create(core.configmaps, {
       metadata: { name: 'a', namespace: 'default' },
       data: { x: 'y' },
-    } as never);
+    });
     await client.list(core.configmaps);
     const one = await client.get(core.configmaps, 'a', { namespace: 'default' });
     const [same] = (await client.list(core.configmaps, { namespace: 'default' })).items;
@@ -212,7 +212,7 @@ describe('what kinds need beyond the generic store', () => {
       metadata: { name: 'p', namespace: 'default', labels: { app: 'x' } },
       spec: { containers: [{ name: 'c', image: 'i' }] },
     };
-    await client.create(core.pods, anything(pod) as never);
+    await client.create(core.pods, anything(pod));
     const at = { namespace: 'default' };
     const binding = { metadata: { name: 'p' }, target: { kind: 'Node', name: 'n1' } };
     await client.createSubresource(core.pods, 'p', 'binding', binding, at);
@@ -227,13 +227,13 @@ describe('what kinds need beyond the generic store', () => {
     );
 
     const running = { ...bound, status: { ...bound.status, phase: 'Running' } };
-    await client.update(core.pods, running as never, { ...at, subresource: 'status' });
+    await client.update(core.pods, running, { ...at, subresource: 'status' });
     const { policy } = await import('@cloudless/kube/resources');
     const budget = {
       metadata: { name: 'b', namespace: 'default' },
       spec: { minAvailable: 1, selector: { matchLabels: { app: 'x' } } },
     };
-    const made = await client.create(policy.poddisruptionbudgets, anything(budget) as never);
+    const made = await client.create(policy.poddisruptionbudgets, anything(budget));
     const withStatus = (disruptionsAllowed: number) => ({
       ...made,
       metadata: { ...made.metadata, resourceVersion: undefined },
@@ -248,7 +248,7 @@ describe('what kinds need beyond the generic store', () => {
     const setAllowed = async (allowed: number): Promise<void> => {
       const current = await client.get(policy.poddisruptionbudgets, 'b', at);
       const object = { ...withStatus(allowed), metadata: current.metadata };
-      await client.update(policy.poddisruptionbudgets, object as never, { ...at, subresource: 'status' });
+      await client.update(policy.poddisruptionbudgets, object, { ...at, subresource: 'status' });
     };
     await setAllowed(0);
     const evict = () => client.createSubresource(core.pods, 'p', 'eviction', { metadata: { name: 'p' } }, at);
@@ -261,12 +261,12 @@ describe('what kinds need beyond the generic store', () => {
     await client.delete(core.pods, 'p', { ...at, gracePeriodSeconds: 0 });
     await assert.rejects(client.get(core.pods, 'p', at), /not found/);
 
-    const namespace = await client.create(core.namespaces, anything({ metadata: { name: 'team' } }) as never);
+    const namespace = await client.create(core.namespaces, anything({ metadata: { name: 'team' } }));
     assert.deepEqual(namespace.spec?.finalizers, ['kubernetes']);
     const doomed = (await client.delete(core.namespaces, 'team')) as typeof namespace;
     assert.equal(doomed.status?.phase, 'Terminating');
     const emptied = { ...doomed, spec: { finalizers: [] } };
-    await client.update(core.namespaces, emptied as never, { subresource: 'finalize' });
+    await client.update(core.namespaces, emptied, { subresource: 'finalize' });
     await assert.rejects(client.get(core.namespaces, 'team'), /not found/);
   });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { core } from '@cloudless/kube/resources';
 import { StatusError } from '@cloudless/kube/status';
 import type { KubeClient } from '@cloudless/kube/client/client';
@@ -36,7 +36,7 @@ describe(`watches (seed ${seed})`, () => {
     if (action === 'break') return store.breakWatches();
     if (action === 'note') {
       // Another resource's write: revisions have gaps for this one.
-      await client.create(core.secrets, { metadata: { generateName: 's-', namespace } } as never);
+      await client.create(core.secrets, { metadata: { generateName: 's-', namespace } });
       return;
     }
     const at = { namespace };
@@ -101,7 +101,7 @@ describe(`watches (seed ${seed})`, () => {
     const namespace = 'elsewhere';
     const made: KubeObject = await client.create(core.configmaps, {
       metadata: { name: 'a', namespace },
-    } as never);
+    });
     const from = made.metadata.resourceVersion as string;
     await change(namespace, 'a', 'pick');
     await change(namespace, 'b', 'pick');

@@ -51,7 +51,7 @@ describe('values in the store', () => {
       kind: 'ConfigMap',
       metadata: { name: 'p' },
       data: { x: 'y' },
-    } as object);
+    });
     assert.equal(text(protobuf.subarray(0, 4)), 'k8s\0');
     assert.deepEqual((codec.decode(protobuf, 9) as KubeObject & { data: object }).data, { x: 'y' });
     assert.equal((JSON.parse(text(codec.toJson(protobuf, 9))) as KubeObject).metadata.resourceVersion, '9');

@@ -118,8 +118,8 @@ export function deepFreeze<T>(value: T): T {
 export function cloneJson<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {
-    const copy: unknown[] = new Array(value.length);
-    for (let i = 0; i < value.length; i++) copy[i] = cloneJson(value[i] as unknown);
+    const copy: unknown[] = [];
+    for (const item of value as unknown[]) copy.push(cloneJson(item));
     return copy as T;
   }
   const copy: Record<string, unknown> = {};

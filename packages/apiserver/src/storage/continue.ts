@@ -26,7 +26,9 @@ export function decodeContinue(token: string, keyPrefix: string): ContinuePoint 
   if (typeof value !== 'object' || value === null) throw bad('continue key is not valid');
   const { v, rv, start } = value as { v?: unknown; rv?: unknown; start?: unknown };
   if (v !== 'meta.k8s.io/v1') {
-    throw bad(`continue key is not valid: server does not recognize this encoded version ${String(v ?? '')}`);
+    throw bad(
+      `continue key is not valid: server does not recognize this encoded version ${typeof v === 'string' ? v : ''}`,
+    );
   }
   if (typeof rv !== 'number' || !Number.isSafeInteger(rv) || rv === 0) {
     throw bad('continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Resource } from '@cloudless/kube/object';
 import { catalogue } from '@cloudless/kube/schema/catalogue';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { resourceKeys, resourcePrefix } from './keys.ts';
 
 const resource = (group: string, plural: string, namespaced = true): Resource => ({

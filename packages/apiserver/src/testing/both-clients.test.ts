@@ -14,13 +14,12 @@ const clients: Record<string, (test: TestServer) => KubeClient> = {
     httpsClient({ server: url, ca: pki.ca, clientCert: pki.admin.cert, clientKey: pki.admin.key }),
 };
 
-const configMap = (name: string, data: Record<string, string> = {}, more: object = {}): ConfigMap =>
-  ({
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { name, namespace: 'default', ...more },
-    data,
-  }) as ConfigMap;
+const configMap = (name: string, data: Record<string, string> = {}, more: object = {}): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace: 'default', ...more },
+  data,
+});
 
 const refused = (code: number, text: RegExp) => (error: unknown) => {
   assert.ok(error instanceof StatusError, String(error));
@@ -163,7 +162,7 @@ for (const [how, make] of Object.entries(clients)) {
           apiVersion: 'v1',
           kind: 'Secret',
           metadata: { name: `s${i}`, namespace: 'pages', labels: { odd: String(i % 2) } },
-        } as never);
+        });
       }
       const first = await client.list(core.secrets, { namespace: 'pages', limit: 2 });
       assert.deepEqual(
@@ -210,9 +209,8 @@ for (const [how, make] of Object.entries(clients)) {
       const make = (labels: Record<string, string>, data: Record<string, string> = {}) =>
         configMap('moving', data, { namespace: 'watched', labels });
       await client.create(core.configmaps, make({ on: 'yes' }));
-      const events = client
-        .watch(core.configmaps, { namespace: 'watched', labelSelector: 'on=yes' })
-        [Symbol.asyncIterator]();
+      const watched = client.watch(core.configmaps, { namespace: 'watched', labelSelector: 'on=yes' });
+      const events = watched[Symbol.asyncIterator]();
       const next = async (): Promise<string> => {
         const { value } = (await events.next()) as { value: ObjectEvent<ConfigMap> };
         return `${value.type} ${value.object.data?.['a'] ?? ''}`;
@@ -269,7 +267,7 @@ for (const [how, make] of Object.entries(clients)) {
         },
         status: { replicas: 9 },
       };
-      const made = await client.create(apps.deployments, deployment as never);
+      const made = await client.create(apps.deployments, deployment);
       assert.equal(made.metadata.generation, 1);
       assert.deepEqual(made.status, {}, 'status is not for creators');
       const scale = (await client.get(apps.deployments, 'web', {
@@ -292,7 +290,7 @@ for (const [how, make] of Object.entries(clients)) {
       assert.equal(scaled.metadata.generation, 2);
       const status = await client.update(
         apps.deployments,
-        { ...scaled, spec: { ...scaled.spec, replicas: 99 }, status: { replicas: 5 } } as never,
+        { ...scaled, spec: { ...scaled.spec, replicas: 99 }, status: { replicas: 5 } },
         { namespace: 'default', subresource: 'status' },
       );
       assert.equal(status.spec?.replicas, 5, 'spec is not for status');

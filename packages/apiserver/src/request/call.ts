@@ -1,0 +1,33 @@
+import { StatusError } from '@cloudless/kube/status';
+import type { UserInfo } from '@cloudless/kube/user';
+import type { Entry } from '../cache/entry.ts';
+import type { Served } from '../registry/catalogue.ts';
+import type { ListParameters, ListResult } from '../registry/list.ts';
+import type { StreamRequest } from '../streams/streams.ts';
+import type { Body } from './body.ts';
+import type { ParsedRequest } from './parse.ts';
+
+/** One request, authenticated; from the wire or from a client in this process. */
+export interface Call {
+  readonly info: ParsedRequest;
+  readonly user: UserInfo;
+  readonly query: URLSearchParams;
+  /** Read only when the verb needs it. */
+  body(): Promise<Body | undefined> | Body | undefined;
+  /** Media type of a PATCH, without parameters. */
+  readonly patchMediaType?: string;
+  readonly signal: AbortSignal;
+  warn(text: string): void;
+}
+
+/** What a request is answered with; how it is encoded is the caller's business. */
+export type Result =
+  | { type: 'entry'; code: number; served: Served; entry: Entry }
+  | { type: 'object'; code: number; object: object }
+  | { type: 'list'; served: Served; list: ListResult }
+  | { type: 'watch'; served: Served; parameters: ListParameters }
+  | { type: 'stream'; request: StreamRequest };
+
+/** Upstream's answer to a path of no known resource. */
+export const notServed = (): StatusError =>
+  new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});

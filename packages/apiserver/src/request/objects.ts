@@ -1,0 +1,233 @@
+import type { KubeObject } from '@cloudless/kube/object';
+import { errors } from '@cloudless/kube/status';
+import type { DeleteOptions, Status } from '@cloudless/kube/types/meta-v1';
+import type { Served } from '../registry/catalogue.ts';
+import type { WriteContext } from '../registry/context.ts';
+import { convert } from '../registry/conversion.ts';
+import { createObject } from '../registry/create.ts';
+import { deleteCollection, deleteObject } from '../registry/delete.ts';
+import type { Registry } from '../registry/registry.ts';
+import { returnsDeletedObject } from '../registry/rules.ts';
+import { updateObject } from '../registry/update.ts';
+import type { ApplyPatch, Body, BodyDecoder, BodyKind, FieldValidation } from './body.ts';
+import type { Call, Result } from './call.ts';
+import { deleteOptionsOf, listParameters, type WriteParameters, writeParameters } from './parameters.ts';
+import { objectIn } from './view.ts';
+
+const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic' | 'apply'>> = {
+  'application/json-patch+json': 'json',
+  'application/merge-patch+json': 'merge',
+  'application/strategic-merge-patch+json': 'strategic',
+  'application/apply-patch+yaml': 'apply',
+  'application/apply-patch+cbor': 'apply',
+};
+
+/** Writes to stored objects: bodies and patches decoded, defaulted and converted on their way to the registry. */
+export class ObjectRequests {
+  readonly registry: Registry;
+  readonly decoder: BodyDecoder;
+  readonly #patch: ApplyPatch;
+
+  constructor(parts: { registry: Registry; decoder: BodyDecoder; patch: ApplyPatch }) {
+    this.registry = parts.registry;
+    this.decoder = parts.decoder;
+    this.#patch = parts.patch;
+  }
+
+  context(call: Call, served: Served, namespace: string, parameters: WriteParameters): WriteContext {
+    if (served.resource.namespaced && namespace === '') {
+      throw errors.badRequest('an empty namespace may not be set during creation');
+    }
+    return {
+      user: call.user,
+      served,
+      subresource: call.info.subresource,
+      namespace,
+      name: call.info.name,
+      options: parameters.options,
+      dryRun: parameters.dryRun,
+      warn: (text) => call.warn(text),
+    };
+  }
+
+  /** Decoded, defaulted, in the storage version; a fresh object at every call. */
+  #objectOf(
+    body: Body,
+    context: WriteContext,
+    validation: FieldValidation,
+    warn: (text: string) => void,
+  ): KubeObject {
+    const { resource } = context.served;
+    return this.#settle(this.decoder.decode(body, resource, validation, warn), context);
+  }
+
+  /** `beforeDefaults`, defaults of the version at hand, conversion: what follows decoding for every object. */
+  #settle(object: KubeObject, context: WriteContext): KubeObject {
+    const { registry } = this;
+    const { resource } = context.served;
+    const stored = registry.open(resource);
+    stored.strategy.beforeDefaults?.(registry.strategyContext(context), object);
+    const sameVersion =
+      resource.group === stored.resource.group && resource.version === stored.resource.version;
+    if (!sameVersion) registry.parts.defaultsOf(resource)(object);
+    const converted = convert(object, resource, stored.resource);
+    registry.parts.defaultsOf(stored.resource)(converted);
+    return converted;
+  }
+
+  async requiredBody(call: Call): Promise<Body> {
+    const body = await call.body();
+    if (!body) throw errors.badRequest('the body of the request is empty; an object is required');
+    return body;
+  }
+
+  async create(call: Call, served: Served, namespace: string): Promise<Result> {
+    const parameters = writeParameters(call.query, 'CreateOptions');
+    const context = this.context(call, served, namespace, parameters);
+    const body = await this.requiredBody(call);
+    let warn = (text: string): void => call.warn(text);
+    const entry = await createObject(this.registry, context, () => {
+      const object = this.#objectOf(body, context, parameters.fieldValidation, warn);
+      warn = () => {};
+      return object;
+    });
+    return { type: 'entry', code: 201, served, entry };
+  }
+
+  async update(call: Call, served: Served, namespace: string): Promise<Result> {
+    const parameters = writeParameters(call.query, 'UpdateOptions');
+    const context = this.context(call, served, namespace, parameters);
+    const body = await this.requiredBody(call);
+    let warn = (text: string): void => call.warn(text);
+    const decode = (): KubeObject => {
+      const object = this.#objectOf(body, context, parameters.fieldValidation, warn);
+      warn = () => {};
+      checkName(object, context.name);
+      return object;
+    };
+    // Before the stored object is read, so that a broken body is what is reported.
+    let first: KubeObject | undefined = decode();
+    const next = (): KubeObject => {
+      const object = first ?? decode();
+      first = undefined;
+      return object;
+    };
+    const create = call.info.subresource === '' ? { create: next } : {};
+    const { entry, created } = await updateObject(this.registry, context, next, create);
+    return { type: 'entry', code: created ? 201 : 200, served, entry };
+  }
+
+  async patch(call: Call, served: Served, namespace: string): Promise<Result> {
+    const change = await this.patcher(call, served.resource);
+    const context = this.context(call, served, namespace, change.parameters);
+    let warn = (text: string): void => call.warn(text);
+    const { entry } = await updateObject(
+      this.registry,
+      context,
+      (old) => {
+        const current = objectIn(old, served.resource);
+        const { fieldValidation } = change.parameters;
+        const patched = this.decoder.decodePatched(
+          change.apply(current),
+          served.resource,
+          fieldValidation,
+          warn,
+        );
+        warn = () => {};
+        checkName(patched, context.name);
+        return this.#settle(patched, context);
+      },
+      // A patch that names no resourceVersion means the newest object, whichever that is.
+      { retryConflicts: !change.namesVersion },
+    );
+    return { type: 'entry', code: 200, served, entry };
+  }
+
+  /** Reads a PATCH's type, parameters and document; throws 415 for types that are not served. */
+  async patcher(call: Call, kind: BodyKind) {
+    const mediaType = call.patchMediaType ?? '';
+    const type = patchTypes[mediaType];
+    if (type === 'apply') {
+      throw errors.unsupportedMediaType(
+        `server-side apply (${mediaType}) is not served yet; use kubectl apply without --server-side`,
+      );
+    }
+    if (!type) {
+      throw errors.unsupportedMediaType(
+        `the body of the request was in an unknown format - accepted media types include: ${Object.keys(patchTypes).slice(0, 3).join(', ')}`,
+      );
+    }
+    const parameters = writeParameters(call.query, 'PatchOptions', type);
+    const document = this.decoder.parsePatch(await this.requiredBody(call));
+    const apply = (object: KubeObject): unknown => this.#patch(type, object, document, kind);
+    const metadata = (document as { metadata?: { resourceVersion?: unknown } } | null)?.metadata;
+    return { parameters, apply, namesVersion: metadata?.resourceVersion !== undefined };
+  }
+
+  async #deleteOptions(call: Call): Promise<DeleteOptions> {
+    const body = await call.body();
+    if (!body || (body.type === 'bytes' && body.bytes.length === 0)) return deleteOptionsOf(call.query);
+    const kind = { group: 'meta.k8s.io', version: 'v1', kind: 'DeleteOptions' };
+    return this.decoder.decode(body, kind, 'Ignore', () => {});
+  }
+
+  async delete(call: Call, served: Served, namespace: string): Promise<Result> {
+    const options = await this.#deleteOptions(call);
+    const dryRun = (options.dryRun?.length ?? 0) > 0;
+    const parameters = {
+      ...writeParameters(new URLSearchParams(), 'UpdateOptions'),
+      dryRun,
+      options: { ...options },
+    };
+    const context = this.context(call, served, namespace, parameters);
+    const { gone, entry } = await deleteObject(this.registry, context, options);
+    if (!gone || returnsDeletedObject(served.resource)) return { type: 'entry', code: 200, served, entry };
+    const { group, plural: kind } = served.resource;
+    const uid = entry.object.metadata.uid as string;
+    const details = { name: context.name, ...(group === '' ? {} : { group }), kind, uid };
+    const object: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
+    return { type: 'object', code: 200, object };
+  }
+
+  async deleteCollection(call: Call, served: Served, namespace: string): Promise<Result> {
+    const options = await this.#deleteOptions(call);
+    const dryRun = (options.dryRun?.length ?? 0) > 0;
+    const list = { ...listParameters(call.query, namespace), sendInitialEvents: undefined };
+    const context: WriteContext = {
+      user: call.user,
+      served,
+      subresource: '',
+      namespace,
+      name: '',
+      options: { ...options },
+      dryRun,
+      warn: (text) => call.warn(text),
+    };
+    const entries = await deleteCollection(this.registry, context, list, options);
+    const revision = this.registry.open(served.resource).cache.revision;
+    return { type: 'list', served, list: { entries, revision } };
+  }
+
+  /** Admission of a body that is not itself stored. */
+  async admitted(context: WriteContext, object: KubeObject): Promise<void> {
+    const request = this.registry.admissionRequest(context, 'CREATE', {
+      object,
+      old: undefined,
+      transaction: undefined,
+    });
+    await this.registry.admit(request);
+    await this.registry.validate(request);
+  }
+}
+
+/** The name in the body must be that of the URL; an absent one is filled in. */
+function checkName(object: KubeObject, name: string): void {
+  const given = object.metadata.name;
+  if (given === undefined || given === '') {
+    object.metadata.name = name;
+    return;
+  }
+  if (given !== name) {
+    throw errors.badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`);
+  }
+}
