@@ -123,6 +123,14 @@ const quantities: Reader = (value, at, problems) => {
   }
   return map;
 };
+const quantity: Reader = (value, at, problems) => {
+  try {
+    amountOf(value as string);
+  } catch {
+    problems.push(`${at} must be a quantity such as "10Mi", not ${JSON.stringify(value)}`);
+  }
+  return String(value);
+};
 const oneOf =
   (...values: string[]): Reader =>
   (value, at, problems) => {
@@ -196,7 +204,7 @@ const readers: Record<string, [keyof KubeletConfiguration, Reader]> = {
   evictionHard: ['evictionHard', textMap],
   registerNode: ['registerNode', flag],
   registerWithTaints: ['registerWithTaints', taints],
-  containerLogMaxSize: ['containerLogMaxSize', text],
+  containerLogMaxSize: ['containerLogMaxSize', quantity],
   containerLogMaxFiles: ['containerLogMaxFiles', whole(2)],
   allowedUnsafeSysctls: ['allowedUnsafeSysctls', texts],
   podCIDR: ['podCIDR', text],

@@ -1,4 +1,6 @@
 import type { Pod } from '@cloudless/kube/types/core-v1';
+import type { Rejection } from '../admit/admission.ts';
+import { podReference } from '../events.ts';
 import { isStaticPod } from '../naming/pod.ts';
 import { isCritical } from '../resources/qos.ts';
 import { labels } from '../runtime/labels.ts';
@@ -13,11 +15,18 @@ export class PodSet {
   /** Static pods that wait for an earlier version of themselves to end. */
   readonly #queued = new Map<string, Pod>();
   readonly #onGone: (uid: string) => void;
+  readonly #reject: (pod: Pod, others: readonly Pod[]) => Rejection | undefined;
   #closed = false;
 
-  constructor(services: WorkerServices, onGone: (uid: string) => void) {
-    this.#services = services;
-    this.#onGone = onGone;
+  constructor(options: {
+    services: WorkerServices;
+    onGone: (uid: string) => void;
+    /** Why a new pod of the API may not run beside the others. */
+    reject: (pod: Pod, others: readonly Pod[]) => Rejection | undefined;
+  }) {
+    this.#services = options.services;
+    this.#onGone = options.onGone;
+    this.#reject = options.reject;
   }
 
   get(uid: string): PodWorker | undefined {
@@ -33,7 +42,7 @@ export class PodSet {
     const uid = pod.metadata.uid!;
     const worker = this.#workers.get(uid);
     if (worker) worker.update(pod);
-    else this.#start(pod);
+    else this.#admit(pod);
   }
 
   drop(uid: string, last?: Pod): void {
@@ -83,6 +92,29 @@ export class PodSet {
     await Promise.all(this.all().map((worker) => worker.halt()));
   }
 
+  /** A pod that ran here before is taken as it is; a new one is looked at first. */
+  #admit(pod: Pod): void {
+    const known =
+      pod.status?.startTime !== undefined || this.#services.view.pod(pod.metadata.uid!) !== undefined;
+    const active = this.all().filter(
+      (worker) => worker.state === 'running' && !worker.pod.metadata.deletionTimestamp,
+    );
+    const rejection = known
+      ? undefined
+      : this.#reject(
+          pod,
+          active.map((worker) => worker.pod),
+        );
+    const worker = this.#start(pod);
+    if (!rejection || !worker) return;
+    this.#services.events(podReference(pod), 'Warning', rejection.reason, rejection.message);
+    worker.fail({
+      phase: 'Failed',
+      reason: rejection.reason,
+      message: `Pod was rejected: ${rejection.message}`,
+    });
+  }
+
   #sameName(pod: Pod): boolean {
     return this.all().some(
       (worker) =>
@@ -91,12 +123,14 @@ export class PodSet {
     );
   }
 
-  #start(pod: Pod): void {
-    if (this.#closed) return;
+  #start(pod: Pod): PodWorker | undefined {
+    if (this.#closed) return undefined;
     const uid = pod.metadata.uid!;
     const worker = new PodWorker({ pod, services: this.#services, onGone: () => this.#gone(uid) });
     this.#workers.set(uid, worker);
-    worker.wake();
+    // Not before whoever made it has said all there is to say about it.
+    queueMicrotask(() => worker.wake());
+    return worker;
   }
 
   #gone(uid: string): void {

@@ -1,4 +1,4 @@
-import { rmdir } from 'node:fs/promises';
+import { mkdir, rmdir } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { KubeClient } from '@cloudless/kube/client/client';
@@ -10,11 +10,13 @@ import type { NodeContext } from '@cloudless/kube/node/context';
 import { core } from '@cloudless/kube/resources';
 import { isNotFound } from '@cloudless/kube/status';
 import type { Node, NodeStatus, Pod } from '@cloudless/kube/types/core-v1';
+import { rejectionOf } from '../admit/admission.ts';
 import { noCgroups, podCgroups } from '../cgroup/pod-cgroups.ts';
 import type { KubeletConfiguration } from '../config/configuration.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
 import { type EventSink, nodeReference } from '../events.ts';
 import { isMirrorPod, isStaticPod } from '../naming/pod.ts';
+import { watchLogs } from '../logs/watch.ts';
 import { nodeConditions } from '../node/conditions.ts';
 import { startNodeLease } from '../node/lease.ts';
 import { startLeaseThread } from '../node/lease-thread.ts';
@@ -29,6 +31,7 @@ import { MirrorPods } from '../podsource/mirror.ts';
 import { watchStaticFolder } from '../podsource/static-folder.ts';
 import { realHandlers, simulatedHandlers } from '../probe/handlers.ts';
 import { Images } from '../pull/images.ts';
+import { amountOf } from '../resources/amounts.ts';
 import { RuntimeView } from '../runtime/view.ts';
 import { StatusWriter } from '../status/writer.ts';
 import { kernelMounts, noMounts } from '../volumes/mounts.ts';
@@ -137,6 +140,7 @@ class KubeletProcess {
   async start(): Promise<Kubelet> {
     const { cri, context, config } = this.#options;
     const machine = await readMachine();
+    await mkdir(context.paths.kubelet, { recursive: true, mode: 0o750 });
     const pressure = await readPressure(context.paths.kubelet);
     const amounts = nodeAmounts(machine, config, pressure.diskBytes);
     const version = await cri.version({});
@@ -146,7 +150,18 @@ class KubeletProcess {
       onChange: () => this.#healthChanged(),
     });
     const services = await this.#workerServices(machine, amounts.allocatable, version.runtimeName);
-    this.#pods = new PodSet(services, (uid) => this.#podGone(uid));
+    this.#pods = new PodSet({
+      services,
+      onGone: () => this.#mirrors.wake(),
+      reject: (pod, others) =>
+        rejectionOf(pod, {
+          node: this.#registration.node(),
+          allocatable: services.node.allocatable(),
+          others,
+          appArmor: machine.appArmor,
+          allowedUnsafeSysctls: config.allowedUnsafeSysctls,
+        }),
+    });
     this.#metrics = kubeletMetrics({ nodeName: context.nodeName, pods: this.#pods, view: this.#view });
     this.#housekeeping = {
       pods: this.#pods,
@@ -166,6 +181,7 @@ class KubeletProcess {
       wake: (uid) => this.#pods.get(uid)?.wake(),
       afterRelist: () => this.#housekeep(),
     });
+    this.#startLogs();
     await this.#startStaticPods();
     this.#startApiPods(services);
     this.#events(nodeReference(context.nodeName), 'Normal', 'Starting', 'Starting kubelet.');
@@ -338,6 +354,15 @@ class KubeletProcess {
     this.#mirrors?.wake();
   }
 
+  #startLogs(): void {
+    const { cri, context, config, log, simulated } = this.#options;
+    if (simulated) return;
+    const limits = { maxBytes: amountOf(config.containerLogMaxSize), maxFiles: config.containerLogMaxFiles };
+    this.#parts.push(
+      watchLogs({ cri, view: this.#view, clock: context.clock, log, podLogs: context.paths.podLogs, limits }),
+    );
+  }
+
   #healthChanged(): void {
     this.#registration?.wake();
     for (const worker of this.#pods?.all() ?? []) worker.wake();
@@ -432,10 +457,6 @@ class KubeletProcess {
     if (!found) return undefined;
     if (isStaticPod(pod)) return isMirrorPod(found) ? found : undefined;
     return found.metadata.uid === pod.metadata.uid ? found : undefined;
-  }
-
-  #podGone(_uid: string): void {
-    this.#mirrors.wake();
   }
 
   /** After every listing, once all sources have spoken. */

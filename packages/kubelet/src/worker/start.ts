@@ -11,6 +11,7 @@ import { podResolver } from '../environment/resolv-conf.ts';
 import { ConfigError, environmentOf } from '../environment/variables.ts';
 import { podReference } from '../events.ts';
 import { fieldPathOf, identityOf } from '../naming/pod.ts';
+import { rotatedFiles } from '../logs/rotate.ts';
 import { ImageError } from '../pull/images.ts';
 import { containerConfig, containerMounts } from '../runtime/container-config.ts';
 import { HookError, runHook } from '../runtime/hooks.ts';
@@ -383,5 +384,6 @@ export async function removeContainer(
   services.view.forget(id);
   if (services.simulated) return;
   await rm(logLink(services.paths.containerLogs, pod, name, id), { force: true });
-  await rm(join(podLogFolder(services.paths.podLogs, pod), name, `${attempt}.log`), { force: true });
+  const log = join(podLogFolder(services.paths.podLogs, pod), name, `${attempt}.log`);
+  for (const path of [log, ...(await rotatedFiles(log))]) await rm(path, { force: true });
 }

@@ -1,0 +1,149 @@
+import type { Node, Pod } from '@cloudless/kube/types/core-v1';
+import { isStaticPod } from '../naming/pod.ts';
+import { type Amounts, podResources } from '../resources/amounts.ts';
+import { isCritical } from '../resources/qos.ts';
+import { fitsNode } from './node-affinity.ts';
+
+/** Why a pod may not run here: becomes its status and an event. */
+export interface Rejection {
+  reason: string;
+  message: string;
+}
+
+export interface AdmissionFacts {
+  /** Undefined until the node is registered. */
+  node: Node | undefined;
+  allocatable: Amounts;
+  /** Pods that run here and count. */
+  others: readonly Pod[];
+  appArmor: boolean;
+  /** KubeletConfiguration.allowedUnsafeSysctls; `*` at the end matches any rest. */
+  allowedUnsafeSysctls: readonly string[];
+}
+
+/**
+ * Whether this node can run a pod that was bound to it (upstream: kubelet's pod admit handlers): a scheduler may
+ * have decided on old news, and a pod may name its node itself. Static pods are always taken.
+ */
+export function rejectionOf(pod: Pod, facts: AdmissionFacts): Rejection | undefined {
+  if (isStaticPod(pod)) return undefined;
+  return (
+    badSystem(pod) ??
+    badAffinity(pod, facts) ??
+    badSysctl(pod, facts.allowedUnsafeSysctls) ??
+    badAppArmor(pod, facts.appArmor) ??
+    badPorts(pod, facts.others) ??
+    badResources(pod, facts)
+  );
+}
+
+function badSystem(pod: Pod): Rejection | undefined {
+  const name = pod.spec?.os?.name;
+  if (name === undefined || name === 'linux') return undefined;
+  return {
+    reason: 'PodOSNotSupported',
+    message: "Failed to admit pod as the OS field doesn't match node OS",
+  };
+}
+
+function badAffinity(pod: Pod, { node }: AdmissionFacts): Rejection | undefined {
+  if (!node || fitsNode(pod, node)) return undefined;
+  return { reason: 'NodeAffinity', message: 'Predicate NodeAffinity failed' };
+}
+
+/** Sysctls that stay within a pod (upstream: sysctl/safe_sysctls.go). */
+const safeSysctls = new Set([
+  'kernel.shm_rmid_forced',
+  'net.ipv4.ip_local_port_range',
+  'net.ipv4.tcp_syncookies',
+  'net.ipv4.ping_group_range',
+  'net.ipv4.ip_unprivileged_port_start',
+  'net.ipv4.ip_local_reserved_ports',
+  'net.ipv4.tcp_keepalive_time',
+  'net.ipv4.tcp_fin_timeout',
+  'net.ipv4.tcp_keepalive_intvl',
+  'net.ipv4.tcp_keepalive_probes',
+  'net.ipv4.tcp_rmem',
+  'net.ipv4.tcp_wmem',
+]);
+
+function badSysctl(pod: Pod, allowed: readonly string[]): Rejection | undefined {
+  const permitted = (name: string): boolean =>
+    safeSysctls.has(name) ||
+    allowed.some((rule) => (rule.endsWith('*') ? name.startsWith(rule.slice(0, -1)) : rule === name));
+  for (const { name } of pod.spec?.securityContext?.sysctls ?? []) {
+    if (!permitted(name.replaceAll('/', '.'))) {
+      return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${name}" not allowlisted` };
+    }
+  }
+  return undefined;
+}
+
+function badAppArmor(pod: Pod, enabled: boolean): Rejection | undefined {
+  if (enabled) return undefined;
+  const contexts = [
+    pod.spec?.securityContext,
+    ...[...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])].map((c) => c.securityContext),
+  ];
+  const wanted = contexts.some(
+    (context) => context?.appArmorProfile && context.appArmorProfile.type !== 'Unconfined',
+  );
+  if (!wanted) return undefined;
+  return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host' };
+}
+
+interface HostPort {
+  port: number;
+  protocol: string;
+  ip: string;
+}
+
+function hostPorts(pod: Pod): HostPort[] {
+  return (pod.spec?.containers ?? []).flatMap((container) =>
+    (container.ports ?? [])
+      .filter((port) => (port.hostPort ?? 0) > 0)
+      .map((port) => ({
+        port: port.hostPort!,
+        protocol: port.protocol ?? 'TCP',
+        ip: port.hostIP || '0.0.0.0',
+      })),
+  );
+}
+
+function badPorts(pod: Pod, others: readonly Pod[]): Rejection | undefined {
+  const taken = others.flatMap(hostPorts);
+  const clash = hostPorts(pod).some((wanted) =>
+    taken.some(
+      (held) =>
+        held.port === wanted.port &&
+        held.protocol === wanted.protocol &&
+        (held.ip === wanted.ip || held.ip === '0.0.0.0' || wanted.ip === '0.0.0.0'),
+    ),
+  );
+  return clash ? { reason: 'NodePorts', message: 'Predicate NodePorts failed' } : undefined;
+}
+
+/** Upstream counts cpu in thousandths in this message, all else in units. */
+const shown = (name: string, amount: number): number => Math.round(name === 'cpu' ? amount * 1000 : amount);
+
+function badResources(pod: Pod, { allocatable, others }: AdmissionFacts): Rejection | undefined {
+  if (isCritical(pod)) return undefined;
+  const used = new Map<string, number>([['pods', others.length]]);
+  for (const other of others) {
+    for (const [name, amount] of podResources(other).requests) used.set(name, (used.get(name) ?? 0) + amount);
+  }
+  const wanted = new Map([...podResources(pod).requests, ['pods', 1] as const]);
+  for (const name of ['pods', 'cpu', 'memory', 'ephemeral-storage']) {
+    const request = wanted.get(name) ?? 0;
+    const capacity = allocatable.get(name);
+    if (request === 0 || capacity === undefined) continue;
+    const before = used.get(name) ?? 0;
+    if (before + request <= capacity + 1e-9) continue;
+    const numbers = [request, before, capacity].map((amount) => shown(name, amount));
+    return {
+      reason: `OutOf${name}`,
+      message: `Node didn't have enough resource: ${name}, requested: ${numbers[0]}, used: ${numbers[1]}, capacity: ${numbers[2]}`,
+    };
+  }
+  return undefined;
+}
