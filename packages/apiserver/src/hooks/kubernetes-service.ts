@@ -101,7 +101,7 @@ export async function reconcileKubernetesService(
     (object) => {
       object.spec ??= {};
       object.spec.type = 'ClusterIP';
-      object.spec.ports = service.spec?.ports as NonNullable<Service['spec']>['ports'];
+      object.spec.ports = service.spec?.ports;
       delete object.spec.selector;
     },
     signal,

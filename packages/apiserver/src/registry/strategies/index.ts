@@ -5,7 +5,6 @@
  *
  * Keys are `group/Kind` of the storage version: `strategies.get('apps/Deployment')`, `strategies.get('/Pod')`.
  */
-import type { KubeObject } from '@cloudless/kube/object';
 import type { Strategy } from '../strategy.ts';
 import * as registrations from './admission/registrations.ts';
 import { controllerRevision } from './apps/controller-revision.ts';
@@ -118,11 +117,11 @@ const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   },
 };
 
-export const strategies: ReadonlyMap<string, Strategy<KubeObject>> = new Map(
+export const strategies: ReadonlyMap<string, Strategy> = new Map(
   Object.entries(byGroup).flatMap(([group, kinds]) =>
-    Object.entries(kinds).map(([kind, strategy]): [string, Strategy<KubeObject>] => [
+    Object.entries(kinds).map(([kind, strategy]): [string, Strategy] => [
       `${group}/${kind}`,
-      strategy as Strategy<KubeObject>,
+      strategy as Strategy,
     ]),
   ),
 );

@@ -30,7 +30,7 @@ const scaleDown = (): HPAScalingRules => ({
 function withDefaults(rules: HPAScalingRules | undefined, defaults: HPAScalingRules): HPAScalingRules {
   const merged = { ...defaults } as Record<string, unknown>;
   for (const [name, value] of Object.entries(rules ?? {})) if (value != null) merged[name] = value;
-  return merged as HPAScalingRules;
+  return merged;
 }
 
 /** Upstream: pkg/apis/autoscaling/v2/defaults.go. */

@@ -121,7 +121,7 @@ function validateTimeZone(zone: string | undefined | null): FieldError[] {
     ];
   }
   try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
+    Intl.DateTimeFormat('en', { timeZone: zone });
     return [];
   } catch {
     return [fieldErrors.invalid(path, zone, `unknown time zone ${zone}`)];

@@ -196,7 +196,7 @@ export const ingress: Strategy<Ingress> = {
     (object, nowMs) => [
       object.spec?.ingressClassName ?? '<none>',
       hostsCell(object.spec?.rules ?? []),
-      loadBalancerCell(object.status?.loadBalancer as never),
+      loadBalancerCell(object.status?.loadBalancer),
       object.spec?.tls?.length ? '80, 443' : '80',
       ageOf(object, nowMs),
     ],

@@ -81,7 +81,7 @@ function validateRule(
 }
 
 function validate(policy: NetworkPolicy): FieldError[] {
-  const spec = policy.spec ?? ({} as NonNullable<NetworkPolicy['spec']>);
+  const spec = policy.spec ?? {};
   const wrong = validateLabelSelector(spec.podSelector, specPath.child('podSelector'));
   for (const [i, rule] of (spec.ingress ?? []).entries()) {
     wrong.push(...validateRule(rule.ports, rule.from, specPath.child('ingress').index(i), 'from'));

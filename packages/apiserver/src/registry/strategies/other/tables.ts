@@ -76,7 +76,7 @@ export const priorityLevelConfiguration: Strategy<PriorityLevelConfiguration> = 
         queuing?.queues ?? '<none>',
         queuing?.handSize ?? '<none>',
         queuing?.queueLengthLimit ?? '<none>',
-        ageOf(object as PriorityLevelConfiguration, nowMs),
+        ageOf(object, nowMs),
       ];
     },
   ),

@@ -89,6 +89,8 @@ function gracePeriodSeconds(pod: Pod, requested: number | undefined): number {
   const status = pod.status;
   if (!pod.spec?.nodeName) return 0;
   if (status?.phase === 'Failed' || status?.phase === 'Succeeded') return 0;
+  // A bigint where it does not fit a number.
+  // oxlint-disable-next-line typescript/no-unnecessary-type-conversion
   const period = requested ?? Number(pod.spec.terminationGracePeriodSeconds ?? 30);
   return period < 0 ? 1 : period;
 }

@@ -198,9 +198,7 @@ export function validateContainerResources(
 
 /** A list of amounts on its own, such as a pod's overhead. */
 export const validateOverhead = (list: ResourceAmounts | undefined | null, path: FieldPath): FieldError[] =>
-  list
-    ? validateRequirements({ limits: list } as ResourceRequirements, validateContainerResourceName, path)
-    : [];
+  list ? validateRequirements({ limits: list }, validateContainerResourceName, path) : [];
 
 /** Resources of the pod as a whole must hold those of its containers. */
 export function validatePodResources(spec: PodSpec, path: FieldPath): FieldError[] {

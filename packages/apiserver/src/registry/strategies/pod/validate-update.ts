@@ -278,7 +278,7 @@ function withComputeOf(container: Container, old: Container | undefined): Contai
       if (before[name] === undefined) delete list[name];
       else list[name] = before[name];
     }
-    resources[kind] = list as Record<string, string>;
+    resources[kind] = list;
   }
   return { ...container, resources };
 }

@@ -82,7 +82,9 @@ export class AddressBook {
   readonly #cidrs: ResourceCache<ServiceCIDR>;
   readonly #reserved = new Reservations();
   #ranges: readonly AddressRange[] | undefined;
+  /** Addresses taken. */
   #count = 0;
+  #isLoaded = false;
 
   constructor(caches: Caches) {
     this.#addresses = caches.of(networking.ipaddresses);
@@ -99,6 +101,11 @@ export class AddressBook {
   /** Resolves when the book knows every address and range. */
   async ready(): Promise<void> {
     await Promise.all([this.#addresses.ready, this.#cidrs.ready]);
+    if (this.#isLoaded) return;
+    // Listeners of a cache do not hear of its first load.
+    this.#isLoaded = true;
+    this.#count = [...this.#addresses.list()].length;
+    this.#ranges = undefined;
   }
 
   /** Resolves when everything committed before the call is in the book. */

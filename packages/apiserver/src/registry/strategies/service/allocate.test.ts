@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { KubeClient } from '@cloudless/kube/client/client';
+import { systemClock } from '@cloudless/kube/clock';
 import { prefixEnd } from '@cloudless/kube/etcd/store';
 import { core, networking } from '@cloudless/kube/resources';
 import { isInvalid, StatusError } from '@cloudless/kube/status';
@@ -12,6 +13,8 @@ import { MemoryStore } from '../../../testing/memory-store.ts';
 import { startTestServer, type TestServer } from '../../../testing/test-server.ts';
 import { parseCidr } from '../../validation/addresses.ts';
 import { addressRange, findFree } from './address-range.ts';
+
+const byText = (a = '', b = ''): number => (a < b ? -1 : 1);
 
 const seed = process.env['SEED'] === undefined ? {} : { seed: Number(process.env['SEED']) };
 const admin = { name: 'admin', groups: ['system:masters', 'system:authenticated'] };
@@ -144,7 +147,7 @@ describe('addresses of Services', () => {
     const returned = await client.patch(core.services, 'turn', 'merge', back, { namespace });
     assert.deepEqual(await addresses(), [returned.spec?.clusterIP]);
     const put = await client.update(core.services, {
-      metadata: { name: 'turn', namespace, resourceVersion: returned.metadata.resourceVersion as string },
+      metadata: { name: 'turn', namespace, resourceVersion: returned.metadata.resourceVersion },
       spec: { ports: [{ port: 81 }] },
     });
     assert.equal(put.spec?.clusterIP, returned.spec?.clusterIP, 'a PUT without the address keeps it');
@@ -239,8 +242,8 @@ describe('two families', () => {
     const raised = await client.patch(core.services, 'both', 'merge', again, { namespace });
     assert.equal(raised.spec?.clusterIPs?.length, 2);
     const { items } = await client.list(networking.ipaddresses);
-    const held = [...(raised.spec?.clusterIPs ?? []), six.spec?.clusterIP].sort();
-    assert.deepEqual(items.map((address) => address.metadata.name).sort(), held);
+    const held = [...(raised.spec?.clusterIPs ?? []), six.spec?.clusterIP].toSorted(byText);
+    assert.deepEqual(items.map((address) => address.metadata.name).toSorted(byText), held);
   });
 });
 
@@ -261,7 +264,7 @@ describe('racing servers on one store', () => {
       const ips = items.map((one) => one.spec?.clusterIP as string);
       assert.equal(new Set(ips).size, ips.length, 'every address once');
       const { items: objects } = await b.list(networking.ipaddresses);
-      assert.deepEqual(objects.map((one) => one.metadata.name).sort(), ips.sort());
+      assert.deepEqual(objects.map((one) => one.metadata.name).toSorted(byText), ips.toSorted(byText));
       // A few may have lost too many races near the end; the range still fills up.
       for (let i = 0; i < size && (await a.list(core.services, { namespace })).items.length < size; i++) {
         await a.create(core.services, service(`more${i}`)).catch(() => {});
@@ -275,6 +278,58 @@ describe('racing servers on one store', () => {
     } finally {
       await first[Symbol.asyncDispose]();
       await second[Symbol.asyncDispose]();
+    }
+  });
+});
+
+describe('a server on a store that is in use', () => {
+  it('knows the addresses and ports handed out before it started', async () => {
+    const store = new MemoryStore();
+    const cidrs = ['10.9.0.0/29'];
+    const nodePort = 30_500;
+    const first = await start(cidrs, store);
+    await first.client.create(
+      core.services,
+      service('old', { type: 'NodePort', ports: [{ port: 80, nodePort }] }),
+    );
+    for (let i = 0; i < 4; i++) await first.client.create(core.services, service(`old${i}`));
+    await first.test[Symbol.asyncDispose]();
+    const later = Date.now() + 10 * 60_000;
+    const clock = { ...systemClock, nowMs: () => later };
+    const test = await startTestServer({ store, clock, hooks: [namespacesHook, serviceCidrHook(cidrs)] });
+    try {
+      await test.server.ready;
+      const client = test.server.clientFor(admin);
+      const other = { type: 'NodePort', ports: [{ port: 80, nodePort }] } as const;
+      const taken = await messageOf(
+        client.create(core.services, service('new', { ...other, ports: [...other.ports] })),
+      );
+      assert.match(taken, /provided port is already allocated/);
+      await client.create(core.services, service('last'));
+      const full = await messageOf(client.create(core.services, service('one-too-many')));
+      assert.match(full, /range is full/);
+    } finally {
+      await test[Symbol.asyncDispose]();
+    }
+  });
+
+  it('uses again the port of a Service that somebody else removed', async () => {
+    const store = new MemoryStore();
+    const { test, client } = await start(['10.9.0.0/28'], store);
+    const nodePort = 30_600;
+    const wanted = { type: 'NodePort' as const, ports: [{ port: 80, nodePort }] };
+    await client.create(core.services, service('gone', wanted));
+    await test[Symbol.asyncDispose]();
+    await store.deleteRange({ key: Buffer.from('/registry/services/specs/default/gone') });
+    const later = Date.now() + 10 * 60_000;
+    const clock = { ...systemClock, nowMs: () => later };
+    const next = await startTestServer({ store, clock, hooks: [namespacesHook] });
+    try {
+      await next.server.ready;
+      const created = await next.server.clientFor(admin).create(core.services, service('next', wanted));
+      assert.equal(created.spec?.ports?.[0]?.nodePort, nodePort);
+    } finally {
+      await next[Symbol.asyncDispose]();
     }
   });
 });

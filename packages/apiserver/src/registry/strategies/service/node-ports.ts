@@ -31,7 +31,6 @@ const reservedPorts = 86;
 
 /** How long the object of a port may precede what the cache knows of its Service. */
 const graceMs = 60_000;
-const timestamp = (nowMs: number): string => `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
 
 export type PortProblem = 'allocated' | 'out-of-range' | 'full';
 
@@ -69,6 +68,7 @@ export class PortBook {
   readonly #reserved = new Reservations();
   /** Ports that Services hold, for Services written by someone who does not keep port objects. */
   readonly #ofServices = new Map<number, { namespace: string; name: string }>();
+  #isLoaded = false;
 
   constructor(caches: Caches) {
     this.#ports = caches.of(nodePorts);
@@ -76,7 +76,6 @@ export class PortBook {
     this.#ports.subscribe(({ type, object }) => {
       if (type === 'added') this.#reserved.delete(object.metadata.name as string);
     });
-    for (const service of this.#services.list()) this.#note(undefined, service);
     this.#services.subscribe(({ type, object, old }) =>
       this.#note(type === 'deleted' ? object : old, type === 'deleted' ? undefined : object),
     );
@@ -93,8 +92,14 @@ export class PortBook {
     if (now) for (const port of nodePortsOf(now)) this.#ofServices.set(port, serviceName(now));
   }
 
+  /** Resolves when the book knows every port. */
   async ready(): Promise<void> {
     await Promise.all([this.#ports.ready, this.#services.ready]);
+    if (this.#isLoaded) return;
+    // Listeners of a cache do not hear of its first load.
+    this.#isLoaded = true;
+    this.#ofServices.clear();
+    for (const service of this.#services.list()) this.#note(undefined, service);
   }
 
   async fresh(): Promise<void> {
@@ -158,11 +163,15 @@ export class PortBook {
   #take(port: number, service: Service, transaction: Transaction | undefined, nowMs: number): void {
     if (!transaction) return;
     this.#reserved.add(String(port), nowMs);
-    transaction.add({
-      type: 'create',
-      resource: nodePorts,
-      object: nodePortObject(port, serviceName(service)),
-    });
+    const object = nodePortObject(port, serviceName(service));
+    const stale = this.#ports.get('', String(port));
+    if (!stale) {
+      transaction.add({ type: 'create', resource: nodePorts, object });
+      return;
+    }
+    const creationTimestamp = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+    const metadata = { ...stale.metadata, creationTimestamp };
+    transaction.add({ type: 'update', resource: nodePorts, object: { ...object, metadata } });
   }
 
   /** Gives a port back, if it is this Service's. */

@@ -15,7 +15,7 @@ import { formatQuantity } from '../../validation/quantities.ts';
 import { validateCsiDriverName } from '../pod/validate-remote-volumes.ts';
 import { ageColumn, ageOf, boolean, integer, nameColumn, table, text } from '../table/table.ts';
 
-const at = FieldPath.of;
+const at = (...names: string[]): FieldPath => FieldPath.of(...names);
 const maxParameters = 512;
 const maxParametersBytes = 256 * 1024;
 
@@ -138,7 +138,7 @@ export const csiDriver: Strategy<CSIDriver> = {
       spec?.tokenRequests ? spec.tokenRequests.map((request) => request.audience).join(',') : '<unset>',
       spec?.requiresRepublish ?? false,
       spec?.volumeLifecycleModes?.join(',') || '<none>',
-      ageOf(object as CSIDriver, nowMs),
+      ageOf(object, nowMs),
     ],
   ),
 };

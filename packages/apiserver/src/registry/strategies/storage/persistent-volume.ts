@@ -1,5 +1,5 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
-import type { PersistentVolume, PersistentVolumeSpec, Volume } from '@cloudless/kube/types/core-v1';
+import type { PersistentVolume, PersistentVolumeSpec } from '@cloudless/kube/types/core-v1';
 import type { Strategy } from '../../strategy.ts';
 import {
   immutable,
@@ -94,10 +94,7 @@ function validateSource(spec: PersistentVolumeSpec): FieldError[] {
   if (first === 'local') return [...wrong, ...validateLocal(spec)];
   if (first === 'csi') return [...wrong, ...validateCsi(spec)];
   // The other sources have the shape that pods give them, but for the namespace of a secret.
-  return [
-    ...wrong,
-    ...validateRemoteSource({ name: '', ...spec } as unknown as Volume, specPath.child(first)),
-  ];
+  return [...wrong, ...validateRemoteSource({ name: '', ...spec }, specPath.child(first))];
 }
 
 function validateCapacity(spec: PersistentVolumeSpec): FieldError[] {
