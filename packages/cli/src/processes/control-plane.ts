@@ -70,7 +70,7 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     // The clients' roles are among the first objects.
     const up = await Promise.race([api.ready.then(() => true), stop.then(() => false)]);
     if (up) {
-      parts.push(...startControlPlaneClients(context, api));
+      parts.push(...startControlPlaneClients(config, context, api));
       report({ type: 'ready' });
     }
     await stop;

@@ -5,14 +5,22 @@ import { startControllers } from '@cloudless/controllers';
 import type { Running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
+import { startScheduler } from '@cloudless/scheduler';
 import { serviceAccountUser } from '@cloudless/kube/user';
+import type { ClusterConfig } from '../cluster-config.ts';
 
 /** Starts the parts that are clients of the API, each under an identity of its own; they retry until it serves them. */
-export function startControlPlaneClients(context: NodeContext, api: ApiServer): Running[] {
+export function startControlPlaneClients(config: ClusterConfig, context: NodeContext, api: ApiServer): Running[] {
   return [
+    startScheduler({
+      client: api.clientFor({ name: 'system:kube-scheduler', groups: ['system:authenticated'] }),
+      clock: context.clock,
+      log: logger('scheduler'),
+    }),
     startControllers({
       clientFor: (account) => api.clientFor(serviceAccountUser('kube-system', account)),
       caCertificate: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
+      clusterCidrs: [config.podCidr],
       clock: context.clock,
       log: logger('controllers'),
     }),
