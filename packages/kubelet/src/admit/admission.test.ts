@@ -90,6 +90,11 @@ void describe('admission of a pod to its node', () => {
     );
   });
 
+  void it('refuses what it would run with less than was asked for', () => {
+    assert.equal(rejectionOf(pod({ hostUsers: false }), facts())?.reason, 'UnsupportedPod');
+    assert.equal(rejectionOf(pod({ resourceClaims: [{ name: 'gpu' }] }), facts())?.reason, 'UnsupportedPod');
+  });
+
   void it('does not pretend to have AppArmor', () => {
     const wants = pod({ securityContext: { appArmorProfile: { type: 'RuntimeDefault' } } });
     assert.equal(rejectionOf(wants, facts())?.reason, 'AppArmor');

@@ -28,6 +28,7 @@ export interface AdmissionFacts {
 export function rejectionOf(pod: Pod, facts: AdmissionFacts): Rejection | undefined {
   if (isStaticPod(pod)) return undefined;
   return (
+    unsupported(pod) ??
     badSystem(pod) ??
     badAffinity(pod, facts) ??
     badSysctl(pod, facts.allowedUnsafeSysctls) ??
@@ -35,6 +36,21 @@ export function rejectionOf(pod: Pod, facts: AdmissionFacts): Rejection | undefi
     badPorts(pod, facts.others) ??
     badResources(pod, facts)
   );
+}
+
+/** What would run with less than was asked for does not run. */
+function unsupported(pod: Pod): Rejection | undefined {
+  const reason = 'UnsupportedPod';
+  if (pod.spec?.hostUsers === false) {
+    return {
+      reason,
+      message: 'spec.hostUsers: user namespaces are not supported by this kubelet; leave it out',
+    };
+  }
+  if ((pod.spec?.resourceClaims ?? []).length > 0) {
+    return { reason, message: 'spec.resourceClaims: dynamic resources are not supported by this kubelet' };
+  }
+  return undefined;
 }
 
 function badSystem(pod: Pod): Rejection | undefined {

@@ -271,3 +271,6 @@ function checkTogether(config: KubeletConfiguration, problems: string[]): void {
     problems.push('resolvConf must be an absolute path, or empty');
   }
 }
+
+/** Fields of the file that are acted on. */
+export const knownFields: readonly string[] = Object.keys(readers);

@@ -3,32 +3,25 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { KubeClient } from '@cloudless/kube/client/client';
 import { eventRecorder } from '@cloudless/kube/events/recorder';
-import { type Informer, startInformer } from '@cloudless/kube/informer/informer';
+import { startInformer } from '@cloudless/kube/informer/informer';
 import { running, type Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
-import { core } from '@cloudless/kube/resources';
+import { core, node as nodeGroup } from '@cloudless/kube/resources';
 import { isNotFound } from '@cloudless/kube/status';
-import type { Node, NodeStatus, Pod } from '@cloudless/kube/types/core-v1';
+import type { Pod } from '@cloudless/kube/types/core-v1';
 import { rejectionOf } from '../admit/admission.ts';
 import { noCgroups, podCgroups } from '../cgroup/pod-cgroups.ts';
 import type { KubeletConfiguration } from '../config/configuration.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
 import { type EventSink, nodeReference } from '../events.ts';
-import { isMirrorPod, isStaticPod } from '../naming/pod.ts';
+import { isStaticPod } from '../naming/pod.ts';
 import { watchLogs } from '../logs/watch.ts';
-import { nodeConditions } from '../node/conditions.ts';
-import { startNodeLease } from '../node/lease.ts';
-import { startLeaseThread } from '../node/lease-thread.ts';
 import { type Machine, readMachine, readPressure } from '../node/machine.ts';
-import { type NodeRegistration, startRegistration } from '../node/registration.ts';
 import { nodeAmounts } from '../node/resources.ts';
 import { type RuntimeHealth, watchRuntimeHealth } from '../node/runtime-health.ts';
-import { defaultNodeLabels, nodeAddresses, nodeImages } from '../node/status.ts';
 import { PodTokens } from '../objects/tokens.ts';
 import { SingleObjectWatches } from '../objects/watches.ts';
-import { MirrorPods } from '../podsource/mirror.ts';
-import { watchStaticFolder } from '../podsource/static-folder.ts';
 import { realHandlers, simulatedHandlers } from '../probe/handlers.ts';
 import { Images } from '../pull/images.ts';
 import { amountOf } from '../resources/amounts.ts';
@@ -42,7 +35,9 @@ import type { WorkerServices } from '../worker/services.ts';
 import { endOrphans, type HousekeepingOptions, removeLeftovers } from './housekeeping.ts';
 import { type KubeletMetrics, kubeletMetrics } from './metrics.ts';
 import { nodeFacts } from './node-facts.ts';
+import { type NodePresence, startNodePresence } from './node-presence.ts';
 import { PodSet } from './pod-set.ts';
+import { PodSources } from './pod-sources.ts';
 import { type RuntimeWatch, watchRuntime } from './runtime-events.ts';
 
 export interface KubeletOptions {
@@ -111,18 +106,14 @@ class KubeletProcess {
   readonly #tokens: PodTokens;
   readonly #adopted = new Set<string>();
   #pods!: PodSet;
-  #apiPods: Informer<Pod> | undefined;
-  #mirrors!: MirrorPods;
-  #staticPods: readonly Pod[] = [];
-  #registration!: NodeRegistration;
+  #sources!: PodSources;
+  #stopping = false;
+  #node!: NodePresence;
   #health!: RuntimeHealth;
   #watch!: RuntimeWatch;
   #housekeeping!: HousekeepingOptions;
   #metrics!: KubeletMetrics;
   #leftoversAtMs = -Infinity;
-  #podCidr = '';
-  #nodeUid: string | undefined;
-  #tellLeaseUid: (uid: string) => void = () => {};
 
   constructor(options: KubeletOptions) {
     this.#options = options;
@@ -134,7 +125,7 @@ class KubeletProcess {
     this.#view = new RuntimeView(options.cri);
     this.#objects = new SingleObjectWatches({ client, clock, log });
     this.#tokens = new PodTokens({ client, clock });
-    this.#statuses = new StatusWriter({ client, clock, log, stored: (pod) => this.#stored(pod) });
+    this.#statuses = new StatusWriter({ client, clock, log, stored: (pod) => this.#sources.stored(pod) });
   }
 
   async start(): Promise<Kubelet> {
@@ -152,10 +143,10 @@ class KubeletProcess {
     const services = await this.#workerServices(machine, amounts.allocatable, version.runtimeName);
     this.#pods = new PodSet({
       services,
-      onGone: () => this.#mirrors.wake(),
+      onGone: () => this.#sources.wakeMirrors(),
       reject: (pod, others) =>
         rejectionOf(pod, {
-          node: this.#registration.node(),
+          node: this.#node.node(),
           allocatable: services.node.allocatable(),
           others,
           appArmor: machine.appArmor,
@@ -172,7 +163,23 @@ class KubeletProcess {
       log: this.#options.log,
     };
     await this.#adopt();
-    this.#startNode(machine, amounts, `${version.runtimeName}://${version.runtimeVersion}`);
+    this.#sources = new PodSources({
+      kubelet: this.#options,
+      pods: this.#pods,
+      events: this.#events,
+      node: () => this.#node.node(),
+      reconcileStatus: (uid) => this.#statuses.reconcile(uid),
+      onSynced: () => this.#housekeep(),
+    });
+    this.#node = startNodePresence({
+      kubelet: this.#options,
+      machine,
+      amounts,
+      runtimeVersion: `${version.runtimeName}://${version.runtimeVersion}`,
+      health: this.#health,
+      events: this.#events,
+      onNode: () => this.#sources.wakeMirrors(),
+    });
     this.#watch = watchRuntime({
       cri,
       view: this.#view,
@@ -182,8 +189,12 @@ class KubeletProcess {
       afterRelist: () => this.#housekeep(),
     });
     this.#startLogs();
-    await this.#startStaticPods();
-    this.#startApiPods(services);
+    await this.#sources.startStatic();
+    // Pods of the API run once Services are known, whose variables they get.
+    void this.#servicesSynced.then(
+      () => (this.#stopping ? undefined : this.#sources.startApi()),
+      () => undefined,
+    );
     this.#events(nodeReference(context.nodeName), 'Normal', 'Starting', 'Starting kubelet.');
     return this.#handle(services);
   }
@@ -236,6 +247,10 @@ class KubeletProcess {
       paths: { kubelet: paths.kubelet, podLogs: paths.podLogs, containerLogs: paths.containerLogs },
       simulated,
       services: this.#startServices(client),
+      runtimeHandler: async ({ spec }) => {
+        if (!spec?.runtimeClassName) return '';
+        return (await client.get(nodeGroup.runtimeclasses, spec.runtimeClassName)).handler;
+      },
       adopted: (id) => this.#adopted.has(id),
     };
   }
@@ -278,82 +293,6 @@ class KubeletProcess {
     }
   }
 
-  #startNode(machine: Machine, amounts: ReturnType<typeof nodeAmounts>, runtimeVersion: string): void {
-    const { client, context, config, log, nodeIps, simulated, cri } = this.#options;
-    const { clock, nodeName } = context;
-    this.#registration = startRegistration({
-      client,
-      clock,
-      log,
-      events: this.#events,
-      nodeName,
-      config: {
-        ...config,
-        registerWithTaints: [...config.registerWithTaints, ...(this.#options.taints ?? [])],
-      },
-      labels: { ...defaultNodeLabels(nodeName, machine.info.architecture), ...this.#options.labels },
-      onNode: (node) => this.#nodeSeen(node),
-      status: async (before): Promise<NodeStatus> => ({
-        capacity: amounts.capacity,
-        allocatable: amounts.allocatable,
-        addresses: nodeAddresses({ nodeName, ips: nodeIps }),
-        daemonEndpoints: { kubeletEndpoint: { Port: context.ports.kubelet } },
-        nodeInfo: { ...machine.info, containerRuntimeVersion: runtimeVersion },
-        images: nodeImages(
-          await cri.listImages({}).then(
-            ({ images }) => images,
-            () => [],
-          ),
-        ),
-        conditions: nodeConditions(
-          {
-            pressure: simulated ? roomy : await readPressure(context.paths.kubelet),
-            memoryBytes: machine.memoryBytes,
-            config,
-            problems: this.#health.problems(),
-            appArmor: machine.appArmor,
-            nowMs: clock.nowMs(),
-          },
-          before.conditions ?? [],
-        ),
-      }),
-    });
-    this.#startLease();
-  }
-
-  #startLease(): void {
-    const { client, context, config, kubeconfig, log } = this.#options;
-    const common = { nodeName: context.nodeName, durationSeconds: config.nodeLeaseDurationSeconds };
-    if (kubeconfig !== undefined) {
-      const thread = startLeaseThread({ ...common, kubeconfig, log });
-      this.#parts.push(thread);
-      this.#tellLeaseUid = (uid) => thread.setNodeUid(uid);
-      return;
-    }
-    const onError = (error: unknown): void =>
-      log.debug({ err: error }, 'node lease not renewed; will be tried again');
-    this.#parts.push(
-      startNodeLease({ ...common, client, clock: context.clock, nodeUid: () => this.#nodeUid, onError }),
-    );
-  }
-
-  #nodeSeen(node: Node): void {
-    if (node.metadata.uid && node.metadata.uid !== this.#nodeUid) {
-      this.#nodeUid = node.metadata.uid;
-      this.#tellLeaseUid(this.#nodeUid);
-    }
-    const cidr = (node.spec?.podCIDRs ?? (node.spec?.podCIDR ? [node.spec.podCIDR] : [])).join(',');
-    if (cidr !== '' && cidr !== this.#podCidr) {
-      this.#podCidr = cidr;
-      this.#options.cri
-        .updateRuntimeConfig({ runtimeConfig: { networkConfig: { podCidr: cidr } } })
-        .catch((error: unknown) => {
-          this.#options.log.debug({ err: error }, 'the runtime takes no pod CIDR');
-        });
-    }
-    this.#mirrors?.wake();
-  }
-
   #startLogs(): void {
     const { cri, context, config, log, simulated } = this.#options;
     if (simulated) return;
@@ -364,104 +303,13 @@ class KubeletProcess {
   }
 
   #healthChanged(): void {
-    this.#registration?.wake();
+    this.#node?.wake();
     for (const worker of this.#pods?.all() ?? []) worker.wake();
-  }
-
-  async #startStaticPods(): Promise<void> {
-    const { client, context, config, log } = this.#options;
-    const { clock, nodeName } = context;
-    this.#mirrors = new MirrorPods({
-      client,
-      clock,
-      log,
-      node: () => this.#registration.node(),
-      stored: (namespace, name) => this.#apiPods?.store.get(`${namespace}/${name}`),
-      mirrors: () => (this.#apiPods?.hasSynced ? this.#apiPods.store.list().filter(isMirrorPod) : []),
-    });
-    if (config.staticPodPath === '') return;
-    const folder = await watchStaticFolder({
-      folder: config.staticPodPath,
-      nodeName,
-      clock,
-      log,
-      checkMs: config.fileCheckFrequencyMs,
-      onPods: (pods) => {
-        this.#staticPods = pods;
-        this.#pods.putStatic(pods);
-        if (this.#apiPods?.hasSynced) this.#mirrors.want(pods);
-      },
-      onBadFile: (path, why) =>
-        this.#events(nodeReference(nodeName), 'Warning', 'InvalidStaticPod', `${path}: ${why}`),
-    });
-    this.#parts.push(folder);
-  }
-
-  /** Pods of the API run once Services are known, whose variables they get. */
-  #startApiPods(services: WorkerServices): void {
-    void this.#servicesSynced.then(
-      () => {
-        const { client, context } = this.#options;
-        const informer = startInformer({
-          client,
-          resource: core.pods,
-          fieldSelector: `spec.nodeName=${context.nodeName}`,
-          clock: context.clock,
-          log: services.log,
-        });
-        this.#apiPods = informer;
-        this.#parts.push(informer);
-        informer.addHandler({
-          add: (pod) => this.#apiPod(pod),
-          update: (pod) => this.#apiPod(pod),
-          delete: (pod) => this.#apiPodGone(pod),
-        });
-        void informer.synced.then(
-          () => {
-            this.#mirrors.want(this.#staticPods);
-            this.#housekeep();
-          },
-          () => undefined,
-        );
-      },
-      () => undefined,
-    );
-  }
-
-  #apiPod(pod: Pod): void {
-    if (isMirrorPod(pod)) {
-      this.#mirrors.wake();
-      const own = this.#staticOf(pod);
-      if (own) this.#statuses.reconcile(own.metadata.uid!);
-      return;
-    }
-    this.#pods.put(pod);
-    this.#statuses.reconcile(pod.metadata.uid!);
-  }
-
-  #apiPodGone(pod: Pod): void {
-    if (isMirrorPod(pod)) this.#mirrors.wake();
-    else this.#pods.drop(pod.metadata.uid!, pod);
-  }
-
-  #staticOf(mirror: Pod): Pod | undefined {
-    return this.#staticPods.find(
-      (pod) =>
-        pod.metadata.name === mirror.metadata.name && pod.metadata.namespace === mirror.metadata.namespace,
-    );
-  }
-
-  /** The API's object of a pod: itself, or a static pod's mirror. */
-  #stored(pod: Pod): Pod | undefined {
-    const found = this.#apiPods?.store.get(`${pod.metadata.namespace}/${pod.metadata.name}`);
-    if (!found) return undefined;
-    if (isStaticPod(pod)) return isMirrorPod(found) ? found : undefined;
-    return found.metadata.uid === pod.metadata.uid ? found : undefined;
   }
 
   /** After every listing, once all sources have spoken. */
   #housekeep(): void {
-    if (!this.#apiPods?.hasSynced) return;
+    if (!this.#sources?.synced) return;
     endOrphans(this.#housekeeping);
     const nowMs = this.#options.context.clock.monotonicMs();
     if (nowMs - this.#leftoversAtMs < leftoversEveryMs) return;
@@ -473,7 +321,7 @@ class KubeletProcess {
 
   #list(): Pod[] {
     return this.#pods.all().map((worker) => {
-      const shown = isStaticPod(worker.pod) ? (this.#stored(worker.pod) ?? worker.pod) : worker.pod;
+      const shown = isStaticPod(worker.pod) ? (this.#sources.stored(worker.pod) ?? worker.pod) : worker.pod;
       return worker.status ? { ...shown, status: worker.status } : shown;
     });
   }
@@ -492,7 +340,7 @@ class KubeletProcess {
         find: (namespace, name) =>
           this.#list().find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
       },
-      registered: this.#registration.registered,
+      registered: this.#node.registered,
       unhealthy: () => this.#unhealthy(),
       metrics: () => this.#metrics.text(),
       terminateAll: async (limits = {}) => {
@@ -516,7 +364,8 @@ class KubeletProcess {
       config.shutdownGracePeriodCriticalPodsMs > 0
         ? Math.max(1, wholeSeconds - criticalSeconds)
         : wholeSeconds;
-    await this.#apiPods?.stop();
+    this.#stopping = true;
+    await this.#sources.stop();
     await this.#view.relist().catch(() => undefined);
     endOrphans(this.#housekeeping);
     await this.#pods.takeDown({ ordinarySeconds, criticalSeconds });
@@ -526,24 +375,17 @@ class KubeletProcess {
   }
 
   async #stop(): Promise<void> {
+    this.#stopping = true;
     await this.#pods.halt();
-    await this.#mirrors.stop();
+    await this.#sources.stop();
     await this.#watch.stop();
     await this.#statuses.stop();
-    await this.#registration.stop();
+    await this.#node.stop();
     await this.#health.stop();
     await this.#objects.stop();
     await Promise.all(this.#parts.map((part) => part.stop()));
   }
 }
-
-const roomy = {
-  memoryAvailableBytes: Infinity,
-  diskBytes: 0,
-  diskAvailableBytes: Infinity,
-  inodes: 0,
-  inodesFree: Infinity,
-};
 
 /** The cgroup above `kubepods`: the configuration's, or one of its own for a node that is not the whole machine. */
 export function cgroupRootOf(context: NodeContext, config: KubeletConfiguration): string[] {

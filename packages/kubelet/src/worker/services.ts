@@ -72,6 +72,8 @@ export interface WorkerServices {
   /** True where pods leave nothing on this machine: the simulated runtime. */
   readonly simulated: boolean;
   services(): Iterable<Service>;
+  /** The runtime's handler for the pod's RuntimeClass; empty for the usual one. Throws when the class is not there. */
+  runtimeHandler(pod: Pod): Promise<string>;
   /** Containers that ran before this kubelet started. */
   adopted(containerId: string): boolean;
 }

@@ -62,7 +62,10 @@ export async function createSandbox(
   const folder = podLogFolder(services.paths.podLogs, identityOf(pod));
   if (!services.simulated) await mkdir(folder, { recursive: true, mode: 0o755 });
   try {
-    const { podSandboxId } = await services.cri.runPodSandbox({ config }, { signal });
+    const { podSandboxId } = await services.cri.runPodSandbox(
+      { config, runtimeHandler: await services.runtimeHandler(pod) },
+      { signal },
+    );
     const sandbox = await services.view.lookAtSandbox(podSandboxId);
     if (!sandbox) throw new StartError('SandboxGone', 'the sandbox ended at once');
     return sandbox;

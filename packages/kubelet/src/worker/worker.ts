@@ -1,23 +1,16 @@
-import { mkdir, rm } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { ClockTimer } from '@cloudless/kube/clock';
 import type { Pod, PodStatus } from '@cloudless/kube/types/core-v1';
-import { isCriNotFound } from '../cri/error.ts';
 import { podReference } from '../events.ts';
-import { containerHash } from '../naming/hash.ts';
-import { containersOf, identityOf } from '../naming/pod.ts';
+import { identityOf } from '../naming/pod.ts';
 import { PodProbes } from '../probe/probes.ts';
-import { type BackoffEntry, raiseBackoff } from '../sync/backoff.ts';
 import { ownedConditions } from '../sync/conditions.ts';
 import { nothingObserved, type ObservedPod } from '../sync/observed.ts';
-import { type KillContainer, type Plan, planPod, sandboxVerdict, type Waiting } from '../sync/plan.ts';
+import { sandboxVerdict } from '../sync/plan.ts';
 import { podStatus, type PodVerdict } from '../sync/pod-status.ts';
-import { podFolders, podLogFolder } from '../volumes/layout.ts';
-import { MountFailure, type ReadyVolume } from '../volumes/pod-volumes.ts';
-import { StartError } from './errors.ts';
+import { earliest, PodActor, retryMs } from './actor.ts';
 import type { WorkerServices } from './services.ts';
-import { createSandbox, describeSandbox, removeContainer, startContainer } from './start.ts';
-import { graceSecondsOf, stopContainer, stopPod } from './stop.ts';
+import { graceSecondsOf, stopPod } from './stop.ts';
 
 /**
  * `running`: kept as defined. `terminating`: its containers are being ended. `terminated`: nothing of it runs,
@@ -25,16 +18,12 @@ import { graceSecondsOf, stopContainer, stopPod } from './stop.ts';
  */
 export type WorkerState = 'running' | 'terminating' | 'terminated' | 'gone';
 
-/** After an error that nothing will announce the end of (upstream: backOffPeriod). */
-const retryMs = 10_000;
-const mountRetryMs = { initialMs: 500, maximumMs: 122_000 };
-const sandboxRetryMs = { initialMs: 1000, maximumMs: 30_000 };
-
 /** One pod's life on this node: woken by every change, it looks, plans, acts, and looks again. */
 export class PodWorker {
   readonly uid: string;
   readonly #services: WorkerServices;
   readonly #probes: PodProbes;
+  readonly #actor: PodActor;
   readonly #onGone: () => void;
   #pod: Pod;
   #state: WorkerState = 'running';
@@ -46,16 +35,14 @@ export class PodWorker {
   #stopWork = new AbortController();
   #graceSeconds = Infinity;
   #verdict: PodVerdict | undefined;
-  #waiting = new Map<string, Waiting>();
-  #backoff = new Map<string, BackoffEntry>();
-  #mountBackoff: BackoffEntry | undefined;
-  #sandboxBackoff: BackoffEntry | undefined;
   #status: PodStatus | undefined;
   #silent = false;
   #dirty = false;
   #loop: Promise<void> | undefined;
   #timer: ClockTimer | undefined;
   #halted = false;
+  /** The last status is made. */
+  #ended = false;
   #networkEventSent = false;
 
   constructor(options: { pod: Pod; services: WorkerServices; onGone: () => void }) {
@@ -68,6 +55,18 @@ export class PodWorker {
       handlers: options.services.probeHandlers,
       events: options.services.events,
       onChange: () => this.wake(),
+    });
+    this.#actor = new PodActor({
+      services: options.services,
+      uid: this.uid,
+      verdicts: this.#probes.verdicts,
+      pod: () => this.#pod,
+      observed: () => this.#observed(),
+      host: () => this.#host(),
+      status: () => this.#status,
+      signal: () => this.#work.signal,
+      mayAct: () => this.#state === 'running' && !this.#halted,
+      followProbes: () => this.#followProbes(false),
     });
     options.services.objects.hold(options.pod, () => this.wake());
     if (options.pod.metadata.deletionTimestamp !== undefined) this.#beginTermination();
@@ -123,6 +122,8 @@ export class PodWorker {
   wake(): void {
     this.#dirty = true;
     if (this.#halted || this.#state === 'gone') return;
+    // A step may wait for a pull or a grace: what has changed meanwhile is told at once.
+    if (this.#loop && this.#status && !this.#ended) this.#publish(false);
     this.#loop ??= this.#run().finally(() => {
       this.#loop = undefined;
       if (this.#dirty) this.wake();
@@ -201,10 +202,10 @@ export class PodWorker {
     return this.#services.view.pod(this.uid) ?? nothingObserved(identityOf(this.#pod));
   }
 
-  #host(observed: ObservedPod): string {
+  #host(): string {
     const ips = this.#pod.spec?.hostNetwork
       ? this.#services.node.hostIps()
-      : (observed.sandboxes[0]?.ips ?? []);
+      : (this.#observed().sandboxes[0]?.ips ?? []);
     return ips[0] ?? '';
   }
 
@@ -217,7 +218,7 @@ export class PodWorker {
       pod: this.#pod,
       observed: this.#observed(),
       verdicts: this.#probes.verdicts,
-      waiting: this.#waiting,
+      waiting: this.#actor.waiting,
       previous: { ...previous, conditions: [...own, ...foreign] },
       runtimeName: this.#services.node.runtimeName,
       terminal,
@@ -242,9 +243,9 @@ export class PodWorker {
     }
     const networkWait = this.#waitsForNetwork();
     if (networkWait !== undefined) return earliest(deadlineMs, networkWait);
-    const volumes = await this.#mountVolumes();
+    const volumes = await this.#actor.mountVolumes();
     if (!(volumes instanceof Map)) return earliest(deadlineMs, volumes.retryAtMs);
-    const wakeAtMs = await this.#act(volumes);
+    const wakeAtMs = await this.#actor.act(volumes);
     this.#followProbes(false);
     const after = this.#publish(false);
     if (after === 'Failed' || after === 'Succeeded') this.#dirty = true;
@@ -266,9 +267,8 @@ export class PodWorker {
   }
 
   #followProbes(ending: boolean): void {
-    const observed = this.#observed();
-    this.#probes.follow(this.#pod, observed, {
-      host: this.#host(observed),
+    this.#probes.follow(this.#pod, this.#observed(), {
+      host: this.#host(),
       ending,
       adopted: (id) => this.#services.adopted(id),
     });
@@ -290,200 +290,6 @@ export class PodWorker {
     return this.#services.clock.nowMs() + retryMs;
   }
 
-  async #mountVolumes(): Promise<Map<string, ReadyVolume> | { retryAtMs: number }> {
-    const services = this.#services;
-    const observed = this.#observed();
-    try {
-      if (!services.simulated) {
-        await mkdir(podFolders(services.paths.kubelet, this.uid).volumes, { recursive: true, mode: 0o750 });
-      }
-      const ready = await services.volumes.mount(this.#pod, {
-        objects: services.objects,
-        tokens: services.tokens,
-        allocatable: services.node.allocatable(),
-        addresses: { podIps: observed.sandboxes[0]?.ips ?? [], hostIps: services.node.hostIps() },
-      });
-      this.#mountBackoff = undefined;
-      return ready;
-    } catch (error) {
-      if (!(error instanceof MountFailure) || this.#work.signal.aborted) throw error;
-      services.events(podReference(this.#pod), 'Warning', 'FailedMount', error.message);
-      const nowMs = services.clock.nowMs();
-      this.#mountBackoff = raiseBackoff(this.#mountBackoff, nowMs, nowMs, mountRetryMs);
-      return { retryAtMs: nowMs + this.#mountBackoff.delayMs };
-    }
-  }
-
-  /** Plans and acts until there is nothing left to do at this moment. */
-  async #act(volumes: ReadonlyMap<string, ReadyVolume>): Promise<number | undefined> {
-    for (;;) {
-      if (this.#state !== 'running' || this.#halted) return undefined;
-      const plan = this.#plan();
-      this.#noteBackoff(plan);
-      if (plan.killPod && !(await this.#endForNewSandbox(plan))) return undefined;
-      if (plan.createSandbox) {
-        const retryAtMs = await this.#newSandbox(plan.createSandbox.attempt);
-        if (retryAtMs !== undefined) return retryAtMs;
-        continue;
-      }
-      if (plan.kill.length > 0) {
-        await Promise.all(plan.kill.map((kill) => this.#kill(kill)));
-        if (!plan.kill.some(({ reason }) => reason === 'definition-changed')) continue;
-      }
-      if (plan.start.length === 0) return plan.wakeAtMs;
-      const retryAtMs = await this.#startAll(plan, volumes);
-      if (retryAtMs !== undefined) return earliest(plan.wakeAtMs, retryAtMs);
-    }
-  }
-
-  #plan(): Plan {
-    return planPod({
-      pod: this.#pod,
-      observed: this.#observed(),
-      nowMs: this.#services.clock.nowMs(),
-      verdicts: this.#probes.verdicts,
-      backoff: this.#backoff,
-      hashOf: containerHash,
-    });
-  }
-
-  #noteBackoff(plan: Plan): void {
-    for (const [name, waiting] of plan.backoff) {
-      if (this.#waiting.get(name)?.message === waiting.message) continue;
-      this.#waiting.set(name, waiting);
-      const kind = containersOf(this.#pod).find(({ spec }) => spec.name === name)?.kind ?? 'regular';
-      const path = kind === 'regular' ? `spec.containers{${name}}` : `spec.initContainers{${name}}`;
-      this.#services.events(
-        podReference(this.#pod, path),
-        'Warning',
-        'BackOff',
-        `Back-off restarting failed container ${name} in pod ${this.#pod.metadata.name}_${this.#pod.metadata.namespace}(${this.uid})`,
-      );
-    }
-  }
-
-  /** Ends what is left of the old sandbox; false when nothing is to follow. */
-  async #endForNewSandbox(plan: Plan): Promise<boolean> {
-    const observed = this.#observed();
-    if (plan.createSandbox && observed.sandboxes.length > 0) {
-      this.#services.events(
-        podReference(this.#pod),
-        'Normal',
-        'SandboxChanged',
-        'Pod sandbox changed, it will be killed and re-created.',
-      );
-    }
-    await stopPod(this.#services, {
-      pod: this.#pod,
-      observed,
-      graceSeconds: graceSecondsOf(this.#pod),
-      host: this.#host(observed),
-      signal: this.#work.signal,
-      sandboxes: true,
-    });
-    // The newest stays: its containers' ends are the new ones' last states.
-    for (const sandbox of observed.sandboxes.slice(1)) await this.#removeSandbox(sandbox.id);
-    return plan.createSandbox !== undefined;
-  }
-
-  async #newSandbox(attempt: number): Promise<number | undefined> {
-    const services = this.#services;
-    try {
-      await services.cgroups.create(this.#pod);
-      const config = await describeSandbox(services, this.#pod, attempt);
-      await createSandbox(services, this.#pod, config, this.#work.signal);
-      this.#sandboxBackoff = undefined;
-      return undefined;
-    } catch (error) {
-      if (this.#work.signal.aborted) throw error;
-      services.log.warn({ pod: this.#pod.metadata.name, err: error }, 'pod sandbox not created');
-      const nowMs = services.clock.nowMs();
-      this.#sandboxBackoff = raiseBackoff(this.#sandboxBackoff, nowMs, nowMs, sandboxRetryMs);
-      await services.view.relist().catch(() => undefined);
-      return nowMs + this.#sandboxBackoff.delayMs;
-    }
-  }
-
-  async #kill(kill: KillContainer): Promise<void> {
-    const probe =
-      kill.reason === 'liveness'
-        ? kill.spec?.livenessProbe
-        : kill.reason === 'startup'
-          ? kill.spec?.startupProbe
-          : undefined;
-    await stopContainer(this.#services, {
-      pod: this.#pod,
-      container: kill.container,
-      spec: kill.spec,
-      kind: kill.kind,
-      message: kill.message,
-      graceSeconds: probe?.terminationGracePeriodSeconds ?? graceSecondsOf(this.#pod),
-      host: this.#host(this.#observed()),
-      signal: this.#work.signal,
-    });
-    this.#followProbes(false);
-  }
-
-  /** Starts what the plan says, one after another; resolves to when to try the failed ones again. */
-  async #startAll(plan: Plan, volumes: ReadonlyMap<string, ReadyVolume>): Promise<number | undefined> {
-    const services = this.#services;
-    const sandbox = plan.sandbox!;
-    const config = await describeSandbox({ ...services, events: () => {} }, this.#pod, sandbox.attempt);
-    let retryAtMs: number | undefined;
-    for (const start of plan.start) {
-      if (this.#work.signal.aborted) return undefined;
-      const name = start.spec.name;
-      const shown = this.#shownRestarts(name);
-      const attempt = Math.max(start.attempt, shown);
-      if (start.last?.state === 'exited') {
-        const nowMs = services.clock.nowMs();
-        this.#backoff.set(name, raiseBackoff(this.#backoff.get(name), start.last.finishedAtMs, nowMs));
-      }
-      await this.#clearOlderRuns(name);
-      try {
-        await startContainer(services, {
-          pod: this.#pod,
-          start: { ...start, attempt },
-          sandbox,
-          sandboxConfig: config,
-          observed: this.#observed(),
-          volumes,
-          signal: this.#work.signal,
-        });
-        this.#waiting.delete(name);
-      } catch (error) {
-        if (!(error instanceof StartError)) throw error;
-        this.#waiting.set(name, { reason: error.reason, message: error.message });
-        // A retry that is due already shows the error for a moment before the back-off takes its place.
-        const wanted = Math.max(
-          error.retryAtMs ?? 0,
-          services.clock.nowMs() + (error.retryAtMs === undefined ? retryMs : errorShownMs),
-        );
-        retryAtMs = earliest(retryAtMs, wanted);
-      }
-      this.#followProbes(false);
-    }
-    return retryAtMs;
-  }
-
-  /** Restarts that the last status counts: more than the runtime knows when it has lost containers. */
-  #shownRestarts(name: string): number {
-    const all = [...(this.#status?.initContainerStatuses ?? []), ...(this.#status?.containerStatuses ?? [])];
-    return all.find((status) => status.name === name)?.restartCount ?? 0;
-  }
-
-  /** Keeps the newest ended run of a container, which its lastState shows, and removes older ones. */
-  async #clearOlderRuns(name: string): Promise<void> {
-    const runs = this.#observed().containers.filter((container) => container.name === name);
-    for (const run of runs.slice(1)) {
-      if (run.state !== 'running')
-        await removeContainer(this.#services, identityOf(this.#pod), run.id, name, run.attempt);
-    }
-    const [newest] = runs;
-    if (newest?.state === 'created')
-      await removeContainer(this.#services, identityOf(this.#pod), newest.id, name, newest.attempt);
-  }
-
   async #terminate(): Promise<number | undefined> {
     const services = this.#services;
     this.#followProbes(true);
@@ -494,7 +300,7 @@ export class PodWorker {
       pod: this.#pod,
       observed,
       graceSeconds: Math.min(this.#graceSeconds, graceSecondsOf(this.#pod)),
-      host: this.#host(observed),
+      host: this.#host(),
       signal,
       sandboxes: true,
     });
@@ -511,6 +317,7 @@ export class PodWorker {
       return services.clock.nowMs() + retryMs;
     }
     this.#probes.stop();
+    this.#ended = true;
     this.#publish(true);
     await services.volumes.remove(this.uid);
     if (!(await services.cgroups.remove(this.uid))) return services.clock.nowMs() + 1000;
@@ -526,34 +333,13 @@ export class PodWorker {
       if (!this.#silent) this.#services.statuses.finished(this.#pod);
       return undefined;
     }
-    await this.#removeEverything();
+    await this.#actor.removeEverything();
     this.#state = 'gone';
     this.#services.statuses.forget(this.uid);
     this.#onGone();
     return undefined;
   }
-
-  async #removeEverything(): Promise<void> {
-    const services = this.#services;
-    const identity = identityOf(this.#pod);
-    const observed = this.#observed();
-    for (const { id, name, attempt } of observed.containers)
-      await removeContainer(services, identity, id, name, attempt);
-    for (const { id } of observed.sandboxes) await this.#removeSandbox(id);
-    if (services.simulated) return;
-    await rm(podLogFolder(services.paths.podLogs, identity), { recursive: true, force: true });
-    await services.cgroups.remove(this.uid);
-  }
-
-  async #removeSandbox(id: string): Promise<void> {
-    await this.#services.cri.removePodSandbox({ podSandboxId: id }).catch((error: unknown) => {
-      if (!isCriNotFound(error)) throw error;
-    });
-    this.#services.view.forget(id);
-  }
 }
-
-const errorShownMs = 2000;
 
 /** Whether a pod's new state asks for anything: our own status coming back does not (upstream: podsDifferSemantically). */
 function differs(before: Pod, after: Pod): boolean {
@@ -569,6 +355,3 @@ function differs(before: Pod, after: Pod): boolean {
   ];
   return !isDeepStrictEqual(seen(before), seen(after));
 }
-
-const earliest = (a: number | undefined, b: number | undefined): number | undefined =>
-  a === undefined ? b : b === undefined ? a : Math.min(a, b);
