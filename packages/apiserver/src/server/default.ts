@@ -3,6 +3,7 @@ import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
 import { core } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
+import { defaultAdmission } from '../admission/index.ts';
 import {
   type Authentication,
   defaultAuthentication,
@@ -51,6 +52,8 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
   let made: Authentication | undefined;
   const authentication = (caches: Caches): Authentication =>
     (made ??= defaultAuthentication({ caches, nowMs, key, issuer }));
+  let authz: ReturnType<typeof defaultAuthorizer> | undefined;
+  const authorization = ({ caches }: PartContext) => (authz ??= defaultAuthorizer(caches));
   return startApiServer({
     ...options,
     authenticators: ({ caches }) => authentication(caches).authenticators,
@@ -66,9 +69,10 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
     ],
     authorizer(context) {
       parts = context;
-      return defaultAuthorizer(context.caches);
+      return authorization(context);
     },
-    admission: () => [],
+    admission: (context, authorizer) =>
+      defaultAdmission({ ...context, authorizer, rbac: authorization(context).rbac }),
     strategies,
     declarations: [],
     endpoints: ({ caches }, authorizer) => reviewEndpoints({ authorizer, ...authentication(caches) }),

@@ -1,0 +1,54 @@
+/**
+ * What every write passes after it was authorized: completed from the cluster's defaults, then judged.
+ *
+ * ```ts
+ * admission: (context, authorizer) => defaultAdmission({ ...context, authorizer, rbac }),
+ * ```
+ */
+import type { Clock } from '@cloudless/kube/clock';
+import type { Authorizer } from '../authz/authorizer.ts';
+import type { RbacAuthorizer } from '../authz/rbac.ts';
+import type { Caches } from '../cache/cache.ts';
+import { certificateApproval, certificateSigning, certificateSubjectRestriction } from './certificates.ts';
+import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
+import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
+import { RoleEscalation } from './escalation.ts';
+import { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import { NodeRestriction } from './node-restriction/index.ts';
+import type { AdmissionPlugin } from './plugin.ts';
+import { Priority } from './priority.ts';
+import { runtimeClass } from './runtime-class.ts';
+import { ServiceAccountAdmission } from './service-account.ts';
+import { persistentVolumeClaimResize, storageObjectInUseProtection } from './storage.ts';
+import { taintNodesByCondition } from './taint-nodes.ts';
+
+export interface AdmissionParts {
+  caches: Caches;
+  clock: Clock;
+  authorizer: Authorizer;
+  rbac: RbacAuthorizer;
+  /** Set where the pv- and pvc-protection controllers run; else nothing would take their finalizers away. */
+  protectStorageObjects?: boolean;
+}
+
+/** Upstream's default plugins, and NodeRestriction as kubeadm adds it, in upstream's order (kubeapiserver/options/plugins.go). */
+export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
+  const { caches, authorizer } = parts;
+  return [
+    new NamespaceLifecycle(parts),
+    new ServiceAccountAdmission(parts),
+    new NodeRestriction(parts),
+    taintNodesByCondition,
+    new Priority(parts),
+    defaultTolerationSeconds,
+    defaultStorageClass(caches),
+    ...(parts.protectStorageObjects === true ? [storageObjectInUseProtection] : []),
+    persistentVolumeClaimResize(caches),
+    runtimeClass(caches),
+    certificateApproval(authorizer),
+    certificateSigning(authorizer),
+    certificateSubjectRestriction,
+    defaultIngressClass(caches),
+    new RoleEscalation(parts),
+  ];
+}
