@@ -4,6 +4,10 @@ import { InformerSet } from '@cloudless/kube/informer/informer';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import { type Logger, logger } from '@cloudless/kube/logger';
 import type { WorkQueueMetrics } from '@cloudless/kube/workqueue/workqueue';
+import { startCertificateApprover } from './certificates/approver.ts';
+import { startCertificateCleaner } from './certificates/cleaner.ts';
+import { startCertificateSigner } from './certificates/signer.ts';
+import { startClusterRoleAggregation } from './cluster-role-aggregation/cluster-role-aggregation.ts';
 import { startDeploymentController } from './deployment/deployment.ts';
 import { startEndpointsController } from './endpoints/endpoints.ts';
 import { startEndpointSliceController } from './endpointslice/endpointslice.ts';
@@ -11,6 +15,7 @@ import { startGarbageCollector } from './garbage-collector/garbage-collector.ts'
 import { startNamespaceController } from './namespace/namespace.ts';
 import { type NodeIpamOptions, startNodeIpamController } from './node-ipam/node-ipam.ts';
 import { type NodeLifecycleOptions, startNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
+import { startNodeTtlController } from './node-ttl/node-ttl.ts';
 import { startPodGcController } from './pod-gc/pod-gc.ts';
 import { startReplicaSetController } from './replicaset/replicaset.ts';
 import type { StartController } from './runtime/context.ts';
@@ -28,6 +33,8 @@ export interface ControllersOptions extends Partial<NodeIpamOptions>, NodeLifecy
   informerClient?: KubeClient;
   /** PEM of the cluster's CA; published in every namespace. */
   caCertificate: string;
+  /** PEM of its key: given, approved certificate requests are signed. */
+  caKey?: string;
   clock?: Clock;
   signal?: AbortSignal;
   log?: Logger;
@@ -75,11 +82,17 @@ export function startControllers(options: ControllersOptions): Controllers {
     startPodGcController,
     (given) => startNodeLifecycleController(given, options),
     startTaintEvictionController,
+    startNodeTtlController,
+    startCertificateApprover,
+    startCertificateCleaner,
+    startClusterRoleAggregation,
   ];
   const clusterCidrs = options.clusterCidrs ?? [];
   if (clusterCidrs.length > 0) {
     starters.push((given) => startNodeIpamController(given, { ...options, clusterCidrs }));
   }
+  const { caCertificate: certificate, caKey: key } = options;
+  if (key !== undefined) starters.push((given) => startCertificateSigner(given, { certificate, key }));
   const controllers = starters.map((start) => start(context));
   const ready = Promise.all(controllers.map((controller) => controller.ready)).then(() => undefined);
   ready.catch(() => undefined);

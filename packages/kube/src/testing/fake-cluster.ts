@@ -257,7 +257,7 @@ export class FakeCluster {
     }
     const copy = structuredClone(next);
     let merged: Stored;
-    if (subresource === 'status') {
+    if (subresource === 'status' || subresource === 'approval') {
       merged = { ...structuredClone(old), status: copy.status };
       if (copy.metadata.annotations) merged.metadata.annotations = copy.metadata.annotations;
       if (copy.metadata.labels) merged.metadata.labels = copy.metadata.labels;
