@@ -10,7 +10,11 @@ import { serviceAccountUser } from '@cloudless/kube/user';
 import type { ClusterConfig } from '../cluster-config.ts';
 
 /** Starts the parts that are clients of the API, each under an identity of its own; they retry until it serves them. */
-export function startControlPlaneClients(config: ClusterConfig, context: NodeContext, api: ApiServer): Running[] {
+export function startControlPlaneClients(
+  config: ClusterConfig,
+  context: NodeContext,
+  api: ApiServer,
+): Running[] {
   return [
     startScheduler({
       client: api.clientFor({ name: 'system:kube-scheduler', groups: ['system:authenticated'] }),
@@ -20,6 +24,7 @@ export function startControlPlaneClients(config: ClusterConfig, context: NodeCon
     startControllers({
       clientFor: (account) => api.clientFor(serviceAccountUser('kube-system', account)),
       caCertificate: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
+      caKey: readFileSync(join(context.paths.pki, 'ca.key'), 'utf8'),
       clusterCidrs: [config.podCidr],
       clock: context.clock,
       log: logger('controllers'),
