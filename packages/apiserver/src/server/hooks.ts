@@ -49,6 +49,7 @@ export function runHooks(
 /** Runs one hook until it succeeds; false when the server stops first. */
 async function attempt(hook: PostStartHook, context: PartContext): Promise<boolean> {
   const { signal, log, clock } = context;
+  let told = '';
   for (let delayMs = retryMinMs; ; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
     if (signal.aborted) return false;
     try {
@@ -56,7 +57,11 @@ async function attempt(hook: PostStartHook, context: PartContext): Promise<boole
       return true;
     } catch (error) {
       if (signal.aborted) return false;
-      log.warn({ err: error, hook: hook.name }, 'a post-start hook failed, trying again');
+      const why = error instanceof Error ? error.message : String(error);
+      // The same failure is told once; /readyz goes on saying that the hook is not done.
+      if (why !== told)
+        log.warn({ hook: hook.name, why }, 'a post-start hook failed, trying again until it succeeds');
+      told = why;
     }
     await new Promise<void>((resolve) => {
       const timer = clock.setTimeout(done, delayMs);

@@ -5,6 +5,12 @@ import { StatusError } from '@cloudless/kube/status';
 /** Reads a value that upstream stored as `k8s\0` protobuf; given in, so that its tables load only when met. */
 export type ProtobufReader = (value: Uint8Array) => KubeObject;
 
+/**
+ * Memory for bytes that live as long as their object. Not from Node's pool: a slice of it keeps the whole pool, and
+ * whatever passed through it, in memory.
+ */
+const retained = (bytes: number): Buffer => Buffer.allocUnsafeSlow(bytes);
+
 const protobufMagic = Buffer.from('k8s\0');
 
 /**
@@ -38,9 +44,10 @@ export class ObjectCodec {
     const { apiVersion: _version, kind: _kind, metadata, ...rest } = object;
     const { resourceVersion: _resourceVersion, selfLink: _selfLink, ...kept } = metadata;
     const { kind } = this.resource;
-    return Buffer.from(
-      stringifyJson({ apiVersion: apiVersionOf(this.resource), kind, metadata: kept, ...rest }),
-    );
+    const text = stringifyJson({ apiVersion: apiVersionOf(this.resource), kind, metadata: kept, ...rest });
+    const value = retained(Buffer.byteLength(text));
+    value.write(text);
+    return value;
   }
 
   /** Whether {@link encode} made this value, here or in another process. */
@@ -58,7 +65,7 @@ export class ObjectCodec {
     if (revision === 0) return Buffer.from(value);
     const field = `"resourceVersion":"${revision}",`;
     const head = this.#head.length;
-    const json = Buffer.allocUnsafe(value.length + field.length);
+    const json = retained(value.length + field.length);
     this.#head.copy(json);
     json.write(field, head, 'latin1');
     json.set(value.subarray(head), head + field.length);
@@ -69,10 +76,11 @@ export class ObjectCodec {
   fromJson(json: Buffer, revision: number): Buffer {
     if (revision === 0) return json;
     const head = this.#head.length;
-    return Buffer.concat([
-      json.subarray(0, head),
-      json.subarray(head + `"resourceVersion":"${revision}",`.length),
-    ]);
+    const rest = head + `"resourceVersion":"${revision}",`.length;
+    const value = retained(head + json.length - rest);
+    json.copy(value, 0, 0, head);
+    json.copy(value, head, rest);
+    return value;
   }
 
   /** The object with its resourceVersion; not frozen. Throws `StatusError` 500 for a corrupt value. */
