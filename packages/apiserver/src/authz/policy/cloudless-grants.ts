@@ -21,5 +21,11 @@ export const cloudlessRoles: RoleTable = {
 
 export const cloudlessGrants: readonly ClusterGrant[] = [
   { binding: 'cloudless:node', role: 'cloudless:node', subjects: [group('system:nodes')] },
+  // Upstream leaves these to a person; ours are approved when they name nothing but the asking node's own addresses.
+  {
+    binding: 'cloudless:kubelet-serving-approver',
+    role: 'system:certificates.k8s.io:kubelet-serving-approver',
+    subjects: [account('certificate-controller')],
+  },
   { binding: 'cloudless:dns', role: 'cloudless:dns', subjects: [account('cloudless-dns')] },
 ];
