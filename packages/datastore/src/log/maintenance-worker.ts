@@ -1,8 +1,9 @@
 /** The worker's side of maintenance.ts: a second connection, so that the main thread never waits for these. */
+import { closeSync, openSync, readSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MaintenanceReply, MaintenanceRequest, StepResult } from './maintenance.ts';
-import { configure, sqliteErrorCode } from './sqlite-file.ts';
+import { configure, frameBytes, sqliteErrorCode, walHeaderBytes } from './sqlite-file.ts';
 
 /** A step lets writers wait no longer than this, plus its commit. */
 const stepMs = 4;
@@ -12,17 +13,46 @@ const pagesPerVacuum = 64;
 const port = parentPort;
 if (port === null) throw new Error('maintenance-worker.ts runs as a worker thread only');
 
-const db = new DatabaseSync((workerData as { path: string }).path);
+const { path } = workerData as { path: string };
+const db = new DatabaseSync(path);
 configure(db, busyTimeoutMs);
 const begin = db.prepare('BEGIN IMMEDIATE');
 const commit = db.prepare('COMMIT');
 const deleteRow = db.prepare('DELETE FROM log WHERE position = ?');
 const freePages = db.prepare('PRAGMA freelist_count');
 
+interface WalState {
+  log: number;
+  checkpointed: number;
+}
+
 /** Copies pages from the -wal file to the database; `total === done` means the -wal file can start over. */
 function checkpoint(): StepResult {
-  const row = db.prepare('PRAGMA wal_checkpoint(PASSIVE)').get() as { log: number; checkpointed: number };
-  return { total: row.log, done: row.checkpointed };
+  const before = db.prepare('PRAGMA wal_checkpoint(NOOP)').get() as unknown as WalState;
+  const after = db.prepare('PRAGMA wal_checkpoint(PASSIVE)').get() as unknown as WalState;
+  // What was complete before may have started over since: then everything is new.
+  const from = before.checkpointed <= after.checkpointed ? before.checkpointed : 0;
+  return {
+    total: after.log,
+    done: after.checkpointed,
+    pagesWritten: distinctPages(from, after.checkpointed),
+  };
+}
+
+/** How many pages the frames [from, to) of the -wal file hold: a page written often is copied once. */
+function distinctPages(from: number, to: number): number {
+  const pages = new Set<number>();
+  const number = Buffer.alloc(4);
+  const fd = openSync(`${path}-wal`, 'r');
+  try {
+    for (let frame = from; frame < to; frame++) {
+      readSync(fd, number, 0, 4, walHeaderBytes + frame * frameBytes);
+      pages.add(number.readUInt32BE());
+    }
+  } finally {
+    closeSync(fd);
+  }
+  return pages.size;
 }
 
 /** Deletes rows until the time is up; returns how many. */

@@ -18,6 +18,8 @@ export interface StepResult {
   /** What there is to do (rows, frames) or what is left (free pages). */
   total: number;
   done: number;
+  /** Of a checkpoint: pages written to the database. */
+  pagesWritten?: number;
 }
 
 interface Waiting {

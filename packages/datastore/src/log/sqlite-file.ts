@@ -7,6 +7,9 @@ import { DatastoreFileError } from '../errors.ts';
 const applicationId = 0x434c4453;
 const schemaVersion = 1;
 export const pageBytes = 4096;
+/** The -wal file: a header, then frames of a page and its header (sqlite.org/fileformat2.html#the_write_ahead_log). */
+export const walHeaderBytes = 32;
+export const frameBytes = pageBytes + 24;
 
 /** SQLite's primary result codes that mean something to us (sqlite.org/rescode.html). */
 export const sqliteCode = {

@@ -6,11 +6,17 @@ import { keyOf } from '../mvcc/key.ts';
 import { FlushTimes } from './flush-times.ts';
 import type { LoadedRecord, LoadedState, Log, LogBatch, LogFigures, LogHead, LogRecord } from './log.ts';
 import { Maintenance } from './maintenance.ts';
-import { corrupt, explain, isDiskFull, openFile, pageBytes } from './sqlite-file.ts';
+import {
+  corrupt,
+  explain,
+  frameBytes,
+  isDiskFull,
+  openFile,
+  pageBytes,
+  walHeaderBytes,
+} from './sqlite-file.ts';
 import { Turns } from './turns.ts';
 
-/** A frame of the -wal file: a page and its header (sqlite.org/fileformat2.html#the_write_ahead_log). */
-const frameBytes = pageBytes + 24;
 const rowsPerLoad = 2000;
 /** Rows are inserted for so long before the event loop turns. */
 const sliceMs = 5;
@@ -201,14 +207,16 @@ export class SqliteLog implements Log {
       0,
     );
     const needed =
-      32 + (this.#walFrames + 16) * frameBytes + Math.ceil(rowBytes * 1.25) + records.length * 64;
+      walHeaderBytes + (this.#walFrames + 16) * frameBytes + Math.ceil(rowBytes * 1.25) + records.length * 64;
     if (needed <= this.#walBytesAllocated) return;
     const size = fstatSync(this.#walFd).size;
     const target = Math.ceil(needed / extentBytes) * extentBytes;
     try {
       this.#walBytesAllocated = size;
       const zeros = new Uint8Array(Math.max(0, target - size));
-      this.#walBytesAllocated += writeSync(this.#walFd, zeros, 0, zeros.length, size);
+      const written = writeSync(this.#walFd, zeros, 0, zeros.length, size);
+      this.#walBytesAllocated += written;
+      this.#bytesWritten += written;
     } catch (error) {
       // The frames themselves may still fit; SQLite will say.
       if (!isEnospc(error)) throw error;
@@ -251,7 +259,7 @@ export class SqliteLog implements Log {
     const done = await this.#turns.take();
     try {
       const second = await this.#maintenance.run({ op: 'checkpoint' });
-      this.#bytesWritten += Math.max(first.done, second.done) * pageBytes;
+      this.#bytesWritten += ((first.pagesWritten ?? 0) + (second.pagesWritten ?? 0)) * pageBytes;
       if (second.done > 0) this.#checkpoints++;
     } finally {
       done();

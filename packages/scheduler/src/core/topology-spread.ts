@@ -11,7 +11,8 @@ export interface Spread {
   readonly topologyKey: string;
   readonly maxSkew: number;
   readonly minDomains: number;
-  readonly selector: Selector;
+  /** Undefined: the pods of the same controller. */
+  readonly selector: Selector | undefined;
   readonly honorsAffinity: boolean;
   readonly honorsTaints: boolean;
 }
@@ -46,6 +47,7 @@ export function counts(spread: Spread, node: NodeState, pod: PodInfo): boolean {
 
 /** Pods on the node that the constraint spreads: of the same namespace, selected, not being deleted. */
 export function spreadPodsOn(spread: Spread, node: NodeState, pod: PodInfo): number {
+  if (spread.selector === undefined) return node.replicasOf(pod.controller ?? '');
   let count = 0;
   for (const other of node.pods.values()) {
     if (other.namespace !== pod.namespace || other.pod.metadata.deletionTimestamp !== undefined) continue;

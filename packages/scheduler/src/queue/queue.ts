@@ -1,5 +1,6 @@
 import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import type { PodInfo } from '../state/pod-info.ts';
+import { Heap } from './heap.ts';
 
 /** Upstream's defaults (podInitialBackoffSeconds, podMaxBackoffSeconds). */
 const initialBackoffMs = 1_000;
@@ -24,8 +25,16 @@ interface Entry extends QueuedPod {
   place: Place;
   /** End of its back-off, monotonic. */
   backoffUntilMs: number;
+  /** Changes with every move: tickets of earlier places in a heap are void. */
+  ticket: number;
   /** A failure of the API, not of the cluster: waits its back-off out even when nothing else is to be done. */
   erred: boolean;
+}
+
+/** An entry's turn in a heap, void when the entry has moved on. */
+interface Turn {
+  readonly entry: Entry;
+  readonly ticket: number;
 }
 
 /** Whether a change may make a refused pod fit. */
@@ -39,6 +48,8 @@ export type Hint = (pod: QueuedPod) => boolean;
 export class SchedulingQueue {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  readonly #active = new Heap<Turn>((a, b) => goesBefore(a.entry, b.entry));
+  readonly #backoff = new Heap<Turn>((a, b) => a.entry.backoffUntilMs < b.entry.backoffUntilMs);
   readonly #wake: () => void;
   #timer: ClockTimer | undefined;
   #timerAtMs = Infinity;
@@ -62,22 +73,25 @@ export class SchedulingQueue {
     const known = this.#entries.get(info.uid);
     const gated = (info.pod.spec?.schedulingGates ?? []).length > 0;
     if (known === undefined) {
-      this.#entries.set(info.uid, {
+      const entry: Entry = {
         info,
         attempts: 0,
         sinceMs: this.#clock.monotonicMs(),
         refusedBy: new Set(),
-        place: gated ? 'gated' : 'active',
+        place: 'gated',
+        ticket: 0,
         backoffUntilMs: 0,
         erred: false,
-      });
-      if (!gated) this.#wake();
+      };
+      this.#entries.set(info.uid, entry);
+      if (!gated) this.#revive(entry);
       return;
     }
     const helps = known.place === 'gated' || isRelevantChange(known.info, info);
+    const reorders = known.info.priority !== info.priority;
     known.info = info;
-    if (gated) known.place = 'gated';
-    else if (helps && known.place !== 'active') this.#revive(known);
+    if (gated) this.#move(known, 'gated');
+    else if (helps && (known.place !== 'active' || reorders)) this.#revive(known);
   }
 
   delete(uid: string): void {
@@ -90,17 +104,55 @@ export class SchedulingQueue {
 
   /** The pod whose turn it is; it leaves the queue. */
   pop(): QueuedPod | undefined {
-    const now = this.#clock.monotonicMs();
-    let best: Entry | undefined;
-    for (const entry of this.#entries.values()) {
-      if (entry.place === 'backoff' && entry.backoffUntilMs <= now) entry.place = 'active';
-      if (!isReady(entry)) continue;
-      if (best === undefined || goesBefore(entry, best)) best = entry;
-    }
-    if (best === undefined) return undefined;
-    this.#entries.delete(best.info.uid);
-    const { info, attempts, sinceMs, refusedBy } = best;
+    this.#endBackoffs();
+    const entry = this.#take(this.#active) ?? this.#takeFromBackoff();
+    if (entry === undefined) return undefined;
+    this.#entries.delete(entry.info.uid);
+    const { info, attempts, sinceMs, refusedBy } = entry;
     return { info, attempts: attempts + 1, sinceMs, refusedBy };
+  }
+
+  #isValid({ entry, ticket }: Turn): boolean {
+    return entry.ticket === ticket && this.#entries.get(entry.info.uid) === entry;
+  }
+
+  #take(heap: Heap<Turn>): Entry | undefined {
+    for (let turn = heap.pop(); turn !== undefined; turn = heap.pop()) {
+      if (this.#isValid(turn)) return turn.entry;
+    }
+    return undefined;
+  }
+
+  /** The next one out of back-off that waits for want of a node, not because a call failed (KEP-5142). */
+  #takeFromBackoff(): Entry | undefined {
+    const erred: Turn[] = [];
+    let found: Entry | undefined;
+    for (let turn = this.#backoff.pop(); turn !== undefined; turn = this.#backoff.pop()) {
+      if (!this.#isValid(turn)) continue;
+      if (!turn.entry.erred) {
+        found = turn.entry;
+        break;
+      }
+      erred.push(turn);
+    }
+    for (const turn of erred) this.#backoff.push(turn);
+    return found;
+  }
+
+  #endBackoffs(): void {
+    const now = this.#clock.monotonicMs();
+    for (let turn = this.#backoff.peek(); turn !== undefined; turn = this.#backoff.peek()) {
+      if (this.#isValid(turn) && turn.entry.backoffUntilMs > now) return;
+      this.#backoff.pop();
+      if (this.#isValid(turn)) this.#move(turn.entry, 'active');
+    }
+  }
+
+  #move(entry: Entry, place: Place): void {
+    entry.place = place;
+    const turn = { entry, ticket: ++entry.ticket };
+    if (place === 'active') this.#active.push(turn);
+    else if (place === 'backoff') this.#backoff.push(turn);
   }
 
   /** The pod fits nowhere now. */
@@ -118,8 +170,17 @@ export class SchedulingQueue {
   #putBack(pod: QueuedPod, place: Place, refusedBy: ReadonlySet<string>, erred: boolean): Entry {
     const now = this.#clock.monotonicMs();
     const backoffMs = Math.min(maxBackoffMs, initialBackoffMs * 2 ** (pod.attempts - 1));
-    const entry: Entry = { ...pod, place, refusedBy, erred, sinceMs: now, backoffUntilMs: now + backoffMs };
+    const entry: Entry = {
+      ...pod,
+      place,
+      ticket: 0,
+      refusedBy,
+      erred,
+      sinceMs: now,
+      backoffUntilMs: now + backoffMs,
+    };
     this.#entries.set(pod.info.uid, entry);
+    this.#move(entry, place);
     return entry;
   }
 
@@ -132,7 +193,7 @@ export class SchedulingQueue {
 
   #revive(entry: Entry): void {
     const now = this.#clock.monotonicMs();
-    entry.place = entry.backoffUntilMs > now ? 'backoff' : 'active';
+    this.#move(entry, entry.backoffUntilMs > now ? 'backoff' : 'active');
     if (entry.place === 'backoff') this.#wakeAt(entry.backoffUntilMs);
     this.#wake();
   }
@@ -151,14 +212,12 @@ export class SchedulingQueue {
     this.#timerAtMs = Infinity;
     const now = this.#clock.monotonicMs();
     let next = Infinity;
+    this.#endBackoffs();
     for (const entry of this.#entries.values()) {
-      const dueMs =
-        entry.place === 'backoff'
-          ? entry.backoffUntilMs
-          : entry.place === 'unschedulable'
-            ? entry.sinceMs + maxUnschedulableMs
-            : Infinity;
-      if (dueMs <= now) entry.place = 'active';
+      if (entry.place === 'backoff') next = Math.min(next, entry.backoffUntilMs);
+      if (entry.place !== 'unschedulable') continue;
+      const dueMs = entry.sinceMs + maxUnschedulableMs;
+      if (dueMs <= now) this.#move(entry, 'active');
       else next = Math.min(next, dueMs);
     }
     if (next < Infinity) this.#wakeAt(next);
@@ -171,13 +230,9 @@ export class SchedulingQueue {
   }
 }
 
-/** A pod in back-off for want of a node may go as soon as nothing active is before it (KEP-5142). */
-const isReady = ({ place, erred }: Entry): boolean => place === 'active' || (place === 'backoff' && !erred);
-
+/** Priority, then age. */
 function goesBefore(a: Entry, b: Entry): boolean {
-  if (a.place !== b.place) return a.place === 'active';
-  if (a.place === 'backoff') return a.backoffUntilMs < b.backoffUntilMs;
-  return a.info.priority !== b.info.priority ? a.info.priority > b.info.priority : a.sinceMs < b.sinceMs;
+  return a.info.priority === b.info.priority ? a.sinceMs < b.sinceMs : a.info.priority > b.info.priority;
 }
 
 /** Changes of a pod itself that matter: its status does not. */

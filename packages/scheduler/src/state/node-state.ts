@@ -8,6 +8,9 @@ export class NodeState {
   #node: Node | undefined;
   #allocatable: Amounts = new Map();
   readonly #pods = new Map<string, PodInfo>();
+  readonly #affine = new Map<string, PodInfo>();
+  /** Pods of each controller that are not being deleted. */
+  readonly #replicas = new Map<string, number>();
   readonly #requested = new Map<string, number>();
   #scoringMilliCpu = 0;
   #scoringMemoryBytes = 0;
@@ -39,6 +42,16 @@ export class NodeState {
     return this.#pods;
   }
 
+  /** Those of the pods that have terms about other pods. */
+  get affinePods(): Iterable<PodInfo> {
+    return this.#affine.values();
+  }
+
+  /** How many pods of a controller run here, those being deleted left out. */
+  replicasOf(controller: string): number {
+    return this.#replicas.get(controller) ?? 0;
+  }
+
   /** Sum of the pods' requests. */
   get requested(): Amounts {
     return this.#requested;
@@ -57,6 +70,7 @@ export class NodeState {
     this.remove(pod.uid);
     this.#pods.set(pod.uid, pod);
     this.#account(pod, 1);
+    if (pod.isAffine) this.#affine.set(pod.uid, pod);
     this.#hostPorts.push(...pod.hostPorts);
   }
 
@@ -64,12 +78,18 @@ export class NodeState {
     const pod = this.#pods.get(uid);
     if (pod === undefined) return;
     this.#pods.delete(uid);
+    this.#affine.delete(uid);
     this.#account(pod, -1);
     if (pod.hostPorts.length > 0)
       this.#hostPorts = [...this.#pods.values()].flatMap(({ hostPorts }) => hostPorts);
   }
 
-  #account({ requests, scoring }: PodInfo, sign: 1 | -1): void {
+  #account({ requests, scoring, controller, pod }: PodInfo, sign: 1 | -1): void {
+    if (controller !== undefined && pod.metadata.deletionTimestamp === undefined) {
+      const count = (this.#replicas.get(controller) ?? 0) + sign;
+      if (count === 0) this.#replicas.delete(controller);
+      else this.#replicas.set(controller, count);
+    }
     for (const [name, amount] of requests) {
       this.#requested.set(name, (this.#requested.get(name) ?? 0) + sign * amount);
     }

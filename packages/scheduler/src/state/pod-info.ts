@@ -12,6 +12,10 @@ export interface PodInfo {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
+  /** Uid of its controller, such as a ReplicaSet. */
+  readonly controller: string | undefined;
+  /** Has terms about other pods. */
+  readonly isAffine: boolean;
   readonly requests: Amounts;
   readonly scoring: { readonly milliCpu: number; readonly memoryBytes: number };
   readonly hostPorts: readonly HostPort[];
@@ -45,6 +49,8 @@ export function podInfo(pod: Pod): PodInfo {
     namespace: pod.metadata.namespace ?? '',
     labels: pod.metadata.labels ?? {},
     priority: pod.spec?.priority ?? 0,
+    controller: pod.metadata.ownerReferences?.find(({ controller }) => controller)?.uid,
+    isAffine: podAffinity !== undefined || podAntiAffinity !== undefined,
     requests: requestsOf(pod),
     scoring: scoringRequestsOf(pod),
     hostPorts: hostPortsOf(pod),

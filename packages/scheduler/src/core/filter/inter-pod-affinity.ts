@@ -31,7 +31,7 @@ function refusedBy(
   const refused = new Map<string, Domains>();
   if (!hasAntiAffinity) return refused;
   for (const node of nodes) {
-    for (const running of node.pods.values()) {
+    for (const running of node.affinePods) {
       for (const term of running.requiredAntiAffinity) {
         if (!termMatches(term, pod, namespaceLabels)) continue;
         let domains = refused.get(term.topologyKey);

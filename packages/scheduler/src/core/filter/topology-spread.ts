@@ -42,5 +42,5 @@ function countDomains(spread: Spread, nodes: readonly NodeState[], pod: PodInfo)
     domains.set(value, (domains.get(value) ?? 0) + spreadPodsOn(spread, node, pod));
   }
   const least = domains.size < spread.minDomains || domains.size === 0 ? 0 : Math.min(...domains.values());
-  return { spread, domains, least, self: spread.selector.matches(pod.labels) ? 1 : 0 };
+  return { spread, domains, least, self: spread.selector?.matches(pod.labels) ? 1 : 0 };
 }

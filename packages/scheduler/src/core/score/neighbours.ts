@@ -1,7 +1,6 @@
 import type { NodeState } from '../../state/node-state.ts';
 import type { PodInfo } from '../../state/pod-info.ts';
 import { type AffinityTerm, type NamespaceLabels, termMatches } from '../affinity-term.ts';
-import { requirement, Selector } from '@cloudless/kube/selector/selector';
 import { counts, type Spread, spreadPodsOn, spreadsOf } from '../topology-spread.ts';
 import { maxScore, type Scorer } from './score.ts';
 
@@ -37,8 +36,11 @@ export const interPodAffinityScore: Scorer = {
   weight: 2,
   score: (pod, nodes, snapshot) => {
     const scores = new TopologyScores();
+    // Without preferences of its own, only pods that have some matter.
+    const prefers = pod.preferredAffinity.length > 0 || pod.preferredAntiAffinity.length > 0;
     for (const node of snapshot.nodes) {
-      for (const running of node.pods.values()) addPair(scores, pod, running, node, snapshot.namespaceLabels);
+      for (const running of prefers ? node.pods.values() : node.affinePods)
+        addPair(scores, pod, running, node, snapshot.namespaceLabels);
     }
     if (scores.isEmpty) return undefined;
     const raw = nodes.map((node) => scores.of(node));
@@ -125,14 +127,10 @@ function turnedAround(raw: ReadonlyArray<number | undefined>): number[] {
   });
 }
 
-/** Upstream's `System` defaults, for pods whose labels tie them to a controller. */
+/** Upstream's `System` defaults, for pods of a controller. */
 function defaultSpreads(pod: PodInfo): Spread[] {
-  const controlled = (pod.pod.metadata.ownerReferences ?? []).some(({ controller }) => controller);
-  if (!controlled || Object.keys(pod.labels).length === 0) return [];
-  const selector = new Selector(
-    Object.entries(pod.labels).map(([key, value]) => requirement(key, '=', [value])),
-  );
-  const base = { selector, minDomains: 1, honorsAffinity: true, honorsTaints: false };
+  if (pod.controller === undefined) return [];
+  const base = { selector: undefined, minDomains: 1, honorsAffinity: true, honorsTaints: false };
   return [
     { ...base, topologyKey: 'kubernetes.io/hostname', maxSkew: 3 },
     { ...base, topologyKey: 'topology.kubernetes.io/zone', maxSkew: 5 },
