@@ -21,9 +21,10 @@ import type {
 import type { DeleteOptions } from '../generated/types/meta-v1.ts';
 import { type KubeList, type KubeObject, type Resource, apiVersionOf } from '../object.ts';
 import { StatusError, errors } from '../status.ts';
-import { type FakeCall, FakeCluster, type Stored, keyOf } from './fake-cluster.ts';
+import type { FakeCall, FakeCluster } from './fake-cluster.ts';
 import { discovery } from './fake-discovery.ts';
 import { fakePatch } from './fake-patch.ts';
+import { type Stored, keyOf } from './fake-store.ts';
 
 export { FakeCluster, type FakeCall, type Interceptor } from './fake-cluster.ts';
 
