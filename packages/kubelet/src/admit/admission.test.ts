@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Node, Pod } from '@cloudless/kube/types/core-v1';
 import { type AdmissionFacts, rejectionOf } from './admission.ts';
+import { Occupancy } from './occupancy.ts';
 
 const node: Node = { metadata: { name: 'a', labels: { disk: 'ssd', size: '8' } } };
 const pod = (spec: Partial<NonNullable<Pod['spec']>> = {}): Pod => ({
@@ -17,11 +18,18 @@ const facts = (more: Partial<AdmissionFacts> = {}): AdmissionFacts => ({
     ['memory', 2 ** 30],
     ['pods', 3],
   ]),
-  others: [],
+  taken: new Occupancy(),
   appArmor: false,
   allowedUnsafeSysctls: [],
   ...more,
 });
+/** Facts of a node on which these pods run. */
+const takenBy = (pods: Pod[]): Partial<AdmissionFacts> => {
+  const taken = new Occupancy();
+  for (const [index, each] of pods.entries())
+    taken.add({ ...each, metadata: { ...each.metadata, uid: `${index}` } });
+  return { taken };
+};
 const affinity = (key: string, operator: string, values?: string[]) => ({
   affinity: {
     nodeAffinity: {
@@ -36,12 +44,12 @@ void describe('admission of a pod to its node', () => {
   void it('takes what fits', () => assert.equal(rejectionOf(asking({ cpu: '2' }), facts()), undefined));
 
   void it('rejects what the node has no room for, in upstream’s words', () => {
-    assert.deepEqual(rejectionOf(asking({ cpu: '1500m' }), facts({ others: [asking({ cpu: '1' })] })), {
+    assert.deepEqual(rejectionOf(asking({ cpu: '1500m' }), facts(takenBy([asking({ cpu: '1' })]))), {
       reason: 'OutOfcpu',
       message: "Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000",
     });
     assert.equal(rejectionOf(asking({ memory: '2Gi' }), facts())?.reason, 'OutOfmemory');
-    assert.equal(rejectionOf(pod(), facts({ others: [pod(), pod(), pod()] }))?.reason, 'OutOfpods');
+    assert.equal(rejectionOf(pod(), facts(takenBy([pod(), pod(), pod()])))?.reason, 'OutOfpods');
   });
 
   void it('takes critical and static pods all the same', () => {
@@ -73,8 +81,15 @@ void describe('admission of a pod to its node', () => {
     const with80 = pod({ containers: [{ name: 'm', ports: [{ containerPort: 80, hostPort: 80 }] }] });
     const at = (hostIP: string) =>
       pod({ containers: [{ name: 'm', ports: [{ containerPort: 80, hostPort: 80, hostIP }] }] });
-    assert.equal(rejectionOf(with80, facts({ others: [at('10.0.0.1')] }))?.reason, 'NodePorts');
-    assert.equal(rejectionOf(at('10.0.0.2'), facts({ others: [at('10.0.0.1')] })), undefined);
+    assert.equal(rejectionOf(with80, facts(takenBy([at('10.0.0.1')])))?.reason, 'NodePorts');
+    assert.equal(rejectionOf(at('10.0.0.2'), facts(takenBy([at('10.0.0.1')]))), undefined);
+  });
+
+  void it('gives back what a pod that ended had taken', () => {
+    const { taken } = takenBy([asking({ cpu: '2' })]);
+    assert.equal(rejectionOf(asking({ cpu: '1' }), facts({ taken: taken! }))?.reason, 'OutOfcpu');
+    taken!.remove('0');
+    assert.equal(rejectionOf(asking({ cpu: '1' }), facts({ taken: taken! })), undefined);
   });
 
   void it('lets only safe or allowed sysctls pass', () => {

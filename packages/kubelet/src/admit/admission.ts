@@ -3,6 +3,7 @@ import { isStaticPod } from '../naming/pod.ts';
 import { type Amounts, podResources } from '../resources/amounts.ts';
 import { isCritical } from '../resources/qos.ts';
 import { fitsNode } from './node-affinity.ts';
+import { hostPortsOf, type Occupancy } from './occupancy.ts';
 
 /** Why a pod may not run here: becomes its status and an event. */
 export interface Rejection {
@@ -14,8 +15,8 @@ export interface AdmissionFacts {
   /** Undefined until the node is registered. */
   node: Node | undefined;
   allocatable: Amounts;
-  /** Pods that run here and count. */
-  others: readonly Pod[];
+  /** By the pods that run here. */
+  taken: Occupancy;
   appArmor: boolean;
   /** KubeletConfiguration.allowedUnsafeSysctls; `*` at the end matches any rest. */
   allowedUnsafeSysctls: readonly string[];
@@ -33,7 +34,7 @@ export function rejectionOf(pod: Pod, facts: AdmissionFacts): Rejection | undefi
     badAffinity(pod, facts) ??
     badSysctl(pod, facts.allowedUnsafeSysctls) ??
     badAppArmor(pod, facts.appArmor) ??
-    badPorts(pod, facts.others) ??
+    badPorts(pod, facts.taken) ??
     badResources(pod, facts)
   );
 }
@@ -108,53 +109,23 @@ function badAppArmor(pod: Pod, enabled: boolean): Rejection | undefined {
   return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host' };
 }
 
-interface HostPort {
-  port: number;
-  protocol: string;
-  ip: string;
-}
-
-function hostPorts(pod: Pod): HostPort[] {
-  return (pod.spec?.containers ?? []).flatMap((container) =>
-    (container.ports ?? [])
-      .filter((port) => (port.hostPort ?? 0) > 0)
-      .map((port) => ({
-        port: port.hostPort!,
-        protocol: port.protocol ?? 'TCP',
-        ip: port.hostIP || '0.0.0.0',
-      })),
-  );
-}
-
-function badPorts(pod: Pod, others: readonly Pod[]): Rejection | undefined {
-  const taken = others.flatMap(hostPorts);
-  const clash = hostPorts(pod).some((wanted) =>
-    taken.some(
-      (held) =>
-        held.port === wanted.port &&
-        held.protocol === wanted.protocol &&
-        (held.ip === wanted.ip || held.ip === '0.0.0.0' || wanted.ip === '0.0.0.0'),
-    ),
-  );
-  return clash ? { reason: 'NodePorts', message: 'Predicate NodePorts failed' } : undefined;
+function badPorts(pod: Pod, taken: Occupancy): Rejection | undefined {
+  if (!hostPortsOf(pod).some((port) => taken.holds(port))) return undefined;
+  return { reason: 'NodePorts', message: 'Predicate NodePorts failed' };
 }
 
 /** Upstream counts cpu in thousandths in this message, all else in units. */
 const shown = (name: string, amount: number): number => Math.round(name === 'cpu' ? amount * 1000 : amount);
 
-function badResources(pod: Pod, { allocatable, others }: AdmissionFacts): Rejection | undefined {
+function badResources(pod: Pod, { allocatable, taken }: AdmissionFacts): Rejection | undefined {
   if (isCritical(pod)) return undefined;
-  const used = new Map<string, number>([['pods', others.length]]);
-  for (const other of others) {
-    for (const [name, amount] of podResources(other).requests) used.set(name, (used.get(name) ?? 0) + amount);
-  }
   const wanted = new Map([...podResources(pod).requests, ['pods', 1] as const]);
   for (const name of ['pods', 'cpu', 'memory', 'ephemeral-storage']) {
     const request = wanted.get(name) ?? 0;
     const capacity = allocatable.get(name);
-    if (request === 0 || capacity === undefined) continue;
-    const before = used.get(name) ?? 0;
-    if (before + request <= capacity + 1e-9) continue;
+    const before = taken.used(name);
+    // What sums of fractions add must not reject what fits exactly.
+    if (request === 0 || capacity === undefined || before + request <= capacity + 1e-6) continue;
     const numbers = [request, before, capacity].map((amount) => shown(name, amount));
     return {
       reason: `OutOf${name}`,

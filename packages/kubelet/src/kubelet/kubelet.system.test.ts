@@ -8,6 +8,9 @@ const script = 'trap "exit 0" TERM; touch /well; while [ ! -e /end ]; do sleep 0
 
 kubeletCompliance('containerd', async () => {
   const node = await startTestNode('kubelet');
+  // An image id names the same image as its tag does.
+  const { image } = await node.cri.imageStatus({ image: { image: testImage } });
+  const sameImage = image!.id;
   const shell = async (containerId: string, text: string): Promise<void> => {
     await node.cri.execSync({ containerId, cmd: ['sh', '-c', text], timeout: 5n });
   };
@@ -16,6 +19,7 @@ kubeletCompliance('containerd', async () => {
     cri: node.cri,
     simulated: false,
     image: testImage,
+    sameImage,
     main: { command: ['sh', '-c', script] },
     probe: { command: ['test', '-e', '/well'] },
     end: (containerId, exitCode) => shell(containerId, `echo ${exitCode} > /end.new && mv /end.new /end`),

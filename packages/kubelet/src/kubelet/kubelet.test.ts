@@ -16,6 +16,7 @@ kubeletCompliance('the simulated runtime', async () => {
     cri,
     simulated: true,
     image: 'example.com/app:1',
+    sameImage: 'example.com/app:2',
     main: {},
     probe: { command: ['test', '-e', '/well'] },
     end: async (containerId, exitCode) => cri.exit(containerId, exitCode),

@@ -1,5 +1,6 @@
 import type { Pod } from '@cloudless/kube/types/core-v1';
 import type { Rejection } from '../admit/admission.ts';
+import { Occupancy } from '../admit/occupancy.ts';
 import { podReference } from '../events.ts';
 import { isStaticPod } from '../naming/pod.ts';
 import { isCritical } from '../resources/qos.ts';
@@ -15,14 +16,15 @@ export class PodSet {
   /** Static pods that wait for an earlier version of themselves to end. */
   readonly #queued = new Map<string, Pod>();
   readonly #onGone: (uid: string) => void;
-  readonly #reject: (pod: Pod, others: readonly Pod[]) => Rejection | undefined;
+  readonly #reject: (pod: Pod, taken: Occupancy) => Rejection | undefined;
+  readonly #taken = new Occupancy();
   #closed = false;
 
   constructor(options: {
     services: WorkerServices;
     onGone: (uid: string) => void;
     /** Why a new pod of the API may not run beside the others. */
-    reject: (pod: Pod, others: readonly Pod[]) => Rejection | undefined;
+    reject: (pod: Pod, taken: Occupancy) => Rejection | undefined;
   }) {
     this.#services = options.services;
     this.#onGone = options.onGone;
@@ -96,17 +98,10 @@ export class PodSet {
   #admit(pod: Pod): void {
     const known =
       pod.status?.startTime !== undefined || this.#services.view.pod(pod.metadata.uid!) !== undefined;
-    const active = this.all().filter(
-      (worker) => worker.state === 'running' && !worker.pod.metadata.deletionTimestamp,
-    );
-    const rejection = known
-      ? undefined
-      : this.#reject(
-          pod,
-          active.map((worker) => worker.pod),
-        );
+    const rejection = known ? undefined : this.#reject(pod, this.#taken);
     const worker = this.#start(pod);
     if (!rejection || !worker) return;
+    this.#taken.remove(worker.uid);
     this.#services.events(podReference(pod), 'Warning', rejection.reason, rejection.message);
     worker.fail({
       phase: 'Failed',
@@ -126,8 +121,14 @@ export class PodSet {
   #start(pod: Pod): PodWorker | undefined {
     if (this.#closed) return undefined;
     const uid = pod.metadata.uid!;
-    const worker = new PodWorker({ pod, services: this.#services, onGone: () => this.#gone(uid) });
+    const worker = new PodWorker({
+      pod,
+      services: this.#services,
+      onTerminated: () => this.#taken.remove(uid),
+      onGone: () => this.#gone(uid),
+    });
     this.#workers.set(uid, worker);
+    this.#taken.add(pod);
     // Not before whoever made it has said all there is to say about it.
     queueMicrotask(() => worker.wake());
     return worker;

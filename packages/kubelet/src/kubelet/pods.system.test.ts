@@ -361,6 +361,18 @@ void describe('pods in containerd', () => {
     assert.ok(failing);
   });
 
+  void it('gives less grace when a second deletion says so', async () => {
+    await running(pod('stubborn', { terminationGracePeriodSeconds: 60 }));
+    await cluster.client.delete(core.pods, 'stubborn', { namespace: 'default', gracePeriodSeconds: 60 });
+    await eventOf('stubborn', 'Killing');
+    await cluster.client.delete(core.pods, 'stubborn', { namespace: 'default', gracePeriodSeconds: 1 });
+    await until(
+      'deleted',
+      async () => ((await read('stubborn').catch(() => undefined)) ? undefined : true),
+      8000,
+    );
+  });
+
   void it('runs hooks: postStart before readiness, preStop within the grace', async () => {
     const found = await running(
       pod('hooks', {

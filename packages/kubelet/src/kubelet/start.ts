@@ -108,6 +108,8 @@ class KubeletProcess {
   #pods!: PodSet;
   #sources!: PodSources;
   #stopping = false;
+  /** The node goes down: nobody is told any more. */
+  #silent = false;
   #node!: NodePresence;
   #health!: RuntimeHealth;
   #watch!: RuntimeWatch;
@@ -121,7 +123,9 @@ class KubeletProcess {
     const { clock } = context;
     const recorder = eventRecorder({ client, component, host: context.nodeName, clock, log });
     this.#parts.push(recorder);
-    this.#events = (about, type, reason, message) => recorder.event(about, type, reason, message);
+    this.#events = (about, type, reason, message) => {
+      if (!this.#silent) recorder.event(about, type, reason, message);
+    };
     this.#view = new RuntimeView(options.cri);
     this.#objects = new SingleObjectWatches({ client, clock, log });
     this.#tokens = new PodTokens({ client, clock });
@@ -144,11 +148,11 @@ class KubeletProcess {
     this.#pods = new PodSet({
       services,
       onGone: () => this.#sources.wakeMirrors(),
-      reject: (pod, others) =>
+      reject: (pod, taken) =>
         rejectionOf(pod, {
           node: this.#node.node(),
           allocatable: services.node.allocatable(),
-          others,
+          taken,
           appArmor: machine.appArmor,
           allowedUnsafeSysctls: config.allowedUnsafeSysctls,
         }),
@@ -195,7 +199,9 @@ class KubeletProcess {
       () => (this.#stopping ? undefined : this.#sources.startApi()),
       () => undefined,
     );
-    this.#events(nodeReference(context.nodeName), 'Normal', 'Starting', 'Starting kubelet.');
+    void this.#node.registered.then(() => {
+      this.#events(nodeReference(context.nodeName), 'Normal', 'Starting', 'Starting kubelet.');
+    });
     return this.#handle(services);
   }
 
@@ -368,6 +374,7 @@ class KubeletProcess {
     await this.#sources.stop();
     await this.#view.relist().catch(() => undefined);
     endOrphans(this.#housekeeping);
+    this.#silent = true;
     await this.#pods.takeDown({ ordinarySeconds, criticalSeconds });
     await removeLeftovers(this.#housekeeping);
     await services.cgroups.removeRoots();

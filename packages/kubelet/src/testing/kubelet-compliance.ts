@@ -20,6 +20,8 @@ export interface RuntimeUnderTest {
   simulated: boolean;
   /** An image that the runtime has. */
   image: string;
+  /** The same image by another name. */
+  sameImage: string;
   /** Part of a container's definition that lets {@link RuntimeUnderTest.end} end it. */
   main: Partial<Container>;
   /** Lets a running container end with a code. */
@@ -275,6 +277,59 @@ export function kubeletCompliance(name: string, setUp: () => Promise<RuntimeUnde
       const done = await inPhase('late', 'Failed');
       assert.equal(done.status!.reason, 'DeadlineExceeded');
       await seen('late', 'container ended', (found) => mainOf(found)?.state?.terminated !== undefined);
+    });
+
+    void it('runs an ephemeral container beside what runs', async () => {
+      await create(pod('debugged'));
+      const before = idOf(await running('debugged'));
+      const debug = { ...main(), name: 'debug' };
+      await cluster.client.patch(
+        core.pods,
+        'debugged',
+        'merge',
+        { spec: { ephemeralContainers: [debug] } },
+        { namespace: 'default' },
+      );
+      const found = await seen(
+        'debugged',
+        'debug runs',
+        (now) => now.status?.ephemeralContainerStatuses?.[0]?.state?.running !== undefined,
+      );
+      assert.equal(idOf(found), before);
+    });
+
+    void it('replaces a container whose image changes, without a back-off', async () => {
+      await create(pod('changed'));
+      const before = idOf(await running('changed'));
+      const image = runtime.sameImage;
+      await cluster.client.patch(
+        core.pods,
+        'changed',
+        'strategic',
+        { spec: { containers: [{ name: 'main', image }] } },
+        { namespace: 'default' },
+      );
+      const found = await seen(
+        'changed',
+        'runs again',
+        (now) => (mainOf(now)?.restartCount ?? 0) === 1 && mainOf(now)?.state?.running !== undefined,
+      );
+      assert.notEqual(idOf(found), before);
+      assert.ok(
+        (await eventsOf('changed')).some(
+          ({ message }) => message === 'Container main definition changed, will be restarted',
+        ),
+      );
+    });
+
+    void it('refuses a pod that the node has no room for', async () => {
+      await create(pod('huge', { containers: [main({ resources: { requests: { cpu: '1000' } } })] }));
+      const found = await inPhase('huge', 'Failed');
+      assert.equal(found.status!.reason, 'OutOfcpu');
+      assert.match(
+        found.status!.message!,
+        /^Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, used: 0/,
+      );
     });
 
     void it('adopts pods after a restart and restarts none', async () => {

@@ -24,6 +24,7 @@ export class PodWorker {
   readonly #services: WorkerServices;
   readonly #probes: PodProbes;
   readonly #actor: PodActor;
+  readonly #onTerminated: () => void;
   readonly #onGone: () => void;
   #pod: Pod;
   #state: WorkerState = 'running';
@@ -45,10 +46,18 @@ export class PodWorker {
   #ended = false;
   #networkEventSent = false;
 
-  constructor(options: { pod: Pod; services: WorkerServices; onGone: () => void }) {
+  constructor(options: {
+    pod: Pod;
+    services: WorkerServices;
+    /** Nothing of it runs any more. */
+    onTerminated: () => void;
+    /** Nothing of it is left. */
+    onGone: () => void;
+  }) {
     this.#pod = options.pod;
     this.uid = identityOf(options.pod).uid;
     this.#services = options.services;
+    this.#onTerminated = options.onTerminated;
     this.#onGone = options.onGone;
     this.#probes = new PodProbes({
       clock: options.services.clock,
@@ -324,6 +333,7 @@ export class PodWorker {
     services.objects.release(this.uid);
     services.tokens.release(this.uid);
     this.#state = 'terminated';
+    this.#onTerminated();
     this.#dirty = true;
     return undefined;
   }
