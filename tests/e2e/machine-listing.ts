@@ -36,7 +36,7 @@ export function listMachine(marker: string): MachineListing {
         return [];
       }
     })
-    .filter((command) => command.includes(marker) || command.startsWith('cloudless '));
+    .filter((command) => command.includes(marker));
   const mounts = lines(readFileSync('/proc/self/mountinfo', 'utf8'));
   return {
     processes,

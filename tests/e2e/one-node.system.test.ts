@@ -18,7 +18,7 @@ describe('one node', () => {
   const kubectl = cluster.kubectl();
   const marker = cluster.root;
   const before_ = listMachine(marker);
-  const web = (...args: string[]): Promise<string> => kubectl.run([...args, '-n', 'web']);
+  const web = (...args: string[]): Promise<string> => kubectl.run(['-n', 'web', ...args]);
   const inPod = async (command: string): Promise<string> => {
     const pod = (
       await web('get', 'pods', '-l', 'app=back', '-o', 'jsonpath={.items[0].metadata.name}')

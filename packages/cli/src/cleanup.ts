@@ -5,6 +5,7 @@ import { logger } from '@cloudless/kube/logger';
 import { removeNetwork } from '@cloudless/network';
 import { removePodCgroups } from './cgroup-root.ts';
 import { type ClusterConfig, contextOf } from './cluster-config.ts';
+import { processNames, processTitle } from './processes/title.ts';
 
 const log = logger('cleanup');
 
@@ -30,8 +31,9 @@ async function endProcesses(config: ClusterConfig): Promise<void> {
   const own = listProcesses().filter(
     ({ pid, args }) =>
       pid !== process.pid &&
-      args.includes(configPath) &&
-      args.some((arg) => arg === 'process' || arg === 'supervise'),
+      // A process that has set its title shows that instead of its arguments.
+      (processNames.some((name) => args[0] === processTitle(name, config.root)) ||
+        (args.includes(configPath) && args.some((arg) => arg === 'process' || arg === 'supervise'))),
   );
   for (const { pid } of own) kill(pid, 'SIGTERM');
   for (const { pid } of own) {

@@ -21,6 +21,8 @@ export interface ClusterOptions {
   ports: NodePorts;
   /** An etcd v3 endpoint as storage instead of the embedded datastore. */
   etcd: EtcdOptions | undefined;
+  /** How long history is kept for watches that resume; undefined: the API server's default. */
+  compactionIntervalMs: number | undefined;
   /** A KubeletConfiguration file. */
   kubeletConfig: string | undefined;
 }
@@ -49,6 +51,7 @@ export interface RawOptions {
   etcdCafile?: string;
   etcdCertfile?: string;
   etcdKeyfile?: string;
+  etcdCompactionInterval?: string;
   kubeletConfig?: string;
 }
 
@@ -92,6 +95,17 @@ function port(flag: string, text: string | undefined, otherwise: number): number
   return value;
 }
 
+/** A duration as upstream's flags write it, in whole hours, minutes and seconds; milliseconds. */
+function duration(flag: string, text: string): number {
+  const match = /^(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text);
+  const [hours, minutes, seconds] = (match?.slice(1) ?? []).map((part) => Number(part ?? 0));
+  const total = ((hours ?? 0) * 3600 + (minutes ?? 0) * 60 + (seconds ?? 0)) * 1000;
+  // The longest delay of a timer.
+  if (!match || total < 1000 || total > 0x7fffffff)
+    throw new UsageError(`${flag} ${text}: expected a duration between 1s and 596h, such as 5m or 1h30m`);
+  return total;
+}
+
 /** Reads flags into options; throws {@link UsageError} with a sentence that names the flag. */
 export function parseOptions(raw: RawOptions): ClusterOptions {
   const nodeName = raw.nodeName ?? hostname().toLowerCase();
@@ -133,6 +147,10 @@ export function parseOptions(raw: RawOptions): ClusterOptions {
             certFile: raw.etcdCertfile,
             keyFile: raw.etcdKeyfile,
           },
+    compactionIntervalMs:
+      raw.etcdCompactionInterval === undefined
+        ? undefined
+        : duration('--etcd-compaction-interval', raw.etcdCompactionInterval),
     kubeletConfig,
   };
 }

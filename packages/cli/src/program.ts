@@ -33,6 +33,10 @@ function program(): Command {
     .option('--etcd-cafile <file>', "CA of the etcd servers' certificates")
     .option('--etcd-certfile <file>', 'client certificate for etcd')
     .option('--etcd-keyfile <file>', 'its key')
+    .option(
+      '--etcd-compaction-interval <duration>',
+      'how long old versions are kept for watches that resume (default: 5m)',
+    )
     .action(async (raw: RawOptions & { detach?: boolean }) => (await import('./commands/up.ts')).up(raw));
   withNode(cli.command('agent').description('run the node part alone: join this machine to a cluster'))
     .requiredOption(

@@ -100,6 +100,7 @@ function startApi(config: ClusterConfig, context: NodeContext, store: EtcdStore)
     },
     advertiseAddress: config.nodeIp,
     serviceCidrs: [config.serviceCidr],
+    compactionIntervalMs: config.compactionIntervalMs,
     hooks: config.disable.includes('dns')
       ? []
       : [

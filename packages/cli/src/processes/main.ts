@@ -3,6 +3,7 @@ import { logger } from '@cloudless/kube/logger';
 import type { ClusterConfig } from '../cluster-config.ts';
 import { UsageError } from '../options.ts';
 import { report } from './report.ts';
+import { processTitle } from './title.ts';
 
 const log = logger('process');
 
@@ -12,7 +13,7 @@ const log = logger('process');
  */
 export async function runProcess(name: string, configPath: string): Promise<void> {
   const config = JSON.parse(readFileSync(configPath, 'utf8')) as ClusterConfig;
-  process.title = `cloudless ${name}`;
+  process.title = processTitle(name, config.root);
   try {
     switch (name) {
       case 'control-plane':
