@@ -12,7 +12,7 @@ import { StatusError } from '@cloudless/kube/status';
 import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Body } from '../request/body.ts';
-import type { ParsedRequest } from '../request/parse.ts';
+import { type ParsedRequest, selectedName } from '../request/parse.ts';
 import type { Call, Result } from '../request/call.ts';
 import type { Pipeline } from '../request/pipeline.ts';
 import { objectIn } from '../request/view.ts';
@@ -100,6 +100,7 @@ export class InProcessClient implements KubeClient {
     const fields = query.get('fieldSelector');
     if (labels) info.labelSelector = labels;
     if (fields) info.fieldSelector = fields;
+    if (verb === 'list' || verb === 'watch') info.name = selectedName(fields);
     const body: Body | undefined =
       target.body === undefined ? undefined : { type: 'object', object: target.body };
     const call: Call = {

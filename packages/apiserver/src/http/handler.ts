@@ -124,6 +124,7 @@ export class Handler {
     signal: () => AbortSignal,
   ): Call {
     const mediaType = mediaTypeOf(request);
+    const { clock } = this.#parts;
     return {
       info,
       user,
@@ -136,7 +137,7 @@ export class Handler {
       warn: (text) => out.warn(text),
       async body(): Promise<Body | undefined> {
         if (!withBody.has(request.method ?? '')) return undefined;
-        const bytes = await readBody(request);
+        const bytes = await readBody(request, clock);
         return bytes.length === 0 ? undefined : { type: 'bytes', bytes, mediaType };
       },
     };

@@ -70,6 +70,23 @@ describe('what a request means', () => {
     });
   }
 
+  it('takes a name only from a selector that really demands it', () => {
+    const named = (selector: string): string =>
+      parse('GET', `/api/v1/namespaces/ns/secrets?fieldSelector=${encodeURIComponent(selector)}`).name;
+    assert.equal(named('metadata.name=a'), 'a');
+    assert.equal(named('type=x,metadata.name==a'), 'a');
+    assert.equal(named('type!=x\\,metadata.name=a'), '', 'an escaped comma is part of a value');
+    assert.equal(named('metadata.name!=a'), '');
+    assert.equal(named('metadata.name=a\\,b'), 'a,b');
+    assert.equal(named('metadata.name=..'), '');
+    assert.equal(named('broken'), '');
+  });
+
+  it('does not let a name hold a slash', () => {
+    assert.throws(() => parse('GET', '/api/v1/namespaces/ns%2Fother/pods/a'), /may not contain '\/'/);
+    assert.throws(() => parse('GET', '/api/v1/secrets/ns%2Fa'), /may not contain '\/'/);
+  });
+
   it('keeps selectors for authorization, and refuses broken escapes', () => {
     const info = parse('GET', '/api/v1/pods?labelSelector=a%3Db&fieldSelector=spec.nodeName%3Dn1');
     assert.equal(info.labelSelector, 'a=b');

@@ -1,3 +1,4 @@
+import { parseFieldSelector } from '@cloudless/kube/selector/selector';
 import { errors } from '@cloudless/kube/status';
 import type { RequestInfo } from './info.ts';
 
@@ -24,8 +25,29 @@ function decoded(part: string, path: string): string {
   }
 }
 
+/** One part of a resource's path. A name cannot hold a slash, however it is escaped: it is part of a storage key. */
+function segment(part: string, path: string): string {
+  const text = decoded(part, path);
+  if (text.includes('/'))
+    throw errors.badRequest(`invalid name ${JSON.stringify(text)}: may not contain '/'`);
+  return text;
+}
+
+/** The one name that a field selector demands, as the selector itself is read later on; '' for none or a broken one. */
+export function selectedName(text: string | null): string {
+  if (!text) return '';
+  try {
+    const name = parseFieldSelector(text).exactMatch('metadata.name') ?? '';
+    return name === '.' || name === '..' || /[/%]/.test(name) ? '' : name;
+  } catch {
+    return '';
+  }
+}
+
 /** What a request's method and URL mean, with the selectors that authorization may look at. */
 export interface ParsedRequest extends RequestInfo {
+  /** What follows the subresource; nothing that is served has any. */
+  rest?: string;
   labelSelector?: string;
   fieldSelector?: string;
 }
@@ -51,7 +73,7 @@ export function parseRequest(method: string, path: string, query: URLSearchParam
   const [prefix] = parts;
   if (parts.length < 3 || (prefix !== 'api' && prefix !== 'apis')) return info;
   if (prefix === 'apis' && parts.length < 4) return info;
-  parts = parts.map((part) => decoded(part, path));
+  parts = parts.map((part) => segment(part, path));
   info.apiPrefix = prefix;
   info.isResource = true;
   if (prefix === 'apis') info.group = parts[1] as string;
@@ -72,10 +94,10 @@ export function parseRequest(method: string, path: string, query: URLSearchParam
   info.resource = parts[0] ?? '';
   info.name = parts[1] ?? '';
   info.subresource = parts[2] ?? '';
+  info.rest = parts.slice(3).join('/');
   if (info.name === '' && info.verb === 'get') {
     info.verb = isTrue(query.get('watch')) ? 'watch' : 'list';
-    const exact = /(?:^|,)metadata\.name==?([^,=!\\/%]+)(?:,|$)/.exec(query.get('fieldSelector') ?? '');
-    if (exact) info.name = exact[1] as string;
+    info.name = selectedName(query.get('fieldSelector'));
   }
   if (info.name === '' && info.verb === 'delete') info.verb = 'deletecollection';
   if (!byPrefix && withSelectors.has(info.verb)) {

@@ -1,3 +1,4 @@
+import { escapeFieldValue } from '@cloudless/kube/selector/selector';
 import { errors } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Authorizer } from '../authz/authorizer.ts';
@@ -24,6 +25,8 @@ export interface PipelineParts {
   endpoints: readonly Endpoint[];
 }
 
+/** Verbs that act on one named object. */
+const itemVerbs: ReadonlySet<string> = new Set(['get', 'update', 'patch', 'delete']);
 const streamed: ReadonlySet<string> = new Set(['log', 'exec', 'attach', 'portforward']);
 
 /** Subresources that are views of the stored object itself. */
@@ -72,10 +75,16 @@ export class Pipeline {
     await this.authorize(call.user, call.info);
     const { info } = call;
     const served = this.registry.catalogue.find(info.group, info.version, info.resource);
-    if (!served) throw notServed();
+    if (!served || !fitsScope(served, info)) throw notServed();
     const namespace = served.resource.namespaced ? info.namespace : '';
     if (info.subresource !== '') return await this.#subresource(call, served, namespace);
-    if (!served.verbs.includes(info.verb)) throw errors.methodNotAllowed(served.resource, info.verb);
+    const onItem = itemVerbs.has(info.verb);
+    if (
+      !served.verbs.includes(info.verb) ||
+      (onItem ? info.name === '' : info.verb === 'create' && info.name !== '')
+    ) {
+      throw errors.methodNotAllowed(served.resource, info.verb);
+    }
     switch (info.verb) {
       case 'get': {
         const resourceVersion = call.query.get('resourceVersion') ?? undefined;
@@ -88,9 +97,11 @@ export class Pipeline {
       }
       case 'watch': {
         const parameters = listParameters(call.query, namespace);
-        // The deprecated `/watch/…/NAME` watches one object.
-        if (info.name !== '' && !parameters.fieldSelector)
-          parameters.fieldSelector = `metadata.name=${info.name}`;
+        // What was authorized is the one object that the URL or the selector names: nothing else is shown.
+        if (info.name !== '') {
+          const others = parameters.fieldSelector ? `,${parameters.fieldSelector}` : '';
+          parameters.fieldSelector = `metadata.name=${escapeFieldValue(info.name)}${others}`;
+        }
         return { type: 'watch', served, parameters };
       }
       case 'create':
@@ -130,3 +141,16 @@ export class Pipeline {
     return { type: 'entry', code: 200, served, entry };
   }
 }
+
+/**
+ * Whether the URL has the shape of the resource's scope. The namespace of a URL is what authorization goes by: a
+ * cluster-scoped object must not be reached through one, nor one namespace through another.
+ */
+function fitsScope({ resource }: Served, info: ParsedRequest): boolean {
+  if (info.rest) return false;
+  if (resource.namespaced) return info.namespace !== '' || info.name === '' || isCollection(info.verb);
+  if (info.namespace === '') return true;
+  return resource.group === '' && resource.plural === 'namespaces' && info.namespace === info.name;
+}
+
+const isCollection = (verb: string): boolean => verb === 'list' || verb === 'watch';
