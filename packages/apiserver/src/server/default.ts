@@ -35,6 +35,7 @@ export interface DefaultApiServerOptions {
   /** Address at which others reach this server: the `kubernetes` Service leads there. */
   advertiseAddress: string;
   serviceCidrs: readonly string[];
+  compactionIntervalMs?: number | undefined;
   /** Run after the default hooks. */
   hooks?: readonly PostStartHook[];
   version: VersionInfo;

@@ -115,6 +115,8 @@ export interface ApiServerOptions {
   maxReadOnlyInflight?: number;
   /** Seconds an Event is kept. Default 3600. */
   eventTtlSeconds?: number;
+  /** Upstream's `--etcd-compaction-interval`. Default 5 minutes. */
+  compactionIntervalMs?: number | undefined;
 }
 
 export interface ApiServer extends Running {

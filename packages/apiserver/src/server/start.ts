@@ -134,7 +134,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       throw error;
     },
   );
-  startCompaction({ store, clock, log, signal });
+  startCompaction({ store, clock, log, signal, intervalMs: options.compactionIntervalMs });
   const ready = hooks.start();
   const handle = running(async () => {
     options.signal?.removeEventListener('abort', onAbort);

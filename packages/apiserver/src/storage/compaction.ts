@@ -5,7 +5,7 @@ import { keyBytes } from './keys.ts';
 
 /** The key by which API servers agree on who compacts, and how often (apiserver/pkg/storage/etcd3/compact.go). */
 const compactKey = 'compact_rev_key';
-export const compactionIntervalMs = 5 * 60_000;
+const defaultIntervalMs = 5 * 60_000;
 
 interface Agreed {
   version: number;
@@ -40,16 +40,17 @@ async function round(store: EtcdStore, agreed: Agreed): Promise<Agreed> {
   return next;
 }
 
-/** Compacts the store's history to the last 5 to 10 minutes until `signal` aborts. */
+/** Compacts the store's history to the last one to two intervals (default 5 minutes) until `signal` aborts. */
 export function startCompaction(options: {
   store: EtcdStore;
   clock: Clock;
   log: Logger;
   signal: AbortSignal;
+  intervalMs?: number | undefined;
 }): void {
-  const { store, clock, log, signal } = options;
+  const { store, clock, log, signal, intervalMs = defaultIntervalMs } = options;
   let agreed: Agreed = { version: 0, revision: 0 };
-  let timer = clock.setTimeout(tick, compactionIntervalMs);
+  let timer = clock.setTimeout(tick, intervalMs);
   signal.addEventListener('abort', () => timer.cancel(), { once: true });
   function tick(): void {
     round(store, agreed)
@@ -58,7 +59,7 @@ export function startCompaction(options: {
         (error: unknown) => log.warn({ err: error }, 'compaction of the datastore failed, trying again'),
       )
       .finally(() => {
-        if (!signal.aborted) timer = clock.setTimeout(tick, compactionIntervalMs);
+        if (!signal.aborted) timer = clock.setTimeout(tick, intervalMs);
       });
   }
 }
