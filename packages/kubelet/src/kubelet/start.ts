@@ -15,7 +15,6 @@ import { noCgroups, podCgroups } from '../cgroup/pod-cgroups.ts';
 import type { KubeletConfiguration } from '../config/configuration.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
 import { type EventSink, nodeReference } from '../events.ts';
-import { isStaticPod } from '../naming/pod.ts';
 import { watchLogs } from '../logs/watch.ts';
 import { type Machine, readMachine, readPressure } from '../node/machine.ts';
 import { nodeAmounts } from '../node/resources.ts';
@@ -65,7 +64,7 @@ export interface KubeletOptions {
 
 /** A running kubelet. `stop()` leaves its pods running. */
 export interface Kubelet extends Running {
-  /** Every pod of this node with its newest status; a static pod as its mirror shows it. */
+  /** Every pod of this node with its newest status; a static pod with its own uid, by which the runtime knows it. */
   readonly pods: { list(): readonly Pod[]; find(namespace: string, name: string): Pod | undefined };
   /** Resolves when the node's object is in the API. */
   readonly registered: Promise<void>;
@@ -326,10 +325,7 @@ class KubeletProcess {
   }
 
   #list(): Pod[] {
-    return this.#pods.all().map((worker) => {
-      const shown = isStaticPod(worker.pod) ? (this.#sources.stored(worker.pod) ?? worker.pod) : worker.pod;
-      return worker.status ? { ...shown, status: worker.status } : shown;
-    });
+    return this.#pods.all().map(({ pod, status }) => (status ? { ...pod, status } : pod));
   }
 
   #unhealthy(): string | undefined {
