@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { apps, core, discovery } from '@cloudless/kube/resources';
 import { FakeCluster } from '@cloudless/kube/testing/fake-client';
-import { Registry } from 'prom-client';
-import { workQueueMetrics } from '@cloudless/kube/workqueue/workqueue';
 import { startControllers } from './index.ts';
 
 const source = import.meta.dirname;
@@ -23,13 +21,11 @@ function* sources(folder: string): Generator<string> {
 describe('controllers', () => {
   it('all together carry a cluster, each under its own name, and end without a trace', async () => {
     const cluster = new FakeCluster();
-    const registry = new Registry();
     const controllers = startControllers({
       clientFor: (name) => cluster.clientFor(name),
       informerClient: cluster.clientFor('informers'),
       caCertificate: 'PEM',
       clusterCidrs: ['10.244.0.0/16'],
-      metrics: workQueueMetrics(registry),
     });
     try {
       await controllers.ready;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseJson, stringifyJson } from '../codec/json.ts';
 import type { Status } from '../generated/types/meta-v1.ts';
@@ -14,9 +15,9 @@ import {
 } from './client.ts';
 import { RotatingFile } from './credentials.ts';
 import { lines } from './lines.ts';
-import { type HttpResponse, type Transport, httpTransport } from './transport.ts';
+import { ConnectionError, type HttpResponse, type Transport, httpTransport } from './transport.ts';
 
-export { ConnectionError } from './transport.ts';
+export { ConnectionError };
 
 export interface HttpsClientOptions {
   /** `https://host:port`, and perhaps a path before `/api`. */
@@ -65,8 +66,6 @@ interface Request {
   contentType?: string;
   accept?: string;
   signal?: AbortSignal | undefined;
-  /** A watch: no time limit. */
-  streaming?: boolean;
 }
 
 class HttpsClient implements HttpsKubeClient {
@@ -78,7 +77,7 @@ class HttpsClient implements HttpsKubeClient {
   readonly #key: RotatingFile | undefined;
   #transport: { transport: Transport; certificate: string } | undefined;
   readonly #retired: Transport[] = [];
-  readonly #closing = new AbortController();
+  readonly #closing = closingSignal();
 
   constructor(options: HttpsClientOptions) {
     this.#options = options;
@@ -140,8 +139,7 @@ class HttpsClient implements HttpsKubeClient {
         sendInitialEvents: options.sendInitialEvents,
         timeoutSeconds: options.timeoutSeconds,
       },
-      signal: options.signal,
-      streaming: true,
+      signal: options.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal,
     });
     for await (const line of lines(response.body)) {
       const event = parseJson(line) as ObjectEvent<T> | { type: 'ERROR'; object: Status };
@@ -256,15 +254,14 @@ class HttpsClient implements HttpsKubeClient {
     path: string,
     options: { body?: string; contentType?: string; signal?: AbortSignal | undefined } = {},
   ): Promise<string> {
-    const response = await this.#send({
+    const request: Request = {
       method,
       path,
       ...(options.body === undefined ? {} : { body: new Raw(options.body) }),
       ...(options.contentType === undefined ? {} : { contentType: options.contentType }),
       accept: 'application/json, */*',
-      signal: options.signal,
-    });
-    return text(response);
+    };
+    return this.#limited(options.signal, async (signal) => text(await this.#send({ ...request, signal })));
   }
 
   close(): Promise<void> {
@@ -279,8 +276,36 @@ class HttpsClient implements HttpsKubeClient {
   }
 
   async #json<T>(request: Request): Promise<T> {
-    const response = await this.#send(request);
-    return parseJson(await bytes(response)) as T;
+    return this.#limited(request.signal, async (signal) => {
+      const response = await this.#send({ ...request, signal });
+      return parseJson(await bytes(response)) as T;
+    });
+  }
+
+  /**
+   * Runs one call with a signal that aborts with the caller's, with the client, and when it takes too long. One
+   * controller and one timer a call, gone with it: `AbortSignal.timeout` would outlive it.
+   */
+  async #limited<T>(outer: AbortSignal | undefined, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const call = new AbortController();
+    const closing = this.#closing.signal;
+    const stop = (): void => call.abort(outer?.aborted ? outer.reason : closing.reason);
+    const late = (): void =>
+      call.abort(
+        new ConnectionError(`${this.#server.origin} did not answer within ${requestTimeoutMs / 1000} s`),
+      );
+    const timer = setTimeout(late, requestTimeoutMs);
+    timer.unref();
+    if (outer?.aborted || closing.aborted) stop();
+    outer?.addEventListener('abort', stop, { once: true });
+    closing.addEventListener('abort', stop, { once: true });
+    try {
+      return await run(call.signal);
+    } finally {
+      clearTimeout(timer);
+      outer?.removeEventListener('abort', stop);
+      closing.removeEventListener('abort', stop);
+    }
   }
 
   /** Sends until it is answered with something other than "later"; throws on 400 and above. */
@@ -313,15 +338,12 @@ class HttpsClient implements HttpsKubeClient {
     };
     if (token) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
-    const signals = [this.#closing.signal];
-    if (request.signal) signals.push(request.signal);
-    if (!request.streaming) signals.push(AbortSignal.timeout(requestTimeoutMs));
     return this.#current().request({
       method: request.method,
       path: `${this.#prefix}${request.path}${queryText(request.query)}`,
       headers,
       body,
-      signal: AbortSignal.any(signals),
+      signal: request.signal,
     });
   }
 
@@ -347,6 +369,13 @@ class HttpsClient implements HttpsKubeClient {
     this.#transport = { transport, certificate };
     return transport;
   }
+}
+
+/** Many calls listen at once. */
+function closingSignal(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
 
 /** A body that is text already. */
