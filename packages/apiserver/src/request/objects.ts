@@ -22,6 +22,13 @@ const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic' | 'appl
   'application/apply-patch+cbor': 'apply',
 };
 
+/** Kinds that are kept but do nothing yet, with what their creator is told. */
+const inertKinds: Readonly<Record<string, string>> = {
+  CustomResourceDefinition:
+    'custom resources are not served yet: this definition is stored and has no effect',
+  APIService: 'aggregated APIs are not served yet: this registration is stored and has no effect',
+};
+
 /** Writes to stored objects: bodies and patches decoded, defaulted and converted on their way to the registry. */
 export class ObjectRequests {
   readonly registry: Registry;
@@ -85,6 +92,8 @@ export class ObjectRequests {
     const parameters = writeParameters(call.query, 'CreateOptions');
     const context = this.context(call, served, namespace, parameters);
     const body = await this.requiredBody(call);
+    const inert = inertKinds[served.resource.kind];
+    if (inert) call.warn(inert);
     let warn = (text: string): void => call.warn(text);
     const entry = await createObject(this.registry, context, () => {
       const object = this.#objectOf(body, context, parameters.fieldValidation, warn);
