@@ -46,15 +46,15 @@ describe('one node', () => {
     for (const service of ['back', 'front']) {
       const ip = (await web('get', 'service', service, '-o', 'jsonpath={.spec.clusterIP}')).trim();
       for (const host of [ip, service, `${service}.web`, `${service}.web.svc.cluster.local`])
-        assert.notEqual(await inPod(`wget -q -T 5 -O - http://${host}/healthz`), '', `${host} from a pod`);
+        assert.notEqual(await inPod(`wget -q -O - http://${host}/healthz`), '', `${host} from a pod`);
     }
     assert.match(
-      await inPod('wget -q -T 5 -O - http://front/api/cgi-bin/greet'),
+      await inPod('wget -q -O - http://front/api/cgi-bin/greet'),
       /Hello from out of the cloud\nsigned [0-9a-f]{16}\nby back-/,
     );
     assert.match(await inPod('cat /etc/resolv.conf'), /nameserver 10\.96\.0\.10/);
     assert.match(
-      await inPod('wget -q -T 5 -O /dev/null https://kubernetes/ 2>&1 || true; nslookup kubernetes.default'),
+      await inPod('wget -q -O /dev/null https://kubernetes/ 2>&1 || true; nslookup kubernetes.default'),
       /10\.96\.0\.1/,
     );
   });
@@ -114,7 +114,7 @@ describe('one node', () => {
         return child?.state === 'ready' && child.pid !== pid;
       });
       assert.equal(await restarts(), runs);
-      assert.match(await inPod('wget -q -T 5 -O - http://front/api/cgi-bin/greet'), /Hello/);
+      assert.match(await inPod('wget -q -O - http://front/api/cgi-bin/greet'), /Hello/);
     });
 
   it('kill -9 of containerd: pods go on, and are adopted', async () => {
@@ -154,7 +154,7 @@ describe('one node', () => {
     await cluster.up();
     await web('rollout', 'status', 'deployment/back', '--timeout=90s');
     assert.match(
-      await eventually('the pods answer', () => inPod('wget -q -T 5 -O - http://front/api/cgi-bin/greet')),
+      await eventually('the pods answer', () => inPod('wget -q -O - http://front/api/cgi-bin/greet')),
       /Hello/,
     );
     await cluster.cloudless('down');

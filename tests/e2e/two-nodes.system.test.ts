@@ -71,7 +71,7 @@ describe('a second node', () => {
       ['on-node-2', 'on-node-1'],
     ] as const) {
       const get = (url: string): Promise<string> =>
-        kubectl.run(['exec', from, '--', 'wget', '-q', '-T', '5', '-O', '-', url]);
+        kubectl.run(['exec', from, '--', 'wget', '-q', '-O', '-', url]);
       assert.equal(
         await eventually(`${from} reaches ${to}`, async () => get(`http://${await ipOf(to)}:8080/healthz`)),
         'ok\n',
