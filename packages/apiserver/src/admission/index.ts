@@ -13,10 +13,13 @@ import { certificateApproval, certificateSigning, certificateSubjectRestriction 
 import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
 import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { RoleEscalation } from './escalation.ts';
+import { LimitRanger } from './limit-ranger.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction/index.ts';
 import type { AdmissionPlugin } from './plugin.ts';
+import { PodSecurity } from './pod-security/index.ts';
 import { Priority } from './priority.ts';
+import { ResourceQuota } from './resource-quota/index.ts';
 import { runtimeClass } from './runtime-class.ts';
 import { ServiceAccountAdmission } from './service-account.ts';
 import { persistentVolumeClaimResize, storageObjectInUseProtection } from './storage.ts';
@@ -36,9 +39,11 @@ export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
   const { caches, authorizer } = parts;
   return [
     new NamespaceLifecycle(parts),
+    new LimitRanger(parts),
     new ServiceAccountAdmission(parts),
     new NodeRestriction(parts),
     taintNodesByCondition,
+    new PodSecurity(parts),
     new Priority(parts),
     defaultTolerationSeconds,
     defaultStorageClass(caches),
@@ -50,5 +55,6 @@ export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     certificateSubjectRestriction,
     defaultIngressClass(caches),
     new RoleEscalation(parts),
+    new ResourceQuota(parts),
   ];
 }
