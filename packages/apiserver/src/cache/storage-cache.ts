@@ -68,6 +68,9 @@ export class StorageCache {
   #reading: { promise: Promise<number>; next: Promise<number> | undefined } | undefined;
   #reconnectMs = reconnectMinMs;
   #progress: { cancel(): void } | undefined;
+  /** A progress request is on its way; readers have come since. */
+  #asked = false;
+  #askAgain = false;
 
   constructor(parts: CacheParts) {
     this.#parts = parts;
@@ -179,12 +182,20 @@ export class StorageCache {
     return current.next;
   }
 
+  /** Asks for progress on behalf of a reader; one question is open at a time, the next follows its answer. */
   #askProgress(): void {
-    if (this.#progress || this.#waiters.size === 0) return;
+    if (this.#asked) {
+      this.#askAgain = true;
+      return;
+    }
+    this.#asked = true;
+    this.#askAgain = false;
     this.#handle?.requestProgress();
-    this.#progress = this.#parts.clock.setTimeout(() => {
+    // An answer may be lost with its connection, and may come before the revision a reader waits for.
+    this.#progress ??= this.#parts.clock.setTimeout(() => {
       this.#progress = undefined;
-      this.#askProgress();
+      this.#asked = false;
+      if (this.#waiters.size > 0) this.#askProgress();
     }, progressIntervalMs);
   }
 
@@ -268,7 +279,8 @@ export class StorageCache {
       { key: root, rangeEnd: prefixEnd(root), startRevision: this.#revision + 1, progressNotify: true },
       (message) => this.#receive(message),
     );
-    if (this.#waiters.size > 0) this.#handle.requestProgress();
+    this.#asked = false;
+    if (this.#waiters.size > 0) this.#askProgress();
   }
 
   #receive(message: WatchMessage): void {
@@ -280,7 +292,9 @@ export class StorageCache {
     this.#reconnectMs = reconnectMinMs;
     if (message.type === 'events') this.#take(message);
     if (message.revision > this.#revision) this.#revision = message.revision;
+    if (message.type === 'progress') this.#asked = false;
     this.#wake();
+    if (!this.#asked && this.#askAgain && this.#waiters.size > 0) this.#askProgress();
   }
 
   #take(message: Extract<WatchMessage, { type: 'events' }>): void {
@@ -335,6 +349,7 @@ export class StorageCache {
     if (this.#waiters.size === 0) {
       this.#progress?.cancel();
       this.#progress = undefined;
+      this.#askAgain = false;
     }
   }
 

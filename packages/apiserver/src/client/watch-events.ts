@@ -7,7 +7,7 @@ import { type Watch, watchObjects } from '../registry/watch.ts';
 import { objectIn } from '../request/view.ts';
 
 /** Events a slow reader may leave; its watch ends then, and resumes from its last resourceVersion. */
-const maxUnread = 100_000;
+const maxUnread = 1_000_000;
 const bookmarkIntervalMs = 60_000;
 const maxTimeoutSeconds = 3_600;
 

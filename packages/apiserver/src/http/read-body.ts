@@ -1,54 +1,73 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
+import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Clock } from '@cloudless/kube/clock';
 import { errors } from '@cloudless/kube/status';
 
 /** Upstream's limit of a request body (apiserver/pkg/server/config.go, MaxRequestBodyBytes). */
 export const maxBodyBytes = 3 * 1024 * 1024;
-
 /** How long a client may take to send a body (upstream's `--request-timeout`). */
 const bodyTimeoutMs = 60_000;
 
 const tooLarge = () => errors.tooLarge(`Request body too large: limit is ${maxBodyBytes}`);
 
 /**
- * Reads a body whole. Throws 413 over the limit (counted after decompression, too) and lets the rest flow by, so
- * that the answer gets through.
+ * Reads a body whole. Throws 413 over the limit (counted after decompression, too), 400 when it breaks off; the rest
+ * of a refused body flows by unread, so that the answer gets through.
  */
 export async function readBody(request: IncomingMessage | Http2ServerRequest, clock: Clock): Promise<Buffer> {
-  const declared = Number(request.headers['content-length'] ?? 0);
-  if (declared > maxBodyBytes) {
+  const refuse = (error: Error): never => {
     request.resume();
-    throw tooLarge();
-  }
-  const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'gzip' && encoding !== 'identity') {
-    request.resume();
-    throw errors.unsupportedMediaType(
-      `content encoding ${JSON.stringify(encoding)} is not supported; use gzip or none`,
+    throw error;
+  };
+  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) refuse(tooLarge());
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  if (encoding === 'identity') return await collect(request, clock);
+  if (encoding !== 'gzip') {
+    refuse(
+      errors.unsupportedMediaType(
+        `content encoding ${JSON.stringify(encoding)} is not supported; use gzip or none`,
+      ),
     );
   }
-  const source = encoding === 'gzip' ? request.pipe(createGunzip()) : request;
-  const chunks: Buffer[] = [];
-  let size = 0;
-  const timer = clock.setTimeout(
-    () => source.destroy(new Error(`it did not end within ${bodyTimeoutMs / 1_000} s`)),
-    bodyTimeoutMs,
-  );
+  const unzipped = request.pipe(createGunzip());
   try {
-    for await (const chunk of source as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > maxBodyBytes) break;
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    throw errors.badRequest(
-      `the body of the request broke off: ${cause instanceof Error ? cause.message : String(cause)}`,
-    );
+    return await collect(unzipped, clock);
   } finally {
-    timer.cancel();
+    request.unpipe(unzipped);
+    request.resume();
+    unzipped.destroy();
   }
-  if (size > maxBodyBytes) throw tooLarge();
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+}
+
+function collect(source: Readable, clock: Clock): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const settle = (done: () => void): void => {
+      timer.cancel();
+      source.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
+      // Errors of what is not read any more concern nobody.
+      source.on('error', () => {});
+      done();
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size <= maxBodyBytes) return void chunks.push(chunk);
+      source.resume();
+      settle(() => reject(tooLarge()));
+    };
+    const onEnd = (): void =>
+      settle(() => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)));
+    const brokeOff = (why: string): void =>
+      settle(() => reject(errors.badRequest(`the body of the request broke off: ${why}`)));
+    const onError = (error: Error): void => brokeOff(error.message);
+    const onClose = (): void => brokeOff('the connection closed');
+    const timer = clock.setTimeout(
+      () => brokeOff(`it did not end within ${bodyTimeoutMs / 1_000} s`),
+      bodyTimeoutMs,
+    );
+    source.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
+  });
 }

@@ -8,11 +8,12 @@ import {
 } from 'node:http2';
 import { connect as tlsConnect } from 'node:tls';
 import { after, before, describe, it } from 'node:test';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { decodeProtobuf, encodeProtobuf } from '@cloudless/kube/codec/protobuf';
 import { readWatchFrames } from '@cloudless/kube/codec/protobuf-watch';
 import { parseYaml } from '@cloudless/kube/codec/yaml';
 import { systemClock } from '@cloudless/kube/clock';
+import { core } from '@cloudless/kube/resources';
 import { makePki, startTestServer, type TestServer } from '../testing/test-server.ts';
 
 /** Some JSON. */
@@ -215,6 +216,61 @@ describe('the TLS port', () => {
       assert.equal(messageOf(answer), 'Request body too large: limit is 3145728');
       assert.equal(answer.json()['reason'], 'RequestEntityTooLarge');
     }
+  });
+
+  it('bounds bodies of unknown length, and what they unpack to', async () => {
+    const { pki } = test;
+    const ask = (headers: Record<string, string>, chunks: readonly Uint8Array[]): Promise<Answer> =>
+      new Promise((resolve, reject) => {
+        const options = {
+          method: 'POST',
+          headers: { ...json, ...headers },
+          ca: pki.ca,
+          ...pki.admin,
+          agent: false,
+        };
+        const request = httpsRequest(`${test.url}${configmaps}`, options);
+        request.on('response', (response) => {
+          const body: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => body.push(chunk));
+          response.on('end', () =>
+            resolve(answerOf(response.statusCode ?? 0, response.headers, Buffer.concat(body))),
+          );
+        });
+        request.on('error', reject);
+        for (const chunk of chunks) request.write(chunk);
+        request.end();
+      });
+    const chunk = Buffer.alloc(512 * 1024, ' ');
+    const chunked = await ask({}, Array<Buffer>(8).fill(chunk));
+    assert.equal(chunked.status, 413);
+    const bomb = gzipSync(Buffer.alloc(16 * 1024 * 1024, ' '));
+    assert.ok(bomb.length < 64 * 1024);
+    assert.equal((await ask({ 'content-encoding': 'gzip' }, [bomb])).status, 413);
+    assert.equal((await ask({ 'content-encoding': 'gzip' }, [gzipSync(cm('zipped'))])).status, 201);
+    assert.equal((await ask({ 'content-encoding': 'gzip' }, [Buffer.from('no gzip')])).status, 400);
+    assert.equal((await ask({ 'content-encoding': 'br' }, [chunk])).status, 415);
+  });
+
+  it('closes a watcher that does not read, and keeps the rest going', async () => {
+    const { pki } = test;
+    const client = test.server.clientFor({ name: 'admin', groups: ['system:masters'] });
+    const options = { port: test.server.address.port, host: '127.0.0.1', ca: pki.ca, ...pki.admin };
+    const lazy = tlsConnect({ ...options, ALPNProtocols: ['http/1.1'] });
+    const gone = new Promise<void>((resolve) => lazy.once('close', () => resolve()));
+    lazy.on('error', () => {});
+    lazy.write('GET /api/v1/namespaces/slow/configmaps?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n');
+    await new Promise((resolve) => lazy.once('data', resolve));
+    lazy.pause();
+    const data = { text: 'x'.repeat(1_000_000) };
+    for (let i = 0; i < 30; i++) {
+      const object = { metadata: { name: `big-${i}`, namespace: 'slow' }, data };
+      await client.create(core.configmaps, object);
+    }
+    // Only a reader notices that its connection is closed.
+    lazy.resume();
+    await gone;
+    assert.equal((await h2('/api/v1/namespaces/slow/configmaps?limit=1')).status, 200);
   });
 
   it('compresses large answers for clients that accept it', async () => {
