@@ -54,7 +54,7 @@ describe('one node', () => {
     );
     assert.match(await inPod('cat /etc/resolv.conf'), /nameserver 10\.96\.0\.10/);
     assert.match(
-      await inPod('wget -q -O /dev/null https://kubernetes/ 2>&1 || true; nslookup kubernetes.default'),
+      await inPod('nslookup kubernetes.default.svc.cluster.local'),
       /10\.96\.0\.1/,
     );
   });

@@ -61,8 +61,12 @@ export class InformerRecord {
     try {
       this.#record(verb, object as ConfigMap);
     } catch (error) {
-      this.#failures.push(error);
+      this.fail(error);
     }
+  }
+
+  fail(error: unknown): void {
+    this.#failures.push(error);
   }
 
   #record(verb: Verb, object: ConfigMap): void {
@@ -71,7 +75,10 @@ export class InformerRecord {
     const version = Number(object.metadata.resourceVersion);
     const last = this.#versions.get(name) ?? 0;
     // A deletion found by listing again comes with the last object known.
-    assert.ok(verb === 'delete' ? version >= last : version > last, `${verb} of ${name} at ${version} after ${last}`);
+    assert.ok(
+      verb === 'delete' ? version >= last : version > last,
+      `${verb} of ${name} at ${version} after ${last}`,
+    );
     this.#versions.set(name, version);
     const calls = this.#calls.get(name) ?? [];
     calls.push({ verb, seq: seqOf(object) });
@@ -90,7 +97,11 @@ export class InformerRecord {
     const left = new Set(this.#calls.keys());
     for (const [name, changes] of ledger.histories()) {
       left.delete(name);
-      assert.deepEqual(this.#calls.get(name) ?? [], callsFor(name, changes, gaps), `${this.#name}: calls for ${name}`);
+      assert.deepEqual(
+        this.#calls.get(name) ?? [],
+        callsFor(name, changes, gaps),
+        `${this.#name}: calls for ${name}`,
+      );
     }
     assert.deepEqual([...left], [], `${this.#name}: calls for objects that nobody made`);
     const versions = (objects: ReadonlyArray<ConfigMap | V1ConfigMap>): string[] =>

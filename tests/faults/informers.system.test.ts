@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { CoreV1Api, type Informer as NodeInformer, KubeConfig, makeInformer, type ObjectCache, type V1ConfigMap } from '@kubernetes/client-node';
+import {
+  CoreV1Api,
+  type Informer as NodeInformer,
+  KubeConfig,
+  makeInformer,
+  type ObjectCache,
+  type V1ConfigMap,
+} from '@kubernetes/client-node';
 import { type HttpsKubeClient, httpsClient } from '@cloudless/kube/client/https';
 import type { KubeClient } from '@cloudless/kube/client/client';
 import { loadKubeconfig } from '@cloudless/kube/client/kubeconfig';
@@ -12,7 +19,7 @@ import { isolate } from '../../packages/network/src/testing/namespaces.ts';
 import { addUplink, eventually, TestCluster } from '../e2e/cluster.ts';
 import { CuttableProxy } from './cuttable-proxy.ts';
 import { countsOf, type Gap, InformerRecord } from './informer-record.ts';
-import { Ledger } from './ledger.ts';
+import { isOfLedger, Ledger } from './ledger.ts';
 import { Load } from './load.ts';
 import { randomFrom, seedOfRun } from './random.ts';
 
@@ -66,23 +73,30 @@ class ClientNode {
 /** Our informer, behind the proxy. */
 class Own {
   readonly record = new InformerRecord('our informer');
+  /** Again, after the first time. */
   lists = 0;
   errors = 0;
   readonly informer: Informer<ConfigMap>;
   readonly #client: HttpsKubeClient;
 
   constructor(kubeconfig: string, proxyPort: number) {
-    const options = loadKubeconfig(kubeconfig);
     this.#client = httpsClient({
-      ...options,
+      ...loadKubeconfig(kubeconfig),
       server: `https://127.0.0.1:${proxyPort}`,
       tlsServerName: 'kubernetes',
     });
     this.informer = startInformer({
-      client: this.#counting(this.#client),
+      client: this.#client,
       resource: core.configmaps,
       namespace,
       onError: () => (this.errors += 1),
+      log: {
+        warn: () => {},
+        error: (fields: object) => this.record.fail(fields),
+        debug: (_fields: object, message?: string) => {
+          if (message?.includes('listing again')) this.lists += 1;
+        },
+      },
     });
     this.informer.addHandler({
       add: (object) => this.record.record('create', object),
@@ -91,28 +105,123 @@ class Own {
     });
   }
 
-  /** Counts whole states that arrived: streamed lists, and lists proper. */
-  #counting(client: KubeClient): KubeClient {
-    const counted = Object.create(client) as KubeClient;
-    const { watch, list } = client;
-    // oxlint-disable-next-line typescript/no-this-alias -- the generator below has its own
-    const own = this;
-    counted.list = async (resource, options) => {
-      const result = await list.call(client, resource, options);
-      own.lists += 1;
-      return result as never;
-    };
-    counted.watch = async function* (resource, options) {
-      for await (const event of watch.call(client, resource, options)) {
-        if (event.object.metadata.annotations?.['k8s.io/initial-events-end'] === 'true') own.lists += 1;
-        yield event as never;
-      }
-    };
-    return counted;
-  }
-
   async stop(): Promise<void> {
     await this.informer.stop();
     await this.#client.close();
+  }
+}
+
+describe('informers', () => {
+  const cluster = new TestCluster();
+  const random = randomFrom(seedOfRun);
+  const ledger = new Ledger();
+  const gaps: Gap[] = [];
+  let client: HttpsKubeClient;
+  let proxy: CuttableProxy;
+  let load: Load;
+  let node: ClientNode;
+  let own: Own;
+
+  before(async () => {
+    await cluster.up('--runtime', 'simulated', '--etcd-compaction-interval', compaction);
+    const options = loadKubeconfig(cluster.kubeconfig);
+    client = httpsClient(options);
+    await client.create(core.namespaces, { metadata: { name: namespace } });
+    const { hostname, port } = new URL(options.server);
+    proxy = await CuttableProxy.start({ host: hostname, port: Number(port) });
+    load = new Load({ client, namespace, ledger, writers, random });
+    node = new ClientNode(cluster.kubeconfig, proxy.port);
+    own = new Own(cluster.kubeconfig, proxy.port);
+    await node.informer.start();
+    await own.informer.synced;
+  });
+  after(async () => {
+    await load?.stop();
+    await node?.stop();
+    await own?.stop();
+    await proxy?.close();
+    await client?.close();
+    await cluster.remove();
+  });
+
+  const happened = (): number => [...countsOf(ledger).values()].reduce((sum, count) => sum + count, 0);
+
+  /** Waits until everybody has what there is, and checks how they came to it. */
+  async function verify(): Promise<void> {
+    await load.pause();
+    const { items, metadata } = await client.list(core.configmaps, { namespace });
+    const listed = items;
+    load.giveBack(ledger.settle(items.filter(isOfLedger), Number(metadata.resourceVersion)));
+    await eventually(
+      'both informers have seen what happened',
+      async () => {
+        node.record.verify(ledger, gaps, node.informer.list(), listed);
+        own.record.verify(ledger, gaps, own.informer.store.list(), listed);
+        return true;
+      },
+      60_000,
+    );
+  }
+
+  async function restartControlPlane(): Promise<void> {
+    process.kill(await cluster.pidOf('control-plane'), 'SIGKILL');
+    await eventually('the API answers', () => client.raw('GET', '/readyz').then(() => true));
+  }
+
+  /** `count` changes with a kill somewhere within. */
+  async function changesWithKill(count: number): Promise<void> {
+    const begun = ledger.acknowledged;
+    load.resume(count);
+    const at = begun + Math.floor(count * (0.2 + 0.4 * random()));
+    await eventually(
+      'the moment of the kill',
+      async () => load.failure !== undefined || ledger.acknowledged >= at,
+    );
+    await restartControlPlane();
+    await load.finished();
+  }
+
+  it(`see each of ${changes} changes once, across restarts and a compaction (SEED=${seedOfRun})`, async (t) => {
+    await changesWithKill(Math.floor(changes * 0.4));
+    await verify();
+
+    // Cut off while the history goes on, the server starts anew, and the store forgets.
+    proxy.cut();
+    const from = countsOf(ledger);
+    const last = own.informer.resourceVersion;
+    await changesWithKill(Math.floor(changes * 0.1));
+    await load.pause();
+    const { items, metadata } = await client.list(core.configmaps, { namespace });
+    load.giveBack(ledger.settle(items.filter(isOfLedger), Number(metadata.resourceVersion)));
+    gaps.push({ from, to: countsOf(ledger) });
+    await eventually('the history is compacted', () => isExpired(client, last), 60_000);
+    const listsBefore = [node.lists, own.lists];
+    assert.deepEqual(listsBefore, [1, 0], 'a restart alone makes nobody list again');
+    proxy.mend();
+    await verify();
+    assert.deepEqual([node.lists, own.lists], [2, 1], 'the compaction makes each list once');
+
+    await changesWithKill(changes - happened());
+    await verify();
+    while (happened() < changes) {
+      load.resume(changes - happened());
+      await load.finished();
+      await verify();
+    }
+    assert.deepEqual([node.lists, own.lists], [2, 1]);
+    t.diagnostic(
+      `${happened()} changes; calls: client-node ${node.record.count}, ours ${own.record.count}; ` +
+        `errors survived: ${node.errors}, ${own.errors}`,
+    );
+  });
+});
+
+/** Whether a watch from this version is refused because the history no longer has it. */
+async function isExpired(client: KubeClient, resourceVersion: string): Promise<boolean> {
+  try {
+    for await (const _event of client.watch(core.configmaps, { namespace, resourceVersion })) return false;
+    return false;
+  } catch (error) {
+    return error instanceof StatusError && error.code === 410;
   }
 }

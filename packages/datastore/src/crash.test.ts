@@ -4,20 +4,11 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { openDatastore } from './index.ts';
 import { Ledger } from './testing/ledger.ts';
+import { random } from './testing/random.ts';
 import { WriterProcess } from './testing/writer-process.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const kills = Number(process.env['ITERATIONS'] ?? 10);
-
-/** Reproducible numbers in [0, 1) (mulberry32). */
-export function random(state: number): () => number {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 describe('the datastore under kill -9', () => {
   it(`loses nothing acknowledged, halves nothing, leaves no gap (SEED=${seed}, ${kills} kills)`, async () => {

@@ -1,38 +1,4 @@
-import { execFile } from 'node:child_process';
-
-/** `ip` refused; the message holds what it said and what was asked. */
-export class IpRouteError extends Error {
-  override readonly name = 'IpRouteError';
-}
-
-/** Runs a program with text on its standard input; resolves to its output, rejects with an {@link IpRouteError}. */
-export function runProgram(program: string, args: readonly string[], input = ''): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      program,
-      args,
-      { maxBuffer: 1 << 24, timeout: 30_000 },
-      (error, stdout, stderr) => {
-        if (!error) resolve(stdout);
-        else if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-          reject(
-            new IpRouteError(
-              `${program} is not installed: install the Debian package iproute2 (ip) or util-linux (nsenter)`,
-            ),
-          );
-        else
-          reject(
-            new IpRouteError(
-              `${program} ${args.join(' ')}: ${stderr.trim() || error.message}\n${input}`.trim(),
-              { cause: error },
-            ),
-          );
-      },
-    );
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(input);
-  });
-}
+import { runProgram } from './run-program.ts';
 
 /** Runs commands of `ip -batch` in this network namespace; stops at the first that fails. */
 export function ipBatch(commands: readonly string[]): Promise<string> {

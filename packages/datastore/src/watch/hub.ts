@@ -179,6 +179,10 @@ export class WatchHub {
 
   #remove(watcher: Watcher): void {
     watcher.canceled = true;
+    this.#forget(watcher);
+  }
+
+  #forget(watcher: Watcher): void {
     this.#leave(watcher);
     this.#all.delete(watcher);
     if (this.#all.size === 0) {
@@ -262,6 +266,7 @@ export class WatchHub {
       watcher.busy = true;
       return settled.catch(failed).finally(() => {
         watcher.busy = false;
+        if (watcher.ending !== undefined) void this.#deliver(watcher, watcher.ending);
       });
     } catch (error) {
       failed(error);
@@ -288,8 +293,14 @@ export class WatchHub {
   end(error: Error): void {
     this.#ended = error;
     for (const watcher of this.#all) {
-      void this.#deliver(watcher, { type: 'canceled', compactRevision: 0, error });
-      this.#remove(watcher);
+      const message: WatchMessage = { type: 'canceled', compactRevision: 0, error };
+      if (watcher.busy) {
+        watcher.ending = message;
+        this.#forget(watcher);
+      } else {
+        void this.#deliver(watcher, message);
+        this.#remove(watcher);
+      }
     }
   }
 }

@@ -14,6 +14,8 @@ export class Watcher {
   /** The receiver has not settled its last message. */
   busy = false;
   canceled = false;
+  /** Its last message, due when the receiver has settled. */
+  ending: WatchMessage | undefined = undefined;
   progressWanted = false;
   /** No event since the last periodic progress. */
   quiet = true;

@@ -17,6 +17,16 @@ export function parseIpv4Block(text: string): Ipv4Block {
   return { first: address - (address % size), size, prefix };
 }
 
+/** Whether `inner` is an IPv4 block that lies within `outer`; false for any other text. */
+export function blockContains(outer: string, inner: string): boolean {
+  try {
+    const [a, b] = [parseIpv4Block(outer), parseIpv4Block(inner)];
+    return b.first >= a.first && b.first + b.size <= a.first + a.size;
+  } catch {
+    return false;
+  }
+}
+
 /** `184549377` → `11.0.0.1`. */
 export function formatIpv4(address: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.');

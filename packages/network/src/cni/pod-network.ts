@@ -2,9 +2,18 @@ import { existsSync } from 'node:fs';
 import type { Logger } from '@cloudless/kube/logger';
 import { type NftTable, type PartContent, tableFamily, tableName } from '../nft/table.ts';
 import { type Attachment, AttachmentStore } from './attachments.ts';
-import { hostInterfaceName, linkPod, unlinkPod } from './interface.ts';
+import { hostPortChange, hostPortContent, hostPortKey } from './host-ports.ts';
+import {
+  allowLoopbackAnswers,
+  hostInterfaceName,
+  linkPod,
+  podWays,
+  restoreWays,
+  unlinkPod,
+  whyNotLinked,
+} from './interface.ts';
 import { PodRange, PodRangeExhaustedError } from './ipam.ts';
-import { CniError, type CniRequest } from './server.ts';
+import { cniCode, CniError, type CniRequest } from './request.ts';
 
 const at = `${tableFamily} ${tableName}`;
 
@@ -16,7 +25,7 @@ export interface PodNetworkOptions {
   /** Blocks of every pod of the cluster: traffic to them keeps the pod's address. */
   clusterCidrs: readonly string[];
   mtu: number;
-  table: NftTable;
+  table: Pick<NftTable, 'change'>;
   log: Logger;
 }
 
@@ -27,6 +36,10 @@ export interface PodNetworkOptions {
 export class PodNetwork {
   readonly #options: PodNetworkOptions;
   readonly #store: AttachmentStore;
+  /** Addresses by node-side interface of pods whose record was damaged: they keep them until they end. */
+  readonly #unrecorded = new Map<string, string>();
+  /** Whose host ports the table has. */
+  #portsOf: Attachment[];
   #range: PodRange | undefined;
 
   constructor(options: PodNetworkOptions) {
@@ -34,6 +47,7 @@ export class PodNetwork {
     this.#store = new AttachmentStore(options.stateFolder, options.bootId, (file, error) =>
       options.log.warn({ file, err: String(error) }, 'removed an unreadable record of a pod interface'),
     );
+    this.#portsOf = [...this.#store.all()];
   }
 
   /** The gateway of this node's pods, once {@link setPodCidr} was called. */
@@ -41,18 +55,41 @@ export class PodNetwork {
     return this.#range?.gateway;
   }
 
-  /** Gives the node its block. Addresses in use stay in use. */
+  /** Gives the node its block. Addresses in use stay in use, also those of a block it had before. */
   setPodCidr(cidr: string): void {
     if (this.#range?.cidr === cidr) return;
     const range = new PodRange(cidr);
-    for (const attachment of this.#store.all()) range.reserve(attachment.ip);
+    for (const ip of this.#addresses()) range.reserve(ip);
     this.#range = range;
   }
 
-  /** Removes what was left by pods whose network namespace is gone (the agent was down when they ended). */
-  async sweep(): Promise<void> {
+  *#addresses(): Iterable<string> {
+    for (const attachment of this.#store.all()) yield attachment.ip;
+    yield* this.#unrecorded.values();
+  }
+
+  /**
+   * Compares the records with the kernel, once, before the first request: pods whose network namespace is gone
+   * ended while the agent was away, and pods without a record keep their address.
+   */
+  async recover(): Promise<void> {
     for (const attachment of [...this.#store.all()])
       if (!existsSync(attachment.netns)) await this.remove(attachment.containerId, attachment.ifName);
+    const recorded = new Set([...this.#store.all()].map((attachment) => attachment.hostInterface));
+    for (const { ip, hostInterface } of await podWays()) {
+      if (recorded.has(hostInterface)) continue;
+      this.#unrecorded.set(hostInterface, ip);
+      this.#range?.reserve(ip);
+    }
+  }
+
+  /** Gives pods back the routes that someone else removed. */
+  async repair(): Promise<void> {
+    const there = new Set((await podWays()).map((way) => `${way.ip} ${way.hostInterface}`));
+    const missing = [...this.#store.all()].filter(
+      ({ ip, hostInterface }) => !there.has(`${ip} ${hostInterface}`),
+    );
+    if (missing.length > 0) await restoreWays(missing);
   }
 
   async handle(request: CniRequest): Promise<unknown> {
@@ -62,58 +99,52 @@ export class PodNetwork {
       case 'DEL':
         await this.remove(request.containerId, request.ifName);
         return undefined;
-      case 'CHECK': {
-        const known = this.#store.get(request.containerId, request.ifName);
-        if (!known)
-          throw new CniError(100, `container ${request.containerId} has no interface ${request.ifName}`);
+      case 'CHECK':
+        await this.#check(request);
         return undefined;
-      }
     }
+  }
+
+  async #check({ containerId, ifName }: CniRequest): Promise<void> {
+    const known = this.#store.get(containerId, ifName);
+    if (!known) throw new CniError(cniCode.notAsMade, `container ${containerId} has no interface ${ifName}`);
+    const why = await whyNotLinked(known);
+    if (why !== undefined) throw new CniError(cniCode.notAsMade, `pod ${known.pod}: ${why}`);
   }
 
   async #add(request: CniRequest): Promise<unknown> {
     const range = this.#range;
-    if (!range) throw new CniError(11, 'this node has no pod CIDR yet: is the node IPAM controller running?');
-    const earlier = this.#store.get(request.containerId, request.ifName);
-    if (earlier) await this.remove(request.containerId, request.ifName);
-    let ip: string;
-    try {
-      ip = range.allocate();
-    } catch (error) {
-      if (error instanceof PodRangeExhaustedError) throw new CniError(101, error.message, error);
-      throw error;
-    }
+    if (!range)
+      throw new CniError(
+        cniCode.tryAgainLater,
+        'this node has no pod CIDR yet: is the node IPAM controller running?',
+      );
+    if (this.#store.get(request.containerId, request.ifName))
+      await this.remove(request.containerId, request.ifName);
+    this.#refuseTakenPorts(request);
     const attachment: Attachment = {
       containerId: request.containerId,
       ifName: request.ifName,
       hostInterface: hostInterfaceName(request.containerId, request.ifName),
-      ip,
+      ip: allocate(range),
       netns: request.netns,
       pod: request.pod,
-      hostPorts: request.portMappings
-        .filter((mapping) => mapping.hostPort > 0)
-        .map((mapping) => ({
-          hostPort: mapping.hostPort,
-          containerPort: mapping.containerPort,
-          protocol: mapping.protocol.toLowerCase() as 'tcp' | 'udp' | 'sctp',
-          hostIp: mapping.hostIP,
-        })),
+      hostPorts: request.hostPorts,
     };
+    const { hostInterface, ip } = attachment;
     try {
       await this.#store.put(attachment);
       const { podMac, hostMac } = await linkPod({
-        netns: request.netns,
-        ifName: request.ifName,
-        hostInterface: attachment.hostInterface,
-        ip,
+        ...attachment,
         gateway: range.gateway,
         mtu: this.#options.mtu,
       });
-      this.#program('add', attachment);
+      this.#program('add', ip);
+      if (attachment.hostPorts.length > 0) allowLoopbackAnswers(hostInterface);
       return {
         cniVersion: request.cniVersion,
         interfaces: [
-          { name: attachment.hostInterface, mac: hostMac },
+          { name: hostInterface, mac: hostMac },
           { name: request.ifName, mac: podMac, sandbox: request.netns },
         ],
         ips: [{ address: `${ip}/32`, gateway: range.gateway, interface: 1 }],
@@ -126,39 +157,65 @@ export class PodNetwork {
     }
   }
 
+  /** The scheduler keeps such pods apart; static pods and clients that bind pods by themselves can still meet. */
+  #refuseTakenPorts(request: CniRequest): void {
+    for (const port of request.hostPorts) {
+      const key = hostPortKey(port);
+      for (const other of this.#store.all())
+        if (
+          other.pod !== request.pod &&
+          other.hostPorts.some((taken) => hostPortKey(taken) === key) &&
+          existsSync(other.netns)
+        )
+          throw new CniError(
+            cniCode.hostPortTaken,
+            `host port ${port.hostPort}/${port.protocol} of pod ${request.pod} is taken by pod ${other.pod} on this node`,
+          );
+    }
+  }
+
   /** Removes one interface and everything that belonged to it. Idempotent. */
   async remove(containerId: string, ifName: string): Promise<void> {
     const attachment = this.#store.get(containerId, ifName);
-    await unlinkPod(attachment?.hostInterface ?? hostInterfaceName(containerId, ifName));
-    if (!attachment) return;
-    try {
-      this.#program('delete', attachment);
-    } catch (error) {
-      // The table may be older than the pod; its next rebuild leaves the elements out.
-      this.#options.log.debug({ err: String(error) }, 'elements of a removed pod were not in the table');
+    const hostInterface = attachment?.hostInterface ?? hostInterfaceName(containerId, ifName);
+    await unlinkPod(hostInterface);
+    const unrecorded = this.#unrecorded.get(hostInterface);
+    if (unrecorded !== undefined) {
+      this.#unrecorded.delete(hostInterface);
+      this.#range?.release(unrecorded);
     }
+    // Another call for the same container may have been faster, and its address be another pod's already.
+    if (!attachment || this.#store.get(containerId, ifName) !== attachment) return;
     this.#store.delete(containerId, ifName);
     this.#range?.release(attachment.ip);
+    try {
+      this.#program('delete', attachment.ip);
+    } catch (error) {
+      // The table may be older than the pod; its next build leaves the elements out.
+      this.#options.log.debug({ err: String(error) }, 'elements of a removed pod were not in the table');
+    }
   }
 
   /** Removes every pod's interface; for `down`. */
   async removeAll(): Promise<void> {
     for (const attachment of [...this.#store.all()])
       await this.remove(attachment.containerId, attachment.ifName);
+    for (const { hostInterface } of await podWays()) await unlinkPod(hostInterface);
   }
 
-  #program(verb: 'add' | 'delete', attachment: Attachment): void {
-    const { ip } = attachment;
-    this.#options.table.change('pods', `${verb} element ${at} pods-hairpin4 { ${ip} . ${ip} }`);
-    const ports = hostPortElements(attachment, verb === 'add');
-    if (ports.length > 0)
-      this.#options.table.change('hostports', `${verb} element ${at} hostports-map4 { ${ports.join(', ')} }`);
+  #program(verb: 'add' | 'delete', ip: string): void {
+    const { table } = this.#options;
+    table.change('pods', `${verb} element ${at} pods-hairpin4 { ${ip} . ${ip} }`);
+    const next = [...this.#store.all()];
+    const ports = hostPortChange(this.#portsOf, next);
+    this.#portsOf = next;
+    if (ports !== '') table.change('hostports', ports);
   }
 
   /** The table's content for pods: hairpin and masquerade. */
   podsContent(): PartContent {
-    const elements = [...this.#store.all()].map(
-      ({ ip }) => `add element ${at} pods-hairpin4 { ${ip} . ${ip} }`,
+    const elements = [...new Set(this.#addresses())].map(
+      (ip) => `add element ${at} pods-hairpin4 { ${ip} . ${ip} }`,
     );
     const blocks = this.#options.clusterCidrs.filter((cidr) => !cidr.includes(':')).join(', ');
     return {
@@ -179,23 +236,17 @@ export class PodNetwork {
 
   /** The table's content for host ports. */
   hostPortsContent(): PartContent {
-    const elements = [...this.#store.all()].flatMap((attachment) => {
-      const ports = hostPortElements(attachment, true);
-      return ports.length === 0 ? [] : [`add element ${at} hostports-map4 { ${ports.join(', ')} }`];
-    });
-    const rule = 'fib daddr type local dnat ip to meta l4proto . th dport map @hostports-map4';
-    return {
-      part: 'hostports',
-      declarations: '  map hostports-map4 { typeof meta l4proto . th dport : ip daddr . th dport; }',
-      rules: { 'hostports-prerouting': [rule], 'hostports-output': [rule] },
-      elements,
-    };
+    this.#portsOf = [...this.#store.all()];
+    return hostPortContent(this.#portsOf);
   }
 }
 
-function hostPortElements(attachment: Attachment, withTarget: boolean): string[] {
-  return attachment.hostPorts.map(
-    (port) =>
-      `${port.protocol} . ${port.hostPort}${withTarget ? ` : ${attachment.ip} . ${port.containerPort}` : ''}`,
-  );
+function allocate(range: PodRange): string {
+  try {
+    return range.allocate();
+  } catch (error) {
+    if (error instanceof PodRangeExhaustedError)
+      throw new CniError(cniCode.rangeExhausted, error.message, error);
+    throw error;
+  }
 }

@@ -23,6 +23,7 @@ interface BaseChain {
  * endpoints just before it, policy in the filter hooks after NAT, source NAT at 100 with egress addresses first.
  */
 export const baseChains = {
+  'hostports-guard': { part: 'hostports', type: 'filter', hook: 'prerouting', priority: -300 },
   'services-refuse-prerouting': { part: 'services', type: 'filter', hook: 'prerouting', priority: -110 },
   'services-refuse-output': { part: 'services', type: 'filter', hook: 'output', priority: -110 },
   'services-prerouting': { part: 'services', type: 'nat', hook: 'prerouting', priority: -100 },
@@ -32,6 +33,7 @@ export const baseChains = {
   'policy-forward': { part: 'policy', type: 'filter', hook: 'forward', priority: -5 },
   'policy-input': { part: 'policy', type: 'filter', hook: 'input', priority: -5 },
   'egress-postrouting': { part: 'egress', type: 'nat', hook: 'postrouting', priority: 95 },
+  'hostports-postrouting': { part: 'hostports', type: 'nat', hook: 'postrouting', priority: 99 },
   'pods-postrouting': { part: 'pods', type: 'nat', hook: 'postrouting', priority: 100 },
 } as const satisfies Record<string, BaseChain>;
 

@@ -1,6 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { ipBatch, ipJson, runProgram } from '../iproute.ts';
+import { ipBatch, ipJson } from '../iproute.ts';
+import { runProgram } from '../run-program.ts';
 import { routeProtocol } from '../cni/interface.ts';
 
 /** The device that holds the pods' gateway address and the route to Services; no packet ever leaves by it. */
@@ -9,7 +8,7 @@ export const anchorDevice = 'cloudless0';
 interface AddressedLink {
   ifname: string;
   mtu: number;
-  addr_info?: Array<{ local: string }>;
+  addr_info?: Array<{ local: string; prefixlen: number }>;
 }
 
 /**
@@ -27,7 +26,7 @@ export async function setUpAnchor(options: {
   if (!anchor) commands.push(`link add ${anchorDevice} type bridge`);
   for (const address of anchor?.addr_info ?? [])
     if (!address.local.includes(':') && address.local !== options.gateway)
-      commands.push(`addr del ${address.local}/32 dev ${anchorDevice}`);
+      commands.push(`addr del ${address.local}/${address.prefixlen} dev ${anchorDevice}`);
   if (!anchor?.addr_info?.some((address) => address.local === options.gateway))
     commands.push(`addr add ${options.gateway}/32 dev ${anchorDevice}`);
   commands.push(`link set ${anchorDevice} up`);
@@ -48,24 +47,4 @@ export async function uplinkMtu(nodeIp: string): Promise<number> {
   const links = await ipJson<AddressedLink>(['addr', 'show']);
   const uplink = links.find((link) => link.addr_info?.some((address) => address.local === nodeIp));
   return uplink === undefined || uplink.ifname === 'lo' ? 1500 : uplink.mtu;
-}
-
-const forwardingPath = '/proc/sys/net/ipv4/ip_forward';
-
-/** Turns forwarding on; what it was is written to `memory`, once, for {@link restoreForwarding}. */
-export function enableForwarding(memory: string): void {
-  const before = readFileSync(forwardingPath, 'utf8').trim();
-  if (!existsSync(memory)) {
-    mkdirSync(dirname(memory), { recursive: true });
-    writeFileSync(memory, before);
-  }
-  if (before !== '1') writeFileSync(forwardingPath, '1');
-}
-
-/** Sets forwarding to what it was before {@link enableForwarding}. */
-export function restoreForwarding(memory: string): void {
-  if (!existsSync(memory)) return;
-  const before = readFileSync(memory, 'utf8').trim();
-  if (before === '0') writeFileSync(forwardingPath, '0');
-  rmSync(memory, { force: true });
 }

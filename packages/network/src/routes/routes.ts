@@ -1,6 +1,8 @@
+import { isIPv4 } from 'node:net';
 import type { Logger } from '@cloudless/kube/logger';
 import type { Node } from '@cloudless/kube/types/core-v1';
 import { routeProtocol } from '../cni/interface.ts';
+import { blockContains } from '../cni/ipam.ts';
 import { ipBatch, ipJson } from '../iproute.ts';
 
 /** A route to another node's pods. */
@@ -9,19 +11,27 @@ export interface PodRoute {
   via: string;
 }
 
-/** The routes that a set of Nodes asks for, on the node `self`. IPv4. */
-export function routesOf(nodes: Iterable<Node>, self: string): PodRoute[] {
-  const routes: PodRoute[] = [];
+/**
+ * The routes that a set of Nodes asks for, on the node `self`. IPv4. A node can write its own addresses: what is no
+ * address, or no block of the pods', is never handed to the kernel.
+ */
+export function routesOf(
+  nodes: Iterable<Node>,
+  self: string,
+  clusterCidrs: readonly string[],
+): PodRoute[] {
+  const routes = new Map<string, PodRoute>();
   for (const node of nodes) {
     if (node.metadata.name === self) continue;
     const via = (node.status?.addresses ?? []).find(
-      (address) => address.type === 'InternalIP' && !address.address.includes(':'),
+      (address) => address.type === 'InternalIP' && isIPv4(address.address),
     )?.address;
     if (via === undefined) continue;
     const cidrs = node.spec?.podCIDRs ?? (node.spec?.podCIDR ? [node.spec.podCIDR] : []);
-    for (const cidr of cidrs) if (!cidr.includes(':')) routes.push({ cidr, via });
+    for (const cidr of cidrs)
+      if (clusterCidrs.some((block) => blockContains(block, cidr))) routes.set(cidr, { cidr, via });
   }
-  return routes.sort((a, b) => (a.cidr < b.cidr ? -1 : 1));
+  return [...routes.values()].sort((a, b) => (a.cidr < b.cidr ? -1 : 1));
 }
 
 interface KernelRoute {

@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import type { EndpointSlice } from '@cloudless/kube/types/discovery-v1';
 import type { Service, ServicePort } from '@cloudless/kube/types/core-v1';
 
@@ -29,7 +30,8 @@ export function frontendKey(frontend: Pick<Frontend, 'ip' | 'protocol' | 'port'>
 /**
  * What a Service and its EndpointSlices mean on this node (upstream: pkg/proxy/servicechangetracker.go,
  * topology.go). Ready endpoints are used; when there is none, those that terminate and still serve (KEP-1669).
- * `internalTrafficPolicy: Local` keeps the endpoints of this node. IPv4 only in this form of the data plane.
+ * `internalTrafficPolicy: Local` keeps the endpoints of this node. IPv4 only in this form of the data plane; texts
+ * that are no IPv4 address or port never get into a script.
  */
 export function frontendsOf(
   service: Service,
@@ -39,11 +41,12 @@ export function frontendsOf(
   const spec = service.spec;
   if (!spec || spec.type === 'ExternalName') return [];
   const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(
-    (ip) => ip !== '' && ip !== 'None' && !ip.includes(':'),
+    (ip) => isIPv4(ip),
   );
   const frontends: Frontend[] = [];
   for (const ip of ips) {
     for (const port of spec.ports ?? []) {
+      if (!isPort(port.port)) continue;
       frontends.push({
         ip,
         protocol: protocols[port.protocol ?? 'TCP'] ?? 'tcp',
@@ -55,6 +58,8 @@ export function frontendsOf(
   }
   return frontends;
 }
+
+const isPort = (value: number): boolean => Number.isInteger(value) && value >= 1 && value <= 65535;
 
 function endpointsOf(
   port: ServicePort,
@@ -71,15 +76,16 @@ function endpointsOf(
         (candidate.name ?? '') === (port.name ?? '') &&
         (candidate.protocol ?? 'TCP') === (port.protocol ?? 'TCP'),
     );
-    if (target?.port === undefined) continue;
+    if (target?.port === undefined || !isPort(target.port)) continue;
     for (const endpoint of slice.endpoints ?? []) {
       if (localOnly && endpoint.nodeName !== nodeName) continue;
       const ip = endpoint.addresses[0];
-      if (ip === undefined) continue;
+      if (ip === undefined || !isIPv4(ip)) continue;
       const address = { ip, port: target.port };
       const conditions = endpoint.conditions ?? {};
+      // Unknown counts as ready, and as serving (the API's rule for unset conditions).
       if (conditions.ready !== false) ready.set(`${ip}:${target.port}`, address);
-      else if (conditions.serving === true && conditions.terminating === true)
+      else if (conditions.serving !== false && conditions.terminating === true)
         terminating.set(`${ip}:${target.port}`, address);
     }
   }

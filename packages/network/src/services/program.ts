@@ -31,49 +31,64 @@ export interface ServiceChange {
  * Pure: the caller runs the scripts. When one fails the caller rebuilds from {@link ServiceProgram.content}.
  */
 export class ServiceProgram {
-  /** Frontends by owner (`namespace/name`). */
-  readonly #byOwner = new Map<string, Map<string, Frontend>>();
+  /** Keys of the frontends of each owner (`namespace/name`). */
+  readonly #byOwner = new Map<string, Set<string>>();
+  /** Who asks for each frontend. More than one only for moments, as when a Service takes a deleted one's address. */
+  readonly #claims = new Map<string, Map<string, Frontend>>();
   /**
    * Chains exist for every number of endpoints up to this. They are made with the table only: nft 1.0 cannot add a
    * rule that looks up a map with a `numgen` in its key once that map is in the kernel.
    */
   #chainsUpTo = 16;
 
-  /** Records `frontends` as the owner's, and returns the change from what it had. */
+  /** Records `frontends` as the owner's, and returns the change from what the kernel has. */
   set(owner: string, frontends: readonly Frontend[]): ServiceChange {
-    const old = this.#byOwner.get(owner) ?? new Map<string, Frontend>();
+    const old = this.#byOwner.get(owner) ?? new Set<string>();
     const next = new Map(frontends.map((frontend) => [frontendKey(frontend), frontend]));
     const lines: string[] = [];
     const staleFlows: StaleFlow[] = [];
-    for (const [key, frontend] of old) if (!next.has(key)) lines.push(...removal(frontend));
-    for (const [key, frontend] of next) {
-      const before = old.get(key);
-      if (before && sameFrontend(before, frontend)) continue;
+    for (const key of new Set([...old, ...next.keys()])) {
+      const before = this.#frontend(key);
+      this.#claim(key, owner, next.get(key));
+      const after = this.#frontend(key);
+      if (sameFrontend(before, after)) continue;
       if (before) lines.push(...removal(before));
-      lines.push(...addition(frontend));
-      if (frontend.protocol === 'udp') staleFlows.push(...stale(before, frontend));
+      if (after) lines.push(...addition(after));
+      staleFlows.push(...stale(before, after));
     }
-    for (const [key, frontend] of old)
-      if (!next.has(key) && frontend.protocol === 'udp')
-        staleFlows.push(...stale(frontend, { ...frontend, endpoints: [] }));
     if (next.size === 0) this.#byOwner.delete(owner);
-    else this.#byOwner.set(owner, next);
+    else this.#byOwner.set(owner, new Set(next.keys()));
     const most = frontends.reduce((count, frontend) => Math.max(count, frontend.endpoints.length), 0);
     const rebuild = most > this.#chainsUpTo;
     while (this.#chainsUpTo < most) this.#chainsUpTo *= 2;
     return { script: lines.join('\n'), rebuild, staleFlows };
   }
 
-  /** Owners that have frontends now. */
-  owners(): Iterable<string> {
-    return this.#byOwner.keys();
+  /** Whose frontend counts when several ask for one key: that of the first owner by name. */
+  #frontend(key: string): Frontend | undefined {
+    let first: string | undefined;
+    const claims = this.#claims.get(key);
+    for (const owner of claims?.keys() ?? []) if (first === undefined || owner < first) first = owner;
+    return first === undefined ? undefined : claims?.get(first);
+  }
+
+  #claim(key: string, owner: string, frontend: Frontend | undefined): void {
+    const claims = this.#claims.get(key) ?? new Map<string, Frontend>();
+    if (frontend) claims.set(owner, frontend);
+    else claims.delete(owner);
+    if (claims.size === 0) this.#claims.delete(key);
+    else this.#claims.set(key, claims);
+  }
+
+  /** What the kernel has, or will have when the scripts so far have run. */
+  *frontends(): Iterable<Frontend> {
+    for (const key of this.#claims.keys()) yield this.#frontend(key) as Frontend;
   }
 
   /** Everything, for building the table anew. */
   content(): PartContent {
     const elements: string[] = [];
-    for (const frontends of this.#byOwner.values())
-      for (const frontend of frontends.values()) elements.push(...addition(frontend));
+    for (const frontend of this.frontends()) elements.push(...addition(frontend));
     const refuse = [
       'ip daddr . meta l4proto . th dport @services-unavailable4 meta l4proto tcp reject with tcp reset',
       'ip daddr . meta l4proto . th dport @services-unavailable4 reject',
@@ -147,11 +162,13 @@ function removal(frontend: Frontend): string[] {
 }
 
 /** UDP has no end of connection: a flow keeps its translation until told (upstream: pkg/proxy/conntrack). */
-function stale(before: Frontend | undefined, after: Frontend): StaleFlow[] {
-  const { ip, port } = after;
+function stale(before: Frontend | undefined, after: Frontend | undefined): StaleFlow[] {
+  const frontend = before ?? after;
+  if (frontend?.protocol !== 'udp') return [];
+  const { ip, port } = frontend;
   if (!before || before.endpoints.length === 0)
-    return after.endpoints.length === 0 ? [] : [{ ip, port, endpoint: undefined }];
-  const kept = new Set(after.endpoints.map((endpoint) => `${endpoint.ip}:${endpoint.port}`));
+    return after && after.endpoints.length > 0 ? [{ ip, port, endpoint: undefined }] : [];
+  const kept = new Set(after?.endpoints.map((endpoint) => `${endpoint.ip}:${endpoint.port}`));
   return before.endpoints
     .filter((endpoint) => !kept.has(`${endpoint.ip}:${endpoint.port}`))
     .map((endpoint) => ({ ip, port, endpoint }));
