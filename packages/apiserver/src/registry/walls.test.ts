@@ -204,6 +204,23 @@ describe('the walls of the request path (DESIGN.md 5b)', () => {
   });
 });
 
+describe('a WebSocket into a pod', () => {
+  it('takes the permission to create, as SPDY does', async () => {
+    await using test = await startTestServer({
+      authorizer: () => ({
+        authorizer: {
+          authorize: ({ verb }) => ({ verdict: verb === 'get' ? 'allow' : 'deny', reason: 'reads only' }),
+        },
+        ready: Promise.resolve(),
+      }),
+    });
+    const reader = test.server.clientFor({ name: 'reader', groups: [] });
+    const exec = reader.get(core.pods, 'p', { namespace: 'default', subresource: 'exec' });
+    await assert.rejects(exec, /User "reader" cannot create resource "pods\/exec" .*: reads only$/);
+    await assert.rejects(reader.get(core.pods, 'p', { namespace: 'default' }), /pods "p" not found/);
+  });
+});
+
 describe('what kinds need beyond the generic store', () => {
   it('binds pods once, evicts them within their budget, and finalizes namespaces', async () => {
     await using test = await startTestServer();

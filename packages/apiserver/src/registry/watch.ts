@@ -94,7 +94,10 @@ export async function watchObjects(
   if (initial) {
     if (from === undefined) await cache.fresh();
     else await (from === 0 ? cache.ready : cache.reach(from));
-  } else await (from ? cache.reach(from) : cache.ready);
+  } else if (from === undefined) {
+    // No initial events wanted: from now on.
+    await cache.fresh();
+  } else await (from === 0 ? cache.ready : cache.reach(from));
   const watch = new Watcher(registry, stored, selection, receiver);
   if (initial) watch.startWithObjects(parameters.sendInitialEvents === true);
   else await watch.startAfter(from ?? cache.revision);

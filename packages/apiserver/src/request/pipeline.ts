@@ -27,6 +27,8 @@ export interface PipelineParts {
 
 /** Verbs that act on one named object. */
 const itemVerbs: ReadonlySet<string> = new Set(['get', 'update', 'patch', 'delete']);
+/** Subresources that run or reach something inside a pod. */
+const commands: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward']);
 const streamed: ReadonlySet<string> = new Set(['log', 'exec', 'attach', 'portforward']);
 
 /** Subresources that are views of the stored object itself. */
@@ -72,8 +74,12 @@ export class Pipeline {
 
   /** Authorizes and carries out one resource request. */
   async handle(call: Call): Promise<Result> {
-    await this.authorize(call.user, call.info);
     const { info } = call;
+    await this.authorize(call.user, info);
+    // A WebSocket opens with GET: it takes the same permission as the POST of SPDY (upstream since 1.35).
+    if (info.verb === 'get' && commands.has(info.subresource)) {
+      await this.authorize(call.user, { ...info, verb: 'create' });
+    }
     const served = this.registry.catalogue.find(info.group, info.version, info.resource);
     if (!served || !fitsScope(served, info)) throw notServed();
     const namespace = served.resource.namespaced ? info.namespace : '';
