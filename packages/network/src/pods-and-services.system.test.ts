@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { logger } from '@cloudless/kube/logger';
 import { PodNetwork } from './cni/pod-network.ts';
-import type { CniRequest } from './cni/server.ts';
+import type { CniRequest } from './cni/request.ts';
 import { openNft } from './nft/libnftables.ts';
 import { openTable } from './nft/table.ts';
 import type { Frontend } from './services/model.ts';
@@ -42,7 +42,7 @@ describe('pods and Services on one node', () => {
     ifName: 'eth0',
     pod: `default/pod-${i}`,
     cniVersion: '1.0.0',
-    portMappings: i === 0 ? [{ hostPort: 18080, containerPort: 8080, protocol: 'TCP', hostIP: '' }] : [],
+    hostPorts: i === 0 ? [{ hostPort: 18080, containerPort: 8080, protocol: 'tcp', hostIp: '' }] : [],
   });
   const get = (from: number, url: string): string =>
     (pods[from] as Namespace).run(process.execPath, '-e', fetchText(url));

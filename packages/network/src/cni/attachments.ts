@@ -56,9 +56,9 @@ export class AttachmentStore {
     }
   }
 
-  /** In the order of their making; those found on disk first. */
-  all(): Iterable<Attachment> {
-    return this.#byKey.values();
+  /** As they are now, in the order of their making; those found on disk first. */
+  all(): Attachment[] {
+    return [...this.#byKey.values()];
   }
 
   get(containerId: string, ifName: string): Attachment | undefined {
@@ -88,7 +88,14 @@ const keyOf = (attachment: { containerId: string; ifName: string }): string =>
 /** Throws unless `text` is the record that belongs into the file `name`. */
 function parseAttachment(text: string, name: string): Attachment {
   const value = JSON.parse(text) as Partial<Attachment> | null;
-  const texts = [value?.containerId, value?.ifName, value?.hostInterface, value?.ip, value?.netns, value?.pod];
+  const texts = [
+    value?.containerId,
+    value?.ifName,
+    value?.hostInterface,
+    value?.ip,
+    value?.netns,
+    value?.pod,
+  ];
   if (!texts.every((item) => typeof item === 'string') || !Array.isArray(value?.hostPorts))
     throw new Error('fields of an attachment are missing');
   const attachment = value as Attachment;

@@ -6,7 +6,7 @@ import type { NodeContext } from '@cloudless/kube/node/context';
 const configName = '10-cloudless.conflist';
 
 /** Writes only when content or mode differ, and atomically: containerd watches these folders. */
-function place(path: string, text: string, mode: number): void {
+export function placeFile(path: string, text: string, mode: number): void {
   try {
     if (readFileSync(path, 'utf8') === text && (statSync(path).mode & 0o777) === mode) return;
   } catch {
@@ -17,6 +17,7 @@ function place(path: string, text: string, mode: number): void {
   renameSync(`${path}.tmp`, path);
 }
 
+const scriptPath = (context: NodeContext): string => join(dirname(context.paths.cniBin), 'plugin.mjs');
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
@@ -28,16 +29,16 @@ export function installPlugins(context: NodeContext): void {
   mkdirSync(cniBin, { recursive: true, mode: 0o755 });
   mkdirSync(cniConf, { recursive: true, mode: 0o755 });
   // Without its types: stripping them at each call would double the 30 ms that a pod waits for the plugin.
-  const script = join(dirname(cniBin), 'plugin.mjs');
+  const script = scriptPath(context);
   const source = readFileSync(join(import.meta.dirname, 'plugin.ts'), 'utf8');
-  place(script, stripTypeScriptTypes(source), 0o644);
-  place(
+  placeFile(script, stripTypeScriptTypes(source), 0o644);
+  placeFile(
     join(cniBin, 'cloudless'),
     `#!/bin/sh\nexec ${quoted(process.execPath)} ${quoted(script)} ${quoted(cniSocket)}\n`,
     0o755,
   );
   const result = `{"cniVersion":"1.0.0","interfaces":[{"name":"lo","mac":"00:00:00:00:00:00","sandbox":"'"$CNI_NETNS"'"}],"ips":[{"address":"127.0.0.1/8","interface":0}]}`;
-  place(
+  placeFile(
     join(cniBin, 'loopback'),
     `#!/bin/sh
 # CNI 1.0.0 loopback: containerd calls it for every sandbox.
@@ -58,10 +59,17 @@ export function writeCniConfig(context: NodeContext): void {
     name: 'cloudless',
     plugins: [{ type: 'cloudless', capabilities: { portMappings: true } }],
   };
-  place(join(context.paths.cniConf, configName), `${JSON.stringify(config, null, 2)}\n`, 0o644);
+  placeFile(join(context.paths.cniConf, configName), `${JSON.stringify(config, null, 2)}\n`, 0o644);
 }
 
 /** Takes that back; containerd then reports NetworkReady=false. */
 export function removeCniConfig(context: NodeContext): void {
   rmSync(join(context.paths.cniConf, configName), { force: true });
+}
+
+/** Removes the plugins. */
+export function removePlugins(context: NodeContext): void {
+  const { cniBin } = context.paths;
+  for (const path of [join(cniBin, 'cloudless'), join(cniBin, 'loopback'), scriptPath(context)])
+    rmSync(path, { force: true });
 }

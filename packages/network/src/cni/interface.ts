@@ -97,9 +97,13 @@ export interface PodWay {
 
 /** The routes to pods of this node. */
 export async function podWays(): Promise<PodWay[]> {
-  const routes = await ipJson<{ dst: string; dev?: string; gateway?: string }>(
-    ['-4', 'route', 'show', 'proto', String(routeProtocol)],
-  );
+  const routes = await ipJson<{ dst: string; dev?: string; gateway?: string }>([
+    '-4',
+    'route',
+    'show',
+    'proto',
+    String(routeProtocol),
+  ]);
   return routes.flatMap(({ dst, dev, gateway }) =>
     dev !== undefined && gateway === undefined && hostInterfacePattern.test(dev)
       ? [{ ip: dst, hostInterface: dev }]
@@ -115,11 +119,17 @@ export async function restoreWays(ways: readonly PodWay[]): Promise<void> {
 }
 
 /** What is wrong with a pod's link, in a sentence; undefined when it is as {@link linkPod} made it. */
-export async function whyNotLinked(link: Pick<PodLink, 'netns' | 'ifName' | 'hostInterface' | 'ip'>): Promise<string | undefined> {
+export async function whyNotLinked(
+  link: Pick<PodLink, 'netns' | 'ifName' | 'hostInterface' | 'ip'>,
+): Promise<string | undefined> {
   if (!(await podWays()).some((way) => way.ip === link.ip && way.hostInterface === link.hostInterface))
     return `the node has no route to ${link.ip} by ${link.hostInterface}`;
   const text = await runProgram('nsenter', [`--net=${link.netns}`, 'ip', '-json', '-4', 'addr', 'show']);
-  const inside = JSON.parse(text) as Array<{ ifname?: string; operstate?: string; addr_info?: Array<{ local: string }> }>;
+  const inside = JSON.parse(text) as Array<{
+    ifname?: string;
+    operstate?: string;
+    addr_info?: Array<{ local: string }>;
+  }>;
   const own = inside.find((candidate) => candidate.ifname === link.ifName);
   if (!own?.addr_info?.some((address) => address.local === link.ip))
     return `${link.ifName} in ${link.netns} does not have the address ${link.ip}`;

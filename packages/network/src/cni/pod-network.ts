@@ -47,7 +47,7 @@ export class PodNetwork {
     this.#store = new AttachmentStore(options.stateFolder, options.bootId, (file, error) =>
       options.log.warn({ file, err: String(error) }, 'removed an unreadable record of a pod interface'),
     );
-    this.#portsOf = [...this.#store.all()];
+    this.#portsOf = this.#store.all();
   }
 
   /** The gateway of this node's pods, once {@link setPodCidr} was called. */
@@ -55,12 +55,13 @@ export class PodNetwork {
     return this.#range?.gateway;
   }
 
-  /** Gives the node its block. Addresses in use stay in use, also those of a block it had before. */
-  setPodCidr(cidr: string): void {
-    if (this.#range?.cidr === cidr) return;
+  /** Gives the node its block; false when it had it. Addresses in use stay in use, also those of an earlier block. */
+  setPodCidr(cidr: string): boolean {
+    if (this.#range?.cidr === cidr) return false;
     const range = new PodRange(cidr);
     for (const ip of this.#addresses()) range.reserve(ip);
     this.#range = range;
+    return true;
   }
 
   *#addresses(): Iterable<string> {
@@ -73,9 +74,9 @@ export class PodNetwork {
    * ended while the agent was away, and pods without a record keep their address.
    */
   async recover(): Promise<void> {
-    for (const attachment of [...this.#store.all()])
+    for (const attachment of this.#store.all())
       if (!existsSync(attachment.netns)) await this.remove(attachment.containerId, attachment.ifName);
-    const recorded = new Set([...this.#store.all()].map((attachment) => attachment.hostInterface));
+    const recorded = new Set(this.#store.all().map((attachment) => attachment.hostInterface));
     for (const { ip, hostInterface } of await podWays()) {
       if (recorded.has(hostInterface)) continue;
       this.#unrecorded.set(hostInterface, ip);
@@ -86,22 +87,21 @@ export class PodNetwork {
   /** Gives pods back the routes that someone else removed. */
   async repair(): Promise<void> {
     const there = new Set((await podWays()).map((way) => `${way.ip} ${way.hostInterface}`));
-    const missing = [...this.#store.all()].filter(
-      ({ ip, hostInterface }) => !there.has(`${ip} ${hostInterface}`),
-    );
+    const missing = this.#store.all().filter(({ ip, hostInterface }) => !there.has(`${ip} ${hostInterface}`));
     if (missing.length > 0) await restoreWays(missing);
   }
 
-  async handle(request: CniRequest): Promise<unknown> {
+  /** Does what the runtime asks for; the CNI result of ADD, undefined otherwise. Rejects with {@link CniError}. */
+  handle(request: CniRequest): Promise<unknown> {
     switch (request.command) {
       case 'ADD':
         return this.#add(request);
       case 'DEL':
-        await this.remove(request.containerId, request.ifName);
-        return undefined;
+        return this.remove(request.containerId, request.ifName);
       case 'CHECK':
-        await this.#check(request);
-        return undefined;
+        return this.#check(request);
+      default:
+        throw new CniError(cniCode.invalidEnvironment, 'the command is not one of ADD, DEL and CHECK');
     }
   }
 
@@ -198,15 +198,14 @@ export class PodNetwork {
 
   /** Removes every pod's interface; for `down`. */
   async removeAll(): Promise<void> {
-    for (const attachment of [...this.#store.all()])
-      await this.remove(attachment.containerId, attachment.ifName);
+    for (const attachment of this.#store.all()) await this.remove(attachment.containerId, attachment.ifName);
     for (const { hostInterface } of await podWays()) await unlinkPod(hostInterface);
   }
 
   #program(verb: 'add' | 'delete', ip: string): void {
     const { table } = this.#options;
     table.change('pods', `${verb} element ${at} pods-hairpin4 { ${ip} . ${ip} }`);
-    const next = [...this.#store.all()];
+    const next = this.#store.all();
     const ports = hostPortChange(this.#portsOf, next);
     this.#portsOf = next;
     if (ports !== '') table.change('hostports', ports);
@@ -236,7 +235,7 @@ export class PodNetwork {
 
   /** The table's content for host ports. */
   hostPortsContent(): PartContent {
-    this.#portsOf = [...this.#store.all()];
+    this.#portsOf = this.#store.all();
     return hostPortContent(this.#portsOf);
   }
 }

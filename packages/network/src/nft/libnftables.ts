@@ -17,6 +17,7 @@ export interface Nft {
   run(script: string): string;
   /** The listing of a table as JSON (libnftables-json(5)), or undefined when there is none. */
   listTable(family: string, table: string): unknown[] | undefined;
+  /** Frees the context; a later call of another method throws. */
   close(): void;
 }
 
@@ -53,7 +54,9 @@ export function openNft(): Nft {
   if (context === null) throw new Error('nft_ctx_new failed: out of memory');
   lib.bufferOutput(context);
   lib.bufferError(context);
+  let closed = false;
   const run = (script: string): string => {
+    if (closed) throw new Error('nftables was used after it was closed');
     const code = lib.run(context, script) as number;
     const printed = (lib.output(context) as string | null) ?? '';
     const complaint = (lib.error(context) as string | null) ?? '';
@@ -63,6 +66,7 @@ export function openNft(): Nft {
   return {
     run,
     listTable(family, table) {
+      if (closed) throw new Error('nftables was used after it was closed');
       lib.setFlags(context, outputJson);
       try {
         const text = run(`list table ${family} ${table}`);
@@ -74,6 +78,9 @@ export function openNft(): Nft {
         lib.setFlags(context, 0);
       }
     },
-    close: () => void lib.free(context),
+    close() {
+      if (!closed) lib.free(context);
+      closed = true;
+    },
   };
 }

@@ -39,7 +39,8 @@ export async function setUpAnchor(options: {
 /** Removes the device; its addresses and routes go with it. */
 export async function removeAnchor(): Promise<void> {
   const links = await ipJson<AddressedLink>(['link', 'show']);
-  if (links.some((link) => link.ifname === anchorDevice)) await runProgram('ip', ['link', 'del', anchorDevice]);
+  if (links.some((link) => link.ifname === anchorDevice))
+    await runProgram('ip', ['link', 'del', anchorDevice]);
 }
 
 /** MTU of the link that carries the node's address; 1500 when it has none. */

@@ -15,11 +15,7 @@ export interface PodRoute {
  * The routes that a set of Nodes asks for, on the node `self`. IPv4. A node can write its own addresses: what is no
  * address, or no block of the pods', is never handed to the kernel.
  */
-export function routesOf(
-  nodes: Iterable<Node>,
-  self: string,
-  clusterCidrs: readonly string[],
-): PodRoute[] {
+export function routesOf(nodes: Iterable<Node>, self: string, clusterCidrs: readonly string[]): PodRoute[] {
   const routes = new Map<string, PodRoute>();
   for (const node of nodes) {
     if (node.metadata.name === self) continue;

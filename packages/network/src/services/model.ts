@@ -40,9 +40,7 @@ export function frontendsOf(
 ): Frontend[] {
   const spec = service.spec;
   if (!spec || spec.type === 'ExternalName') return [];
-  const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(
-    (ip) => isIPv4(ip),
-  );
+  const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((ip) => isIPv4(ip));
   const frontends: Frontend[] = [];
   for (const ip of ips) {
     for (const port of spec.ports ?? []) {

@@ -129,7 +129,8 @@ function chainName(frontend: Frontend): string {
   return `services-${frontend.affinity === 'client' ? 'affine' : 'spread'}-${frontend.endpoints.length}`;
 }
 
-function sameFrontend(a: Frontend, b: Frontend): boolean {
+function sameFrontend(a: Frontend | undefined, b: Frontend | undefined): boolean {
+  if (!a || !b) return a === b;
   return (
     a.affinity === b.affinity &&
     a.endpoints.length === b.endpoints.length &&

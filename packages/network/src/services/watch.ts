@@ -5,17 +5,17 @@ import type { Logger } from '@cloudless/kube/logger';
 import { core, discovery } from '@cloudless/kube/resources';
 import type { Service } from '@cloudless/kube/types/core-v1';
 import type { EndpointSlice } from '@cloudless/kube/types/discovery-v1';
-import { runProgram } from '../iproute.ts';
-import type { NftTable } from '../nft/table.ts';
+import type { TableKeeper } from '../nft/keeper.ts';
+import { FlowCleaner } from './conntrack.ts';
 import { frontendsOf } from './model.ts';
-import { ServiceProgram, type StaleFlow } from './program.ts';
+import type { ServiceProgram, StaleFlow } from './program.ts';
 
 const serviceNameLabel = 'kubernetes.io/service-name';
 
 export interface ServiceWatch extends Running {
-  /** Resolves when every Service known at the start has been read. */
+  /** Resolves when every Service known at the start is in the program. */
   readonly synced: Promise<void>;
-  /** Call once, when the table has been built from `program.content()`: from then on changes go into the kernel. */
+  /** Builds the table from the program; from then on changes go into the kernel as they come. */
   goLive(): void;
 }
 
@@ -33,9 +33,7 @@ export function watchServices(options: {
   client: KubeClient;
   nodeName: string;
   program: ServiceProgram;
-  table: NftTable;
-  /** Builds the whole table anew. */
-  rebuild(): void;
+  table: Pick<TableKeeper, 'change' | 'rebuild'>;
   log: Logger;
 }): ServiceWatch {
   const { client, program, table, log } = options;
@@ -46,9 +44,11 @@ export function watchServices(options: {
     indexers: { service: (slice) => [ownerOf(slice) ?? ''] },
     log,
   });
+  const flows = new FlowCleaner(log);
   const dirty = new Set<string>();
   let scheduled: NodeJS.Immediate | undefined;
   let live = false;
+  let cleaning: Promise<void> = Promise.resolve();
 
   const flush = (): void => {
     scheduled = undefined;
@@ -57,23 +57,17 @@ export function watchServices(options: {
     let rebuild = false;
     for (const key of dirty) {
       const service = services.store.get(key);
-      const frontends = service ? frontendsOf(service, slices.store.byIndex('service', key), options.nodeName) : [];
-      const change = program.set(key, frontends);
+      const own = service ? slices.store.byIndex('service', key) : [];
+      const change = program.set(key, service ? frontendsOf(service, own, options.nodeName) : []);
       if (change.script !== '') scripts.push(change.script);
       staleFlows.push(...change.staleFlows);
       rebuild ||= change.rebuild;
     }
     dirty.clear();
     if (!live) return;
-    try {
-      if (rebuild) options.rebuild();
-      else if (scripts.length > 0) table.change('services', scripts.join('\n'));
-    } catch (error) {
-      // Someone changed the table behind our back: what the program says is what must be.
-      log.warn({ err: String(error) }, 'the service table was not as it was left; building it anew');
-      options.rebuild();
-    }
-    for (const flow of staleFlows) void forget(flow, log);
+    if (rebuild) table.rebuild();
+    else if (scripts.length > 0) table.change('services', scripts.join('\n'));
+    if (staleFlows.length > 0) cleaning = flows.forget(staleFlows);
   };
   const touch = (key: string | undefined): void => {
     if (key === undefined) return;
@@ -96,22 +90,16 @@ export function watchServices(options: {
   });
   return {
     synced: Promise.all([services.synced, slices.synced]).then(flush),
-    goLive: () => void (live = true),
+    goLive() {
+      flush();
+      live = true;
+      table.rebuild();
+      cleaning = flows.reconcile(program.frontends());
+    },
     ...running(async () => {
-      clearImmediate(scheduled);
       await Promise.all([services.stop(), slices.stop()]);
+      clearImmediate(scheduled);
+      await cleaning;
     }),
   };
-}
-
-/** Ends the kernel's memory of UDP flows that lead where nothing is. */
-async function forget(flow: StaleFlow, log: Logger): Promise<void> {
-  const args = ['-D', '-p', 'udp', '--orig-dst', flow.ip, '--orig-port-dst', String(flow.port)];
-  if (flow.endpoint) args.push('--reply-src', flow.endpoint.ip);
-  try {
-    await runProgram('conntrack', args);
-  } catch (error) {
-    // conntrack ends with 1 when no flow matched.
-    log.debug({ err: String(error) }, 'no stale UDP flow');
-  }
 }
