@@ -8,6 +8,7 @@ import { startCertificateApprover } from './certificates/approver.ts';
 import { startCertificateCleaner } from './certificates/cleaner.ts';
 import { startCertificateSigner } from './certificates/signer.ts';
 import { startClusterRoleAggregation } from './cluster-role-aggregation/cluster-role-aggregation.ts';
+import { startDaemonSetController } from './daemonset/daemonset.ts';
 import { startDeploymentController } from './deployment/deployment.ts';
 import { startEndpointsController } from './endpoints/endpoints.ts';
 import { startEndpointSliceController } from './endpointslice/endpointslice.ts';
@@ -73,6 +74,7 @@ export function startControllers(options: ControllersOptions): Controllers {
   const starters: StartController[] = [
     startDeploymentController,
     startReplicaSetController,
+    startDaemonSetController,
     startEndpointSliceController,
     startEndpointsController,
     startNamespaceController,
