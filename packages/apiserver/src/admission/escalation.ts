@@ -51,7 +51,7 @@ export class RoleEscalation implements AdmissionPlugin {
     if (this.#may(user, 'escalate', resource.plural, namespace, request.operation === 'CREATE' ? '' : name))
       return;
     const role = request.object as ClusterRole;
-    const old = request.oldObject as ClusterRole | undefined;
+    const old: ClusterRole | undefined = request.oldObject;
     this.#confirm(request, role.rules ?? []);
     const aggregates = [role, old].some(
       (one) => (one?.aggregationRule?.clusterRoleSelectors ?? []).length > 0,

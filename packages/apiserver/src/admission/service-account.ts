@@ -45,7 +45,8 @@ export class ServiceAccountAdmission implements AdmissionPlugin {
   async admit(request: AdmissionRequest): Promise<void> {
     const pod = request.object as Pod;
     // A mirror pod is a copy of what the kubelet has: changing it would make the kubelet replace it.
-    if (request.operation !== 'CREATE' || isMirrorPod(pod) || !pod.spec) return;
+    if (request.operation === 'CREATE' && isMirrorPod(pod)) return await this.validate(request);
+    if (request.operation !== 'CREATE' || !pod.spec) return;
     const { spec } = pod;
     spec.serviceAccountName ||= 'default';
     spec.serviceAccount = spec.serviceAccountName;

@@ -27,7 +27,7 @@ export const impersonate: Impersonate = (user, headers, authorizer) => {
     return user;
   }
   const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name);
-  if (account) require(authorizer, user, '', 'serviceaccounts', account[2] as string, account[1] as string);
+  if (account) require(authorizer, user, '', 'serviceaccounts', account[2] as string, account[1]);
   else require(authorizer, user, '', 'users', name);
   for (const group of groups) require(authorizer, user, '', 'groups', group);
   if (uid !== undefined) require(authorizer, user, 'authentication.k8s.io', 'uids', uid);

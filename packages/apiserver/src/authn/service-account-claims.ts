@@ -74,5 +74,5 @@ export function readClaims(claims: Json): TokenClaims | undefined {
   if (!aud.every((audience) => typeof audience === 'string')) return undefined;
   const subject = `system:serviceaccount:${kubernetes.namespace}:${kubernetes.serviceaccount.name}`;
   if (claims['sub'] !== subject) return undefined;
-  return { exp, nbf, iat, jti: text(claims['jti']), aud: aud as string[], kubernetes };
+  return { exp, nbf, iat, jti: text(claims['jti']), aud: aud, kubernetes };
 }

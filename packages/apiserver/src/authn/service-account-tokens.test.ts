@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
+import type { KubeObject } from '@cloudless/kube/object';
 import { core } from '@cloudless/kube/resources';
 import { StatusError } from '@cloudless/kube/status';
 import { MemoryCaches } from '../testing/memory-caches.ts';
@@ -113,7 +114,7 @@ describe('a service account token', () => {
       assert.ok(await present(token));
       caches.delete(resource, namespace, name);
       await assert.rejects(present(token), refusedWith(/no longer exists/));
-      caches.put(resource as typeof core.secrets, {
+      caches.put<KubeObject>(resource, {
         metadata: { name, ...(namespace === '' ? {} : { namespace }), uid: 'another' },
       });
       await assert.rejects(present(token), refusedWith(/another one has its name/));
@@ -220,10 +221,10 @@ describe('a service account token', () => {
 
   it('can be verified by others through discovery', async () => {
     const paths = oidcPaths({ issuer, jwksUri: `${issuer}/openid/v1/jwks`, keys: [keys.ec] });
-    const bodies = await Promise.all(paths.map(({ handle }) => handle({} as never)));
+    const bodies = await Promise.all(paths.map(async (path) => path.handle({} as never)));
     const [discovery, jwks] = bodies.map(({ body }) => JSON.parse(String(body)) as Record<string, never>);
     assert.equal(discovery?.['issuer'], issuer);
-    const [jwk] = jwks?.['keys'] as unknown as Array<Record<string, string>>;
+    const [jwk] = (jwks?.['keys'] ?? []) as unknown as Array<Record<string, string>>;
     assert.equal(jwk?.['kid'], keys.ec.keyId);
     assert.equal(jwk?.['alg'], 'ES256');
     assert.equal(jwk?.['use'], 'sig');

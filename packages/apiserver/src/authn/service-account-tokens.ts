@@ -71,14 +71,8 @@ export function issueServiceAccountToken(
 function boundClaims(bound: BoundObject | undefined): Partial<KubernetesClaims> {
   if (!bound) return {};
   const { name, uid } = bound;
-  switch (bound.kind) {
-    case 'Pod':
-      return { pod: { name, uid }, ...(bound.node ? { node: bound.node } : {}) };
-    case 'Secret':
-      return { secret: { name, uid } };
-    case 'Node':
-      return { node: { name, uid } };
-  }
+  if (bound.kind === 'Pod') return { pod: { name, uid }, ...(bound.node ? { node: bound.node } : {}) };
+  return bound.kind === 'Secret' ? { secret: { name, uid } } : { node: { name, uid } };
 }
 
 const rememberedTokens = 4096;

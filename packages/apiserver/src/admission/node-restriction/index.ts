@@ -99,7 +99,7 @@ export class NodeRestriction implements AdmissionPlugin {
 
   async #isOwn(node: string, request: AdmissionRequest): Promise<boolean> {
     const name = request.name || (request.object?.metadata.name ?? '');
-    const stored = request.oldObject as Pod | undefined;
+    const stored: Pod | undefined = request.oldObject;
     const pod = stored ?? (await lookup(this.#caches, core.pods, { namespace: request.namespace, name }));
     if (!pod) throw errors.notFound(core.pods, name);
     return pod.spec?.nodeName === node;
@@ -165,7 +165,8 @@ function podStatus(node: string, request: AdmissionRequest): string | undefined 
 
 function ownNode(nodeName: string, request: AdmissionRequest): string | undefined {
   if (request.name !== nodeName) return `node "${nodeName}" is not allowed to modify node "${request.name}"`;
-  const [node, old] = [request.object as Node, request.oldObject as Node | undefined];
+  const node = request.object as Node;
+  const old: Node | undefined = request.oldObject;
   if (request.operation === 'CREATE') {
     if (node.spec?.configSource)
       return `node "${nodeName}" is not allowed to create pods with a non-nil configSource`;

@@ -74,7 +74,7 @@ export class PodSecurity implements AdmissionPlugin {
     const pod = name === 'pods' ? (request.object as Pod) : templateOf(request);
     if (!pod) return;
     if (name === 'pods') {
-      if (request.oldObject && !changesSecurity(pod as Pod, request.oldObject as Pod)) return;
+      if (request.oldObject && !changesSecurity(pod, request.oldObject)) return;
       const found = violations(pod, enforce);
       if (found.length > 0)
         throw forbidden(request, `violates PodSecurity "${enforce.text}": ${text(found)}`);

@@ -80,11 +80,11 @@ export function usageOf(resource: Resource, object: KubeObject, nowMs: number): 
   const name = groupResourceOf(resource);
   const usage =
     name === 'pods'
-      ? podUsage(object as Pod, nowMs)
+      ? podUsage(object, nowMs)
       : name === 'services'
-        ? serviceUsage(object as Service)
+        ? serviceUsage(object)
         : name === 'persistentvolumeclaims'
-          ? claimUsage(object as PersistentVolumeClaim)
+          ? claimUsage(object)
           : (new Map() as Amounts);
   if (plainNames.has(name)) usage.set(name, one);
   return usage.set(`count/${name}`, one);
