@@ -34,8 +34,9 @@ export class PodProbes {
 
   /**
    * Starts what is missing and ends what concerns a container that runs no more. `ending` keeps readiness alone:
-   * a pod that ends is not restarted. `adopted` tells containers that ran before this kubelet: they count as
-   * started and ready until a probe says otherwise, so that a restart of the kubelet takes no endpoint away.
+   * a pod that ends is not restarted. `adopted` tells containers that ran before this kubelet: they stay as started
+   * and ready as the API last knew them until a probe says otherwise, so that a restart of the kubelet takes no
+   * endpoint away.
    */
   follow(
     pod: Pod,
@@ -57,8 +58,9 @@ export class PodProbes {
         wanted.add(key);
         if (this.#probers.has(key)) continue;
         if (options.adopted(running.id) && kind !== 'liveness' && !this.#verdicts.has(key)) {
-          this.#verdicts.set(key, 'success');
-          if (kind === 'startup') continue;
+          this.#verdicts.set(key, stoodWell(pod, running.id, kind) ? 'success' : 'failure');
+          if (kind === 'startup' && this.#verdicts.get(key) === 'success') continue;
+          if (kind === 'startup') this.#verdicts.delete(key);
         }
         const reference = podReference(pod, fieldPathOf(containerKind, spec.name));
         const prober = new Prober({
@@ -102,4 +104,11 @@ export class PodProbes {
     }
     this.#onChange();
   }
+}
+
+/** Whether an adopted container was started, or ready, when the API last heard; yes when it never did. */
+function stoodWell(pod: Pod, containerId: string, kind: 'startup' | 'readiness'): boolean {
+  const all = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const status = all.find((entry) => entry.containerID?.endsWith(`://${containerId}`));
+  return status === undefined || (kind === 'startup' ? status.started === true : status.ready);
 }
