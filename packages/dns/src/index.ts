@@ -13,7 +13,8 @@ import type { Logger } from '@cloudless/kube/logger';
 import { ClusterRecords } from './cluster/records.ts';
 import { answerQuery } from './cluster/resolver.ts';
 import { watchRecords } from './cluster/watch.ts';
-import { readUpstreams, type Upstream } from './forward/forwarder.ts';
+import { startForwarder } from './forward/forwarder.ts';
+import { readUpstreams, type Upstream } from './forward/upstreams.ts';
 import { dnsMetrics } from './metrics.ts';
 import { serveHealth } from './server/health.ts';
 import { listen } from './server/listener.ts';
@@ -53,7 +54,8 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
       upstreams = { list: readUpstreams(options.resolvConf, own), readMs: nowMs };
     return upstreams.list;
   };
-  const parts: Running[] = [];
+  const forwarder = startForwarder();
+  const parts: Running[] = [forwarder];
   const stopAll = async (): Promise<void> => {
     for (const part of parts.reverse()) await part.stop();
   };
@@ -65,9 +67,11 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
         await listen(address, options.port, (message, transport) =>
           answerQuery(message, transport, {
             records,
+            forwarder,
             upstreams: currentUpstreams,
             isSynced: () => watch.hasSynced,
-            onAnswer: metrics.answered,
+            onAnswer: (code, source, tookMs) => metrics.answered(code, source, tookMs),
+            onError: (error) => options.log.error({ err: String(error) }, 'could not answer a query'),
           }),
         ),
       );

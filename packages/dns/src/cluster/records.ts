@@ -1,7 +1,8 @@
+import { isIP } from 'node:net';
 import type { Service } from '@cloudless/kube/types/core-v1';
 import type { EndpointSlice } from '@cloudless/kube/types/discovery-v1';
 import type { ResourceRecord } from '../wire/message.ts';
-import { rrType, writeName } from '../wire/name.ts';
+import { rrType, WireError, writeName } from '../wire/name.ts';
 import { addressData, reverseName, soaData, srvData, txtData } from '../wire/rdata.ts';
 
 /** TTL of answers about the cluster, as CoreDNS's kubernetes plugin has it by default. */
@@ -77,9 +78,8 @@ export class ClusterRecords {
   lookup(name: string): ResourceRecord[] | undefined {
     const owners = this.#names.get(name);
     if (!owners) return undefined;
-    return owners.size === 1
-      ? (owners.values().next().value as ResourceRecord[])
-      : [...owners.values()].flat();
+    const [first, ...others] = owners.values();
+    return others.length === 0 ? first : [first ?? [], ...others].flat();
   }
 
   /** For negative answers (RFC 2308). */
@@ -117,58 +117,91 @@ export class ClusterRecords {
   }
 }
 
+/** The names that one Service contributes, as they are collected. */
+class Collector {
+  readonly names: Names = new Map();
+
+  /** The name exists. So do those above it, as soon as something below them does (RFC 8020). */
+  exists(name: string): void {
+    if (!this.names.has(name)) this.names.set(name, []);
+  }
+
+  /** Adds a record. One that DNS cannot hold (a label over 63 octets in an externalName) is left out. */
+  put(name: string, type: number, makeData: () => Buffer): void {
+    let data: Buffer;
+    try {
+      data = makeData();
+    } catch (error) {
+      if (error instanceof WireError) return;
+      throw error;
+    }
+    this.exists(name);
+    const records = this.names.get(name) as ResourceRecord[];
+    if (!records.some((record) => record.type === type && record.data.equals(data)))
+      records.push({ name, type, ttlSeconds: clusterTtlSeconds, data });
+  }
+
+  address(name: string, ip: string): void {
+    this.put(name, ip.includes(':') ? rrType.AAAA : rrType.A, () => addressData(ip));
+  }
+
+  /** SRV of a named port (RFC 2782); a port without a name has none. */
+  port(
+    base: string,
+    name: string | undefined,
+    protocol: string | undefined,
+    port: number,
+    target: string,
+  ): void {
+    if (!name) return;
+    const above = `_${(protocol ?? 'TCP').toLowerCase()}.${base}`;
+    this.exists(above);
+    this.put(`_${name}.${above}`.toLowerCase(), rrType.SRV, () => srvData(0, 100, port, target));
+  }
+}
+
 function recordsOf(service: Service, slices: readonly EndpointSlice[], domain: string): Names {
-  const names: Names = new Map();
+  const collector = new Collector();
   const spec = service.spec ?? {};
   const namespaceName = `${service.metadata.namespace}.svc.${domain}`;
   const base = `${service.metadata.name}.${namespaceName}`.toLowerCase();
-  const put = (name: string, type: number, data: Buffer): void => {
-    const records = names.get(name) ?? [];
-    if (!records.some((record) => record.type === type && record.data.equals(data)))
-      records.push({ name, type, ttlSeconds: clusterTtlSeconds, data });
-    names.set(name, records);
-  };
-  const address = (name: string, ip: string): void =>
-    put(name, ip.includes(':') ? rrType.AAAA : rrType.A, addressData(ip));
-  // The names above exist as soon as something below them does (RFC 8020).
-  names.set(namespaceName, []);
-  names.set(base, []);
+  collector.exists(namespaceName);
+  collector.exists(base);
   if (spec.type === 'ExternalName') {
-    if (spec.externalName) put(base, rrType.CNAME, writeName(spec.externalName));
-    return names;
-  }
-  const headless = spec.clusterIP === 'None';
-  if (!headless) {
-    const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((ip) => ip !== '' && ip !== 'None');
+    const { externalName } = spec;
+    if (externalName) collector.put(base, rrType.CNAME, () => writeName(externalName));
+  } else if (spec.clusterIP === 'None') putHeadless(collector, base, spec, slices);
+  else {
+    const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((ip) => isIP(ip) !== 0);
     for (const ip of ips) {
-      address(base, ip);
-      put(reverseName(ip), rrType.PTR, writeName(base));
+      collector.address(base, ip);
+      collector.put(reverseName(ip), rrType.PTR, () => writeName(base));
     }
-    for (const port of spec.ports ?? []) {
-      if (!port.name) continue;
-      const protocol = `_${(port.protocol ?? 'TCP').toLowerCase()}.${base}`;
-      if (!names.has(protocol)) names.set(protocol, []);
-      put(`_${port.name}.${protocol}`, rrType.SRV, srvData(0, 100, port.port, base));
-    }
-    return names;
+    for (const { name, protocol, port } of spec.ports ?? []) collector.port(base, name, protocol, port, base);
   }
+  return collector.names;
+}
+
+/** A headless Service has the addresses of its endpoints, and a name for each of them. */
+function putHeadless(
+  collector: Collector,
+  base: string,
+  spec: NonNullable<Service['spec']>,
+  slices: readonly EndpointSlice[],
+): void {
   for (const slice of slices) {
     for (const endpoint of slice.endpoints ?? []) {
       if (endpoint.conditions?.ready === false && spec.publishNotReadyAddresses !== true) continue;
-      for (const ip of endpoint.addresses) {
+      // Slices of addressType FQDN hold names: there is no address to give.
+      for (const ip of endpoint.addresses.filter((address) => isIP(address) !== 0)) {
         const host = (endpoint.hostname ?? ip.replaceAll(/[.:]/g, '-')).toLowerCase();
         const target = `${host}.${base}`;
-        address(base, ip);
-        address(target, ip);
-        if (endpoint.hostname) put(reverseName(ip), rrType.PTR, writeName(target));
-        for (const port of slice.ports ?? []) {
-          if (!port.name || port.port === undefined) continue;
-          const protocol = `_${(port.protocol ?? 'TCP').toLowerCase()}.${base}`;
-          if (!names.has(protocol)) names.set(protocol, []);
-          put(`_${port.name}.${protocol}`, rrType.SRV, srvData(0, 100, port.port, target));
-        }
+        collector.address(base, ip);
+        collector.address(target, ip);
+        if (endpoint.hostname) collector.put(reverseName(ip), rrType.PTR, () => writeName(target));
+        for (const port of slice.ports ?? [])
+          if (port.port !== undefined) collector.port(base, port.name, port.protocol, port.port, target);
       }
     }
   }
-  return names;
 }

@@ -1,4 +1,5 @@
-import { forward, ForwardError, resolveOutside, type Upstream } from '../forward/forwarder.ts';
+import { ForwardError, type Forwarder } from '../forward/forwarder.ts';
+import type { Upstream } from '../forward/upstreams.ts';
 import {
   type Answer,
   ednsUdpSize,
@@ -13,10 +14,13 @@ import type { ClusterRecords } from './records.ts';
 
 export interface ResolverOptions {
   records: ClusterRecords;
+  forwarder: Pick<Forwarder, 'forward' | 'resolve'>;
   /** Read anew for each query, so that a changed resolv.conf counts. */
   upstreams(): readonly Upstream[];
   /** Nothing is said about the cluster's names before the first full sync: a restart never answers NXDOMAIN for a name that exists. */
   isSynced(): boolean;
+  /** A mistake in this program; the client gets SERVFAIL. */
+  onError?(error: unknown): void;
   onAnswer?(code: number, source: 'cluster' | 'forward', tookMs: number): void;
 }
 
@@ -46,22 +50,26 @@ export async function answerQuery(
   const maxBytes = transport === 'tcp' ? 65535 : query.edns ? Math.min(query.edns.udpSize, ednsUdpSize) : 512;
   const reply = (answer: Partial<Answer>): Buffer => writeAnswer(query, { ...empty, ...answer }, maxBytes);
   if (query.opcode !== 0) return reply({ rcode: rcode.notImp });
+  if (query.edns && query.edns.version !== 0) return reply({ rcode: rcode.badVers });
   if (query.question.class !== classIn) return reply({ rcode: rcode.refused });
   if (query.question.type === rrType.AXFR || query.question.type === rrType.IXFR)
     return reply({ rcode: rcode.refused });
   const name = query.question.name.toLowerCase();
   const local = options.records.lookup(name);
   if (local !== undefined || options.records.owns(name)) {
-    const answer = await answerLocally(name, query, local, options);
+    const answer = await answerLocally(name, query, local, options).catch((error: unknown) => {
+      options.onError?.(error);
+      return { ...empty, rcode: rcode.servFail };
+    });
     options.onAnswer?.(answer.rcode, 'cluster', performance.now() - startedMs);
     return reply(answer);
   }
   try {
-    const answer = await forward(message, options.upstreams(), transport);
+    const answer = await options.forwarder.forward(message, options.upstreams(), transport);
     options.onAnswer?.(answer.readUInt16BE(2) & 0xf, 'forward', performance.now() - startedMs);
     return answer;
   } catch (error) {
-    if (!(error instanceof ForwardError)) throw error;
+    if (!(error instanceof ForwardError)) options.onError?.(error);
     options.onAnswer?.(rcode.servFail, 'forward', performance.now() - startedMs);
     return reply({ rcode: rcode.servFail });
   }
@@ -100,8 +108,9 @@ async function follow(
   const target = readName(alias.data, 0).name.toLowerCase();
   const local = options.records.lookup(target);
   if (local) return local.filter((record) => record.type === type);
+  if (options.records.owns(target)) return [];
   try {
-    return await resolveOutside(target, type, options.upstreams());
+    return await options.forwarder.resolve(target, type, options.upstreams());
   } catch {
     // The alias alone is a true answer; the client may ask on by itself.
     return [];

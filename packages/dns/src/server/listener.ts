@@ -1,76 +1,68 @@
 import { createSocket } from 'node:dgram';
-import { createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { type Running, running } from '@cloudless/kube/lifecycle';
+import { serveTcp } from './tcp.ts';
 
+/** Answers one message; undefined: say nothing. Must not reject. */
 export type Handler = (message: Buffer, transport: 'udp' | 'tcp') => Promise<Buffer | undefined>;
 
-const tcpIdleMs = 10_000;
 const tcpConnections = 1000;
-/** Pipelined queries under way on one connection (RFC 7766 section 6.2.1.1); more wait in the socket. */
-const tcpInFlight = 64;
+/** So that one client cannot hold them all. */
+const tcpConnectionsPerClient = 100;
 
-/** Listens on UDP and TCP of one address. A wildcard address would answer from the wrong one: bind each. */
+/**
+ * Listens on UDP and TCP of one address. A wildcard address would answer from the wrong one: bind each. Rejects when
+ * either cannot be bound; nothing listens then.
+ */
 export async function listen(address: string, port: number, handle: Handler): Promise<Running> {
   const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
   udp.on('message', (message, peer) => {
     void handle(message, 'udp').then((answer) => {
-      if (answer) udp.send(answer, peer.port, peer.address, () => {});
+      if (answer && !ended) udp.send(answer, peer.port, peer.address, () => {});
     });
   });
+  let ended = false;
   const sockets = new Set<Socket>();
-  const tcp = createServer((socket) => {
-    if (sockets.size >= tcpConnections) {
+  const perClient = new Map<string, number>();
+  const tcp = createServer({ allowHalfOpen: true }, (socket) => {
+    const client = socket.remoteAddress ?? '';
+    const count = perClient.get(client) ?? 0;
+    if (sockets.size >= tcpConnections || count >= tcpConnectionsPerClient) {
       socket.destroy();
       return;
     }
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    perClient.set(client, count + 1);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      const left = (perClient.get(client) ?? 1) - 1;
+      if (left === 0) perClient.delete(client);
+      else perClient.set(client, left);
+    });
     serveTcp(socket, handle);
   });
-  await new Promise<void>((resolve, reject) => {
-    udp.once('error', reject);
-    udp.bind(port, address, resolve);
-  });
-  await new Promise<void>((resolve, reject) => {
-    tcp.once('error', reject);
-    tcp.listen(port, address, resolve);
-  });
+  const close = async (): Promise<void> => {
+    ended = true;
+    await new Promise<void>((resolve) => udp.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  try {
+    await new Promise<void>((resolve, reject) => {
+      udp.once('error', reject);
+      udp.bind(port, address, resolve);
+    });
+    await new Promise<void>((resolve, reject) => {
+      tcp.once('error', reject);
+      tcp.listen(port, address, resolve);
+    });
+  } catch (error) {
+    await close();
+    throw error;
+  }
   udp.removeAllListeners('error');
   udp.on('error', () => {});
-  return running(async () => {
-    await new Promise<void>((resolve) => udp.close(() => resolve()));
-    for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => tcp.close(() => resolve()));
-  });
-}
-
-function serveTcp(socket: Socket, handle: Handler): void {
-  let received: Buffer = Buffer.alloc(0);
-  let inFlight = 0;
-  socket.setTimeout(tcpIdleMs, () => socket.destroy());
-  socket.on('error', () => {});
-  const take = (): void => {
-    while (received.length >= 2 && inFlight < tcpInFlight) {
-      const size = received.readUInt16BE(0);
-      if (received.length < 2 + size) break;
-      const message = Buffer.from(received.subarray(2, 2 + size));
-      received = received.subarray(2 + size);
-      inFlight += 1;
-      void handle(message, 'tcp').then((answer) => {
-        inFlight -= 1;
-        if (answer && !socket.destroyed) {
-          const length = Buffer.alloc(2);
-          length.writeUInt16BE(answer.length);
-          socket.write(Buffer.concat([length, answer]));
-        }
-        if (socket.isPaused()) socket.resume();
-        take();
-      });
-    }
-    if (inFlight >= tcpInFlight) socket.pause();
-  };
-  socket.on('data', (chunk: Buffer) => {
-    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-    take();
-  });
+  return running(close);
 }

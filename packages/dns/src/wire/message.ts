@@ -1,4 +1,5 @@
 import { classIn, readName, rrType, WireError, writeName } from './name.ts';
+import { uncompressedData } from './rdata.ts';
 
 export interface Question {
   /** As asked, case kept. */
@@ -48,26 +49,62 @@ export function parseQuery(message: Buffer): Query {
   };
 }
 
-function findEdns(message: Buffer, offset: number): Query['edns'] {
-  const records = message.readUInt16BE(6) + message.readUInt16BE(8) + message.readUInt16BE(10);
+interface RawRecord {
+  name: string;
+  type: number;
+  class: number;
+  ttl: number;
+  /** Where its data is in the message. */
+  start: number;
+  end: number;
+}
+
+/** The records from `offset` on, `count` of them. Throws {@link WireError}. */
+function* rawRecords(message: Buffer, offset: number, count: number): Iterable<RawRecord> {
   let position = offset;
-  for (let i = 0; i < records; i++) {
-    const { end } = readName(message, position);
-    if (end + 10 > message.length) throw new WireError('record is cut off');
-    const type = message.readUInt16BE(end);
-    const next = end + 10 + message.readUInt16BE(end + 8);
-    if (next > message.length) throw new WireError('record data is cut off');
-    if (type === rrType.OPT) {
-      const ttl = message.readUInt32BE(end + 4);
-      return {
-        udpSize: Math.max(512, message.readUInt16BE(end + 2)),
-        version: (ttl >> 16) & 0xff,
-        dnssecOk: (ttl & 0x8000) !== 0,
-      };
-    }
-    position = next;
+  for (let i = 0; i < count; i++) {
+    const { name, end: fixed } = readName(message, position);
+    if (fixed + 10 > message.length) throw new WireError('record is cut off');
+    const start = fixed + 10;
+    const end = start + message.readUInt16BE(fixed + 8);
+    if (end > message.length) throw new WireError('record data is cut off');
+    yield {
+      name,
+      type: message.readUInt16BE(fixed),
+      class: message.readUInt16BE(fixed + 2),
+      ttl: message.readUInt32BE(fixed + 4),
+      start,
+      end,
+    };
+    position = end;
   }
-  return undefined;
+}
+
+function findEdns(message: Buffer, offset: number): Query['edns'] {
+  const count = message.readUInt16BE(6) + message.readUInt16BE(8) + message.readUInt16BE(10);
+  let found: Query['edns'];
+  for (const record of rawRecords(message, offset, count)) {
+    if (record.type !== rrType.OPT) continue;
+    if (found) throw new WireError('message has more than one OPT record');
+    found = {
+      udpSize: Math.max(512, record.class),
+      version: (record.ttl >> 16) & 0xff,
+      dnssecOk: (record.ttl & 0x8000) !== 0,
+    };
+  }
+  return found;
+}
+
+/** The answer section of a response with one question, names written out. Throws {@link WireError}. */
+export function readRecords(message: Buffer): ResourceRecord[] {
+  if (message.length < headerBytes) throw new WireError('message is shorter than its header');
+  const offset = readName(message, headerBytes).end + 4;
+  return [...rawRecords(message, offset, message.readUInt16BE(6))].map(({ name, type, ttl, start, end }) => ({
+    name,
+    type,
+    ttlSeconds: ttl,
+    data: uncompressedData(message, type, start, end),
+  }));
 }
 
 export interface Answer {
@@ -89,7 +126,7 @@ export const ednsUdpSize = 1232;
 export function writeAnswer(query: Query, answer: Answer, maxBytes: number): Buffer {
   const owner = query.question.name.toLowerCase();
   const sections = [answer.answers, answer.authorities, answer.additionals];
-  const opt = query.edns ? [optRecord()] : [];
+  const opt = query.edns ? [optRecord(answer.rcode, query.edns.dnssecOk)] : [];
   const body = sections.map((records) => records.map((record) => writeRecord(record, owner)));
   const size = (parts: Buffer[][]): number =>
     headerBytes + query.questionBytes.length + parts.flat().reduce((sum, part) => sum + part.length, 0);
@@ -106,7 +143,7 @@ export function writeAnswer(query: Query, answer: Answer, maxBytes: number): Buf
       (truncated ? 0x0200 : 0) |
       (query.recursionDesired ? 0x0100 : 0) |
       (answer.recursionAvailable ? 0x0080 : 0) |
-      answer.rcode,
+      (answer.rcode & 0xf),
     2,
   );
   header.writeUInt16BE(1, 4);
@@ -126,10 +163,13 @@ function writeRecord(record: ResourceRecord, owner: string): Buffer {
   return Buffer.concat([name, fixed, record.data]);
 }
 
-function optRecord(): Buffer {
+/** Holds the upper bits of the response code; the DO bit comes back as it was sent (RFC 3225 section 3). */
+function optRecord(code: number, dnssecOk: boolean): Buffer {
   const record = Buffer.alloc(11);
   record.writeUInt16BE(rrType.OPT, 1);
   record.writeUInt16BE(ednsUdpSize, 3);
+  record.writeUInt8(code >> 4, 5);
+  record.writeUInt16BE(dnssecOk ? 0x8000 : 0, 7);
   return record;
 }
 

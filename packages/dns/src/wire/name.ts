@@ -10,6 +10,7 @@ export const rrType = {
   CNAME: 5,
   SOA: 6,
   PTR: 12,
+  MX: 15,
   TXT: 16,
   AAAA: 28,
   SRV: 33,
@@ -19,8 +20,16 @@ export const rrType = {
   ANY: 255,
 } as const;
 
-/** Response codes (RFC 1035 section 4.1.1). */
-export const rcode = { noError: 0, formErr: 1, servFail: 2, nxDomain: 3, notImp: 4, refused: 5 } as const;
+/** Response codes (RFC 1035 section 4.1.1; from 16 on with EDNS0 only, RFC 6891 section 6.1.3). */
+export const rcode = {
+  noError: 0,
+  formErr: 1,
+  servFail: 2,
+  nxDomain: 3,
+  notImp: 4,
+  refused: 5,
+  badVers: 16,
+} as const;
 
 export const classIn = 1;
 

@@ -1,4 +1,4 @@
-import { writeName } from './name.ts';
+import { readName, rrType, WireError, writeName } from './name.ts';
 
 /** RDATA of an A or AAAA record. `ip` is valid text, as the API server has validated it. */
 export function addressData(ip: string): Buffer {
@@ -58,5 +58,34 @@ export function soaData(soa: {
 /** `10.96.0.10` → `10.0.96.10.in-addr.arpa`; IPv6 by nibbles under ip6.arpa (RFC 3596). */
 export function reverseName(ip: string): string {
   if (!ip.includes(':')) return `${ip.split('.').reverse().join('.')}.in-addr.arpa`;
-  return `${[...ipv6Data(ip).toString('hex')].reverse().join('.')}.ip6.arpa`;
+  return `${ipv6Data(ip).toString('hex').split('').reverse().join('.')}.ip6.arpa`;
+}
+
+/** Octets before the first name in RDATA, and how many names there are, of types whose names may be compressed. */
+const namesIn: Record<number, { fixedBytes: number; names: number }> = {
+  [rrType.NS]: { fixedBytes: 0, names: 1 },
+  [rrType.CNAME]: { fixedBytes: 0, names: 1 },
+  [rrType.PTR]: { fixedBytes: 0, names: 1 },
+  [rrType.MX]: { fixedBytes: 2, names: 1 },
+  [rrType.SRV]: { fixedBytes: 6, names: 1 },
+  [rrType.SOA]: { fixedBytes: 0, names: 2 },
+};
+
+/**
+ * RDATA out of a message, with its names written out: pointers mean nothing in another message. Other types than those
+ * of RFC 1035 are not compressed (RFC 3597 section 4) and are copied. Throws WireError.
+ */
+export function uncompressedData(message: Buffer, type: number, start: number, end: number): Buffer {
+  const layout = namesIn[type];
+  if (!layout) return Buffer.from(message.subarray(start, end));
+  const parts: Buffer[] = [Buffer.from(message.subarray(start, start + layout.fixedBytes))];
+  let position = start + layout.fixedBytes;
+  for (let i = 0; i < layout.names; i++) {
+    const { name, end: after } = readName(message, position);
+    parts.push(writeName(name));
+    position = after;
+  }
+  if (position > end) throw new WireError('a name runs past the end of its record');
+  parts.push(Buffer.from(message.subarray(position, end)));
+  return Buffer.concat(parts);
 }
