@@ -26,6 +26,8 @@ export class OrderedEntries {
   readonly #shelves = new Map<string, Shelf>();
   #order: Shelf[] = [];
   #size = 0;
+  /** Snapshots by namespace since the last change. */
+  readonly #snapshots = new Map<string, readonly Entry[]>();
 
   get size(): number {
     return this.#size;
@@ -40,6 +42,7 @@ export class OrderedEntries {
     const shelf = this.#shelves.get(entry.namespace) ?? this.#newShelf(entry.namespace);
     const old = shelf.byName.get(entry.name);
     shelf.byName.set(entry.name, entry);
+    this.#changed(entry.namespace);
     if (old) return old;
     const last = shelf.names.at(-1);
     if (last === undefined || last < entry.name) shelf.names.push(entry.name);
@@ -52,6 +55,7 @@ export class OrderedEntries {
     const shelf = this.#shelves.get(namespace);
     const old = shelf?.byName.get(name);
     if (!shelf || !old) return undefined;
+    this.#changed(namespace);
     shelf.byName.delete(name);
     shelf.names.splice(lowerBound(shelf.names, name), 1);
     this.#size--;
@@ -83,14 +87,19 @@ export class OrderedEntries {
     }
   }
 
-  /** An array at once: of one namespace, or of all. */
-  snapshot(namespace = ''): Entry[] {
-    const shelves = namespace === '' ? this.#order : this.#some(namespace);
-    const entries: Entry[] = [];
-    for (const shelf of shelves) {
-      for (const name of shelf.names) entries.push(shelf.byName.get(name) as Entry);
-    }
+  /** An array at once: of one namespace, or of all. The same array as long as nothing changes. */
+  snapshot(namespace = ''): readonly Entry[] {
+    const known = this.#snapshots.get(namespace);
+    if (known) return known;
+    const entries = [...this.all(namespace)];
+    this.#snapshots.set(namespace, entries);
     return entries;
+  }
+
+  #changed(namespace: string): void {
+    if (this.#snapshots.size === 0) return;
+    this.#snapshots.delete('');
+    this.#snapshots.delete(namespace);
   }
 
   /** Entries from the first whose key, relative to the resource's root, is not less than `from`. */

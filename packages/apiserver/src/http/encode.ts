@@ -218,6 +218,65 @@ export function jsonFrames(events: readonly Delivery[], resource: Resource): Chu
 /** Bytes gathered into one chunk of a list; few large writes cost less than many small ones. */
 const listChunkBytes = 256 * 1024;
 
+/** Bodies of lists asked for again and again (every node of a cluster does, after a restart), and their budget. */
+const bodies = new Map<readonly Entry[], { version: string; chunks: Chunks; bytes: number }>();
+const bodiesMaxBytes = 16 * 1024 * 1024;
+/** They are for bursts: nothing is kept for long after one. */
+const bodiesKeptMs = 3_000;
+let bodiesBytes = 0;
+let forgetting: NodeJS.Timeout | undefined;
+
+function forgetBodies(): void {
+  bodies.clear();
+  bodiesBytes = 0;
+  forgetting = undefined;
+}
+
+function listBody(entries: readonly Entry[], resource: Resource): Chunks {
+  const version = apiVersionOf(resource);
+  const known = bodies.get(entries);
+  if (known?.version === version) return known.chunks;
+  const made = gatherItems(entries, resource);
+  if (made.bytes > bodiesMaxBytes / 2) return made.chunks;
+  if (known) forgetBody(entries, known);
+  bodies.set(entries, { version, ...made });
+  bodiesBytes += made.bytes;
+  forgetting ??= setTimeout(forgetBodies, bodiesKeptMs).unref();
+  for (const [oldest, body] of bodies) {
+    if (bodiesBytes <= bodiesMaxBytes) break;
+    forgetBody(oldest, body);
+  }
+  return made.chunks;
+}
+
+function forgetBody(entries: readonly Entry[], body: { bytes: number }): void {
+  bodies.delete(entries);
+  bodiesBytes -= body.bytes;
+}
+
+function gatherItems(entries: readonly Entry[], resource: Resource): { chunks: Chunks; bytes: number } {
+  const chunks: Chunks = [];
+  const comma = Buffer.from(',{');
+  let parts: Buffer[] = [];
+  let size = 0;
+  let bytes = 0;
+  const flush = (): void => {
+    const chunk = Buffer.concat(parts);
+    bytes += chunk.length;
+    chunks.push(chunk);
+    parts = [];
+    size = 0;
+  };
+  for (const [i, entry] of entries.entries()) {
+    const item = itemJsonIn(entry, resource);
+    parts.push(i === 0 ? comma.subarray(1) : comma, item);
+    size += item.length;
+    if (size >= listChunkBytes) flush();
+  }
+  if (parts.length > 0) flush();
+  return { chunks, bytes };
+}
+
 /** A list as chunks of cached bytes, never as one string. */
 function listChunks(entries: readonly Entry[], resource: Resource, metadata: object): Chunks {
   const types = JSON.stringify({
@@ -225,21 +284,6 @@ function listChunks(entries: readonly Entry[], resource: Resource, metadata: obj
     apiVersion: apiVersionOf(resource),
     metadata,
   });
-  const chunks: Chunks = [];
-  let parts: Buffer[] = [Buffer.from(`${types.slice(0, -1)},"items":[`)];
-  let size = 0;
-  const comma = Buffer.from(',{');
-  const first = Buffer.from('{');
-  for (const [i, entry] of entries.entries()) {
-    const item = itemJsonIn(entry, resource);
-    parts.push(i === 0 ? first : comma, item);
-    size += item.length;
-    if (size < listChunkBytes) continue;
-    chunks.push(Buffer.concat(parts));
-    parts = [];
-    size = 0;
-  }
-  parts.push(Buffer.from(']}\n'));
-  chunks.push(Buffer.concat(parts));
-  return chunks;
+  const open = Buffer.from(`${types.slice(0, -1)},"items":[`);
+  return [open, ...listBody(entries, resource), Buffer.from(']}\n')];
 }

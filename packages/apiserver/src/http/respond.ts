@@ -96,7 +96,7 @@ export class Outgoing {
       return await this.#sendGzip(code, contentType, chunks);
     this.head(code, { 'content-type': contentType, 'content-length': bytes });
     if (this.#isHead) return this.end();
-    if (chunks.length <= 2 && bytes < gzipFromBytes) {
+    if (bytes < gzipFromBytes) {
       this.end(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
       return;
     }

@@ -22,7 +22,8 @@ export interface ListParameters {
 }
 
 export interface ListResult {
-  entries: Entry[];
+  /** The same array for the same state of the cache. */
+  entries: readonly Entry[];
   revision: number;
   /** Token of the next page. */
   continue?: string;
@@ -130,7 +131,7 @@ function fromCache(
     const found = single(stored, selection, name).filter((entry) => !matches || matches(entry));
     return { entries: found, revision };
   }
-  if (limit === 0 && startKey === undefined) {
+  if (startKey === undefined && (limit === 0 || all.count(namespace) <= limit)) {
     const snapshot = all.snapshot(namespace);
     return { entries: matches ? snapshot.filter(matches) : snapshot, revision };
   }
@@ -157,7 +158,7 @@ function fromCache(
 }
 
 /** Objects of one name: one at most, but in every namespace when none is given. */
-function single(stored: StoredResource, selection: Selection, name: string): Entry[] {
+function single(stored: StoredResource, selection: Selection, name: string): readonly Entry[] {
   const { cache, resource } = stored;
   if (!resource.namespaced || selection.namespace !== '') {
     const entry = cache.get(selection.namespace, name);
