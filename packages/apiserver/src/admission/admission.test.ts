@@ -39,7 +39,10 @@ const taking = (requests: Record<string, string>, limits: Record<string, string>
 
 describe('NamespaceLifecycle', () => {
   it('refuses what has no namespace, or one that ends', async () => {
-    await assert.rejects(admin.create(core.pods, pod('nowhere', 'x')), refused(404, /namespaces "nowhere" not found/));
+    await assert.rejects(
+      admin.create(core.pods, pod('nowhere', 'x')),
+      refused(404, /namespaces "nowhere" not found/),
+    );
     await namespace('ending');
     await admin.delete(core.namespaces, 'ending');
     await assert.rejects(
@@ -50,7 +53,10 @@ describe('NamespaceLifecycle', () => {
 
   it('keeps the namespaces that every cluster has', async () => {
     for (const name of ['default', 'kube-system', 'kube-public'])
-      await assert.rejects(admin.delete(core.namespaces, name), refused(403, /this namespace may not be deleted/));
+      await assert.rejects(
+        admin.delete(core.namespaces, name),
+        refused(403, /this namespace may not be deleted/),
+      );
   });
 });
 
@@ -84,8 +90,14 @@ describe('ServiceAccount', () => {
     const volumes = made.spec?.volumes?.map(({ name }) => name) ?? [];
     assert.equal(volumes.length, 2);
     assert.match(volumes[1] as string, /^kube-api-access-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
-    assert.deepEqual(made.spec?.containers[0]?.volumeMounts?.map(({ name }) => name), ['own']);
-    assert.deepEqual(made.spec?.containers[1]?.volumeMounts?.map(({ name }) => name), [volumes[1]]);
+    assert.deepEqual(
+      made.spec?.containers[0]?.volumeMounts?.map(({ name }) => name),
+      ['own'],
+    );
+    assert.deepEqual(
+      made.spec?.containers[1]?.volumeMounts?.map(({ name }) => name),
+      [volumes[1]],
+    );
     const quiet = await admin.create(core.pods, pod('accounts', 'quiet', { serviceAccountName: 'quiet' }));
     assert.equal(quiet.spec?.volumes, undefined);
     assert.deepEqual(quiet.spec?.imagePullSecrets, [{ name: 'pull' }]);
@@ -95,7 +107,10 @@ describe('ServiceAccount', () => {
 describe('Priority', () => {
   it('computes the number, and refuses another one or an unknown class', async () => {
     await namespace('priority');
-    const critical = await admin.create(core.pods, pod('priority', 'a', { priorityClassName: 'system-node-critical' }));
+    const critical = await admin.create(
+      core.pods,
+      pod('priority', 'a', { priorityClassName: 'system-node-critical' }),
+    );
     assert.equal(critical.spec?.priority, 2_000_001_000);
     await assert.rejects(
       admin.create(core.pods, pod('priority', 'y', { priorityClassName: 'none' })),
@@ -108,9 +123,17 @@ describe('Priority', () => {
   });
 
   it('takes the default class, of which there is one', async () => {
-    await admin.create(scheduling.priorityclasses, { metadata: { name: 'usual' }, value: 5, globalDefault: true });
+    await admin.create(scheduling.priorityclasses, {
+      metadata: { name: 'usual' },
+      value: 5,
+      globalDefault: true,
+    });
     await assert.rejects(
-      admin.create(scheduling.priorityclasses, { metadata: { name: 'second' }, value: 6, globalDefault: true }),
+      admin.create(scheduling.priorityclasses, {
+        metadata: { name: 'second' },
+        value: 6,
+        globalDefault: true,
+      }),
       refused(403, /PriorityClass usual is already marked as default/),
     );
     const made = await admin.create(core.pods, pod('priority', 'usual'));
@@ -123,7 +146,10 @@ describe('default classes', () => {
   it('the newest of those marked, and none where one is named', async () => {
     await namespace('classes');
     const marked = { 'storageclass.kubernetes.io/is-default-class': 'true' };
-    await admin.create(storage.storageclasses, { metadata: { name: 'fast', annotations: marked }, provisioner: 'p' });
+    await admin.create(storage.storageclasses, {
+      metadata: { name: 'fast', annotations: marked },
+      provisioner: 'p',
+    });
     const claim = (name: string, storageClassName?: string) => ({
       metadata: { name, namespace: 'classes' },
       spec: {
@@ -132,8 +158,14 @@ describe('default classes', () => {
         ...(storageClassName === undefined ? {} : { storageClassName }),
       },
     });
-    assert.equal((await admin.create(core.persistentvolumeclaims, claim('a'))).spec?.storageClassName, 'fast');
-    assert.equal((await admin.create(core.persistentvolumeclaims, claim('b', ''))).spec?.storageClassName, '');
+    assert.equal(
+      (await admin.create(core.persistentvolumeclaims, claim('a'))).spec?.storageClassName,
+      'fast',
+    );
+    assert.equal(
+      (await admin.create(core.persistentvolumeclaims, claim('b', ''))).spec?.storageClassName,
+      '',
+    );
     await admin.create(networking.ingressclasses, {
       metadata: { name: 'edge', annotations: { 'ingressclass.kubernetes.io/is-default-class': 'true' } },
       spec: { controller: 'example.com/c' },
@@ -164,8 +196,14 @@ describe('LimitRanger', () => {
       },
     });
     const made = await admin.create(core.pods, pod('limits', 'a'));
-    assert.deepEqual(made.spec?.containers[0]?.resources, { limits: { cpu: '500m' }, requests: { cpu: '100m' } });
-    assert.match(made.metadata.annotations?.['kubernetes.io/limit-ranger'] ?? '', /cpu request for container c; cpu limit for container c/);
+    assert.deepEqual(made.spec?.containers[0]?.resources, {
+      limits: { cpu: '500m' },
+      requests: { cpu: '100m' },
+    });
+    assert.match(
+      made.metadata.annotations?.['kubernetes.io/limit-ranger'] ?? '',
+      /cpu request for container c; cpu limit for container c/,
+    );
     await assert.rejects(
       admin.create(core.pods, pod('limits', 'b', taking({ cpu: '1' }, { cpu: '2' }))),
       refused(403, /maximum cpu usage per Container is 1, but limit is 2/),
@@ -187,7 +225,10 @@ describe('ResourceQuota', () => {
     await admin.create(core.pods, pod('quota', 'a', taking({ cpu: '600m' })));
     await assert.rejects(
       admin.create(core.pods, pod('quota', 'b', taking({ cpu: '500m' }))),
-      refused(403, /exceeded quota: q, requested: requests.cpu=500m, used: requests.cpu=600m, limited: requests.cpu=1$/),
+      refused(
+        403,
+        /exceeded quota: q, requested: requests.cpu=500m, used: requests.cpu=600m, limited: requests.cpu=1$/,
+      ),
     );
     await assert.rejects(
       admin.create(core.pods, pod('quota', 'c')),
@@ -250,7 +291,10 @@ describe('RoleEscalation', () => {
 
   it('an administrator of a namespace grants what they have', async () => {
     const jo = cluster.as(user);
-    await jo.create(rbac.roles, role([{ apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'update'] }]));
+    await jo.create(
+      rbac.roles,
+      role([{ apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'update'] }]),
+    );
     await jo.create(rbac.rolebindings, binding('views', 'ClusterRole', 'view'));
   });
 
@@ -258,13 +302,16 @@ describe('RoleEscalation', () => {
     const jo = cluster.as(user);
     const more = [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }];
     await assert.rejects(
-      jo.create(rbac.roles, { ...(role(more) as object), metadata: { name: 'all', namespace: 'roles' } } as never),
-      refused(403, /user "jo" \(groups=\["devs" "system:authenticated"\]\) is attempting to grant RBAC permissions not currently held:\n\{APIGroups:\["\*"\], Resources:\["\*"\], Verbs:\["\*"\]\}$/),
+      jo.create(rbac.roles, {
+        ...(role(more) as object),
+        metadata: { name: 'all', namespace: 'roles' },
+      } as never),
+      refused(
+        403,
+        /user "jo" \(groups=\["devs" "system:authenticated"\]\) is attempting to grant RBAC permissions not currently held:\n\{APIGroups:\["\*"\], Resources:\["\*"\], Verbs:\["\*"\]\}$/,
+      ),
     );
-    await assert.rejects(
-      jo.update(rbac.roles, role(more)),
-      refused(403, /not currently held/),
-    );
+    await assert.rejects(jo.update(rbac.roles, role(more)), refused(403, /not currently held/));
     await assert.rejects(
       jo.create(rbac.rolebindings, binding('all', 'ClusterRole', 'cluster-admin')),
       refused(403, /not currently held/),
@@ -278,7 +325,14 @@ describe('RoleEscalation', () => {
   it('unless allowed to bind that very role', async () => {
     await admin.create(rbac.clusterroles, {
       metadata: { name: 'binders' },
-      rules: [{ apiGroups: ['rbac.authorization.k8s.io'], resources: ['clusterroles'], resourceNames: ['cluster-admin'], verbs: ['bind'] }],
+      rules: [
+        {
+          apiGroups: ['rbac.authorization.k8s.io'],
+          resources: ['clusterroles'],
+          resourceNames: ['cluster-admin'],
+          verbs: ['bind'],
+        },
+      ],
     });
     await admin.create(rbac.rolebindings, {
       ...(binding('binders', 'ClusterRole', 'binders') as object),

@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Resource } from '@cloudless/kube/object';
 import type { CertificateSigningRequest } from '@cloudless/kube/types/certificates-v1';
 import type { UserInfo } from '@cloudless/kube/user';
+import { requestedSubject } from '../authn/subject.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
 import { forbidden } from './forbid.ts';
-import { requestedSubject } from './node-restriction/csr.ts';
 import type { AdmissionPlugin } from './plugin.ts';
 
 const isRequest = (resource: Resource): boolean =>

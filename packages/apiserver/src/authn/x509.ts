@@ -1,17 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { errors } from '@cloudless/kube/status';
 import type { Authenticated, Authenticator, Credentials } from './authenticator.ts';
+import { certificateSubject } from './subject.ts';
 
 const remembered = 1000;
-
-/** One attribute of a distinguished name as Node prints it, a line each; `+` joins several in one line. */
-function attributes(subject: string, name: string): string[] {
-  return subject
-    .split('\n')
-    .flatMap((line) => line.split(/(?<!\\)\+/))
-    .filter((part) => part.startsWith(`${name}=`))
-    .map((part) => part.slice(name.length + 1).replace(/\\(.)/g, '$1'));
-}
 
 /**
  * Client certificates: the common name is the user, organizations are the groups (upstream:
@@ -40,12 +32,12 @@ export function x509Authenticator(nowMs: () => number): Authenticator {
       // 1.3.6.1.5.5.7.3.2 is clientAuth; a certificate without extended usages is for everything.
       if (usages && !usages.includes('1.3.6.1.5.5.7.3.2') && !usages.includes('2.5.29.37.0'))
         throw errors.unauthorized('Unauthorized: the certificate is not for client authentication');
-      const [name] = attributes(certificate.subject ?? '', 'CN');
-      if (name === undefined || name === '') return undefined;
+      const { commonName: name, organizations } = certificateSubject(der);
+      if (name === '') return undefined;
       const answer: Authenticated = {
         user: Object.freeze({
           name,
-          groups: Object.freeze([...attributes(certificate.subject, 'O'), 'system:authenticated']),
+          groups: Object.freeze([...organizations, 'system:authenticated']),
           extra: Object.freeze({
             'authentication.kubernetes.io/credential-id': Object.freeze([
               `X509SHA256=${certificate.fingerprint256.replaceAll(':', '').toLowerCase()}`,

@@ -6,13 +6,13 @@ import type { CertificateSigningRequest } from '@cloudless/kube/types/certificat
 import type { Node, PersistentVolumeClaim, Pod } from '@cloudless/kube/types/core-v1';
 import type { ResourceSlice } from '@cloudless/kube/types/resource-v1';
 import { lookup } from '../../authn/lookup.ts';
+import { requestedSubject } from '../../authn/subject.ts';
 import type { Authorizer } from '../../authz/authorizer.ts';
 import { nodeNameOf } from '../../authz/node/authorizer.ts';
 import type { Caches } from '../../cache/cache.ts';
 import { forbidden, isMirrorPod, mirrorAnnotation, resourceOf } from '../forbid.ts';
 import type { AdmissionPlugin, AdmissionRequest } from '../plugin.ts';
 import { apiReference } from './api-references.ts';
-import { requestedSubject } from './csr.ts';
 import { forbiddenLabelChanges } from './labels.ts';
 import { audienceProblem } from './token-audience.ts';
 

@@ -8,8 +8,8 @@ import type { TokenRequest } from '@cloudless/kube/types/authentication-v1';
 import type { CertificateSigningRequest } from '@cloudless/kube/types/certificates-v1';
 import type { Node, Pod } from '@cloudless/kube/types/core-v1';
 import { nodeUser } from '@cloudless/kube/user';
+import { requestedSubject } from '../../authn/subject.ts';
 import { type DefaultTestServer, startDefaultTestServer } from '../../testing/default-server.ts';
-import { requestedSubject } from './csr.ts';
 import { forbiddenLabelChanges } from './labels.ts';
 
 const forbiddenWith = (pattern: RegExp) => (error: unknown) => {
