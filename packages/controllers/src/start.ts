@@ -13,6 +13,8 @@ import { startDeploymentController } from './deployment/deployment.ts';
 import { startEndpointsController } from './endpoints/endpoints.ts';
 import { startEndpointSliceController } from './endpointslice/endpointslice.ts';
 import { startGarbageCollector } from './garbage-collector/garbage-collector.ts';
+import { startJobController } from './job/job.ts';
+import { startTtlAfterFinished } from './job/ttl-after-finished.ts';
 import { startNamespaceController } from './namespace/namespace.ts';
 import { type NodeIpamOptions, startNodeIpamController } from './node-ipam/node-ipam.ts';
 import { type NodeLifecycleOptions, startNodeLifecycleController } from './node-lifecycle/node-lifecycle.ts';
@@ -75,6 +77,8 @@ export function startControllers(options: ControllersOptions): Controllers {
     startDeploymentController,
     startReplicaSetController,
     startDaemonSetController,
+    startJobController,
+    startTtlAfterFinished,
     startEndpointSliceController,
     startEndpointsController,
     startNamespaceController,
