@@ -103,7 +103,13 @@ export class ObjectRequests {
     return { type: 'entry', code: 201, served, entry };
   }
 
-  async update(call: Call, served: Served, namespace: string): Promise<Result> {
+  /** `mayCreate` throws 403 when a PUT would create the object and the user may only update it. */
+  async update(
+    call: Call,
+    served: Served,
+    namespace: string,
+    mayCreate: () => void = () => {},
+  ): Promise<Result> {
     const parameters = writeParameters(call.query, 'UpdateOptions');
     const context = this.context(call, served, namespace, parameters);
     const body = await this.requiredBody(call);
@@ -121,7 +127,11 @@ export class ObjectRequests {
       first = undefined;
       return object;
     };
-    const create = call.info.subresource === '' ? { create: next } : {};
+    const creating = (): KubeObject => {
+      mayCreate();
+      return next();
+    };
+    const create = call.info.subresource === '' ? { create: creating } : {};
     const { entry, created } = await updateObject(this.registry, context, next, create);
     return { type: 'entry', code: created ? 201 : 200, served, entry };
   }

@@ -67,6 +67,10 @@ export class Pipeline {
   /** Throws 403 unless the authorizer allows it. Waits for the authorizer's own objects at the start. */
   async authorize(user: UserInfo, info: ParsedRequest): Promise<void> {
     if (!this.#authorizerReady && !user.groups.includes('system:masters')) await this.#ready;
+    this.#mustAllow(user, info);
+  }
+
+  #mustAllow(user: UserInfo, info: ParsedRequest): void {
     const attributes = { ...info, user };
     const decision = this.authorizer.authorize(attributes);
     if (decision.verdict !== 'allow') throw forbidden(attributes, decision.reason);
@@ -112,10 +116,12 @@ export class Pipeline {
       }
       case 'create':
         return served.computed
-          ? await this.#subresources.endpoint(call, served, '')
+          ? await this.#subresources.endpoint(call, served, namespace)
           : await this.#objects.create(call, served, namespace);
       case 'update':
-        return await this.#objects.update(call, served, namespace);
+        return await this.#objects.update(call, served, namespace, () => {
+          this.#mustAllow(call.user, { ...info, verb: 'create' });
+        });
       case 'patch':
         return await this.#objects.patch(call, served, namespace);
       case 'delete':
