@@ -4,6 +4,7 @@ import { decodeObject, duplicateFieldErrors, strictDecodingMessage } from '@clou
 import { schemaOf } from '@cloudless/kube/schema/schema';
 import { errors, StatusError } from '@cloudless/kube/status';
 import { cloneJson } from '../storage/codec.ts';
+import { hasDuplicates } from './duplicates.ts';
 import type { Body, BodyDecoder, BodyKind, FieldValidation } from './body.ts';
 
 /** Codecs that load on first use. */
@@ -124,7 +125,8 @@ export class Decoder implements BodyDecoder {
   #json(bytes: Uint8Array, problems: string[] | undefined): unknown {
     try {
       const value = parseJson(bytes);
-      if (problems) problems.push(...duplicateFieldErrors(duplicateFields(bytes)));
+      if (problems && hasDuplicates(bytes, value))
+        problems.push(...duplicateFieldErrors(duplicateFields(bytes)));
       return value;
     } catch (cause) {
       if (cause instanceof JsonSyntaxError) {
