@@ -54,6 +54,7 @@ export function readKubeconfigParts(text: string, path: string): KubeconfigParts
     };
     const cluster = (config.clusters[0] as (typeof config.clusters)[number]).cluster;
     const user = (config.users[0] as (typeof config.users)[number]).user;
+    if (typeof cluster.server !== 'string') throw new Error('no server');
     return {
       server: cluster.server,
       ca: fromBase64(cluster['certificate-authority-data']),

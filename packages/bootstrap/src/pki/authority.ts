@@ -1,7 +1,8 @@
 import 'reflect-metadata';
-import { KeyObject, webcrypto } from 'node:crypto';
+import { createPrivateKey, KeyObject, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
+import { backdateMs, caValidityMs, leafValidityMs } from './validity.ts';
 
 x509.cryptoProvider.set(webcrypto as Crypto);
 
@@ -17,12 +18,6 @@ const parameters = {
     modulusLength: 2048,
   },
 } as const;
-
-export const dayMs = 24 * 3600 * 1000;
-export const leafValidityMs = 365 * dayMs;
-export const caValidityMs = 10 * 365 * dayMs;
-/** CAs begin a little earlier, for machines whose clock is behind (kubeadm: CertificateBackdate). */
-const backdateMs = 5 * 60 * 1000;
 
 /** PEM texts of a certificate and its private key. */
 export interface KeyPair {
@@ -50,14 +45,14 @@ async function newKeys(algorithm: KeyAlgorithm): Promise<{ keys: webcrypto.Crypt
     algorithm === 'ECDSA-P256'
       ? key.export({ type: 'sec1', format: 'pem' })
       : key.export({ type: 'pkcs1', format: 'pem' });
-  return { keys, pem: pem.toString() };
+  return { keys, pem };
 }
 
 /** The two halves of the key that signs service account tokens: sa.key and sa.pub. */
 export async function newSigningKey(algorithm: KeyAlgorithm): Promise<{ key: string; pub: string }> {
   const { keys, pem } = await newKeys(algorithm);
   const pub = KeyObject.from(keys.publicKey).export({ type: 'spki', format: 'pem' });
-  return { key: pem, pub: pub.toString() };
+  return { key: pem, pub };
 }
 
 const serial = (): string => {
@@ -100,7 +95,7 @@ export async function createAuthority(
   return { cert: `${cert.toString('pem')}\n`, key: pem };
 }
 
-/** Issues a leaf certificate with a new key of the CA's algorithm. */
+/** Issues a leaf certificate with a new key of `algorithm`; it begins with the CA and ends with it at the latest. */
 export async function issueLeaf(
   authority: KeyPair,
   leaf: LeafSpec,
@@ -119,7 +114,7 @@ export async function issueLeaf(
     issuer: ca.subject,
     notBefore: ca.notBefore,
     notAfter: new Date(Math.min(nowMs + (leaf.validityMs ?? leafValidityMs), ca.notAfter.getTime())),
-    signingAlgorithm: await signingAlgorithm(authority.key),
+    signingAlgorithm: signingAlgorithm(authority.key),
     publicKey: keys.publicKey,
     signingKey: await importSigningKey(authority.key),
     extensions: [
@@ -142,15 +137,11 @@ export async function issueLeaf(
   return { cert: `${cert.toString('pem')}\n`, key: pem };
 }
 
-async function signingAlgorithm(keyPem: string): Promise<(typeof parameters)[KeyAlgorithm]> {
-  const { createPrivateKey } = await import('node:crypto');
+function signingAlgorithm(keyPem: string): (typeof parameters)[KeyAlgorithm] {
   return parameters[createPrivateKey(keyPem).asymmetricKeyType === 'ec' ? 'ECDSA-P256' : 'RSA-2048'];
 }
 
-async function importSigningKey(keyPem: string): Promise<CryptoKey> {
-  const { createPrivateKey } = await import('node:crypto');
+function importSigningKey(keyPem: string): Promise<CryptoKey> {
   const der = createPrivateKey(keyPem).export({ type: 'pkcs8', format: 'der' });
-  return (await webcrypto.subtle.importKey('pkcs8', der, await signingAlgorithm(keyPem), false, [
-    'sign',
-  ])) as CryptoKey;
+  return webcrypto.subtle.importKey('pkcs8', der, signingAlgorithm(keyPem), false, ['sign']);
 }

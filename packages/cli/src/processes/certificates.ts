@@ -14,5 +14,6 @@ export async function keepCertificates(config: ClusterConfig): Promise<void> {
     dnsDomain: config.clusterDomain,
     clusterName: 'kubernetes',
   });
+  for (const warning of done.warnings) log.warn(warning);
   for (const path of done.renewed) log.info({ path }, 'issued anew');
 }
