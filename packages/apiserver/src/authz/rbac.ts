@@ -10,6 +10,7 @@ import type {
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Caches, ResourceCache } from '../cache/cache.ts';
 import type { Attributes } from '../request/info.ts';
+import { gatheredRules } from './aggregate.ts';
 import type { Authorizer, Decision, NonResourceRule, ResourceRule } from './authorizer.ts';
 
 /** Whether a rule covers a request (upstream: plugin/pkg/auth/authorizer/rbac, RuleAllows). */
@@ -218,17 +219,8 @@ export class RbacAuthorizer implements Authorizer {
     const name = role.metadata.name as string;
     const known = this.#aggregated.get(name);
     if (known) return known;
-    const rules: PolicyRule[] = [];
-    // A role must not gather itself, nor loop through another aggregated one.
+    const rules = gatheredRules(this.#clusterRoles, role);
     this.#aggregated.set(name, rules);
-    for (const candidate of this.#clusterRoles.list()) {
-      if (candidate.metadata.name === name) continue;
-      const chosen = (role.aggregationRule?.clusterRoleSelectors ?? []).some((selector) =>
-        labelsMatch(selector, candidate.metadata.labels ?? {}),
-      );
-      if (chosen)
-        rules.push(...(candidate.aggregationRule ? this.#aggregate(candidate) : (candidate.rules ?? [])));
-    }
     return rules;
   }
 
@@ -245,27 +237,4 @@ function explainSubject(binding: BindingLike, user: UserInfo): string {
   );
   if (subject?.kind === 'ServiceAccount') return `ServiceAccount "${subject.name}/${subject.namespace}"`;
   return `${subject?.kind} "${subject?.name}"`;
-}
-
-interface Selector {
-  matchLabels?: Record<string, string>;
-  matchExpressions?: Array<{ key: string; operator: string; values?: string[] }>;
-}
-
-function labelsMatch(selector: Selector, labels: Record<string, string>): boolean {
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {}))
-    if (labels[key] !== value) return false;
-  for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const value = labels[key];
-    const holds =
-      operator === 'In'
-        ? value !== undefined && values.includes(value)
-        : operator === 'NotIn'
-          ? value === undefined || !values.includes(value)
-          : operator === 'Exists'
-            ? value !== undefined
-            : value === undefined;
-    if (!holds) return false;
-  }
-  return true;
 }

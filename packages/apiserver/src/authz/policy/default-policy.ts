@@ -55,6 +55,10 @@ const clusterBinding = ({ binding, role, subjects }: ClusterGrant, marks: Marks)
   ...(subjects.length === 0 ? {} : { subjects: [...subjects] }),
 });
 
+const unique = (rules: readonly PolicyRule[]): PolicyRule[] => [
+  ...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values(),
+];
+
 /** `admin` ⊃ `edit` ⊃ `view`, each gathered by label; `rules` start as what gathering would give. */
 function userRoles(): ClusterRole[] {
   const rulesOf = (name: string): readonly PolicyRule[] =>
@@ -65,14 +69,14 @@ function userRoles(): ClusterRole[] {
   const gathered = (name: string, from: readonly string[], into: readonly string[]): ClusterRole => ({
     ...clusterRole(
       name,
-      from.flatMap(rulesOf),
+      unique(from.flatMap(rulesOf)),
       kept(Object.fromEntries(into.map((role) => [aggregateTo(role), 'true']))),
     ),
     aggregationRule: { clusterRoleSelectors: [{ matchLabels: { [aggregateTo(name)]: 'true' } }] },
   });
   return [
     ...parts,
-    gathered('admin', ['edit', 'admin', 'view'], []),
+    gathered('admin', ['edit', 'view', 'admin'], []),
     gathered('edit', ['edit', 'view'], ['admin']),
     gathered('view', ['view'], ['edit']),
   ];
