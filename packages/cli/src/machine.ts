@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** Something about this machine that keeps the cluster from starting; the message names the remedy. */
 export class MachineError extends Error {
@@ -48,29 +49,63 @@ export function whyNoContainers(): string | undefined {
   return undefined;
 }
 
-/** Throws when something listens on the port already, and says who. */
-export async function checkPortFree(port: number, host: string, flag: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
+/** A port that this node needs. */
+export interface NeededPort {
+  port: number;
+  host: string;
+  /** The flag that chooses another; undefined when there is none. */
+  flag: string | undefined;
+  transport: 'tcp' | 'udp';
+}
+
+/** Throws {@link MachineError} when the port cannot be listened on, and says who has it. */
+export async function checkPortFree(needed: NeededPort): Promise<void> {
+  try {
+    await (needed.transport === 'tcp' ? tryTcp(needed) : tryUdp(needed));
+  } catch (error) {
+    throw new MachineError(whyNotFree(needed, error as NodeJS.ErrnoException), { cause: error });
+  }
+}
+
+function tryTcp({ port, host }: NeededPort): Promise<void> {
+  return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE')
-        reject(
-          new MachineError(
-            `port ${port} on ${host} is taken${holderOf(port)}: stop that, or choose another with ${flag}`,
-          ),
-        );
-      else if (error.code === 'EADDRNOTAVAIL')
-        reject(new MachineError(`${host} is no address of this machine: see --node-ip`));
-      else reject(new MachineError(`cannot listen on ${host}:${port}: ${error.message}`));
-    });
+    server.once('error', reject);
     server.listen({ port, host }, () => server.close(() => resolve()));
   });
 }
 
+function tryUdp({ port, host }: NeededPort): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4');
+    socket.once('error', (error) => {
+      socket.close();
+      reject(error);
+    });
+    socket.bind(port, host, () => socket.close(() => resolve()));
+  });
+}
+
+function whyNotFree(needed: NeededPort, error: NodeJS.ErrnoException): string {
+  const { port, host, flag, transport } = needed;
+  const another = flag === undefined ? '' : `, or choose another with ${flag}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `port ${port} (${transport}) on ${host} is taken${holderOf(needed)}: stop that${another}`;
+    case 'EADDRNOTAVAIL':
+      return `${host} is no address of this machine: see --node-ip`;
+    case 'EACCES':
+      return `port ${port} on ${host} is for root only: run this as root${another}`;
+    default:
+      return `cannot listen on ${host}:${port}: ${error.message}`;
+  }
+}
+
 /** ` by nginx (pid 812)`, where `ss` knows. */
-function holderOf(port: number): string {
+function holderOf({ port, transport }: NeededPort): string {
   try {
-    const text = execFileSync('ss', ['-Hltnp', `sport = :${port}`], {
+    const kind = transport === 'tcp' ? '-Hltnp' : '-Hlunp';
+    const text = execFileSync('ss', [kind, `sport = :${port}`], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -78,6 +113,20 @@ function holderOf(port: number): string {
     return match ? ` by ${match[1]} (pid ${match[2]})` : '';
   } catch {
     return '';
+  }
+}
+
+/** Throws {@link MachineError} when this user cannot write below `folder`, which need not exist yet. */
+export function checkWritable(folder: string): void {
+  let existing = folder;
+  while (!existsSync(existing)) existing = dirname(existing);
+  try {
+    accessSync(existing, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new MachineError(
+      `user ${process.getuid?.() ?? '?'} cannot write below ${existing}: run this as root, or keep the state in a folder of your own with --root`,
+      { cause },
+    );
   }
 }
 

@@ -1,4 +1,6 @@
-import { isAbsolute, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+import { join, resolve } from 'node:path';
 import { hostname } from 'node:os';
 import { defaultPorts, type NodePorts } from '@cloudless/kube/node/context';
 
@@ -55,7 +57,12 @@ export interface RawOptions {
   kubeletConfig?: string;
 }
 
-const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/;
+const dnsName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/;
+
+/** Whether a Node can have this name (a DNS subdomain, RFC 1123). */
+export function isNodeName(text: string): boolean {
+  return dnsName.test(text) && text.length <= 253;
+}
 
 function oneOf<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((candidate) => candidate === value);
@@ -109,7 +116,7 @@ function duration(flag: string, text: string): number {
 /** Reads flags into options; throws {@link UsageError} with a sentence that names the flag. */
 export function parseOptions(raw: RawOptions): ClusterOptions {
   const nodeName = raw.nodeName ?? hostname().toLowerCase();
-  if (!dnsLabel.test(nodeName) || nodeName.length > 253)
+  if (!isNodeName(nodeName))
     throw new UsageError(
       `--node-name ${nodeName}: expected lower-case letters, digits, '-' and '.' (RFC 1123), such as node-1`,
     );
@@ -117,42 +124,92 @@ export function parseOptions(raw: RawOptions): ClusterOptions {
   const serviceCidr = ipv4Block('--service-cidr', raw.serviceCidr ?? '10.96.0.0/12', 28);
   if (overlap(podCidr, serviceCidr))
     throw new UsageError(`--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`);
-  const root = raw.root ?? '/';
-  if (/[\s:,]/.test(root))
-    throw new UsageError(`--root ${root}: white space, ':' and ',' cannot be in mount options`);
-  const kubeletConfig = raw.kubeletConfig === undefined ? undefined : resolve(raw.kubeletConfig);
+  const clusterDomain = raw.clusterDomain ?? 'cluster.local';
+  // Names of Services and pods stand before it, and a whole name holds 253 characters.
+  if (!dnsName.test(clusterDomain) || clusterDomain.length > 60)
+    throw new UsageError(`--cluster-domain ${clusterDomain}: expected a DNS name such as cluster.local`);
+  if (raw.nodeIp !== undefined && !isIPv4(raw.nodeIp))
+    throw new UsageError(`--node-ip ${raw.nodeIp}: expected an IPv4 address`);
   return {
-    root: isAbsolute(root) ? resolve(root) : resolve(process.cwd(), root),
+    root: rootFolder(raw.root ?? '/'),
     nodeName,
     nodeIp: raw.nodeIp,
     runtime: oneOf('--runtime', raw.runtime ?? 'containerd', ['containerd', 'simulated']),
     podCidr,
     serviceCidr,
-    clusterDomain: raw.clusterDomain ?? 'cluster.local',
+    clusterDomain,
     disable: (raw.disable ?? [])
       .flatMap((value) => value.split(','))
       .map((value) => oneOf('--disable', value, ['network', 'dns', 'loadbalancer'])),
-    ports: {
-      ...defaultPorts,
-      apiserver: port('--api-port', raw.apiPort, defaultPorts.apiserver),
-      kubelet: port('--kubelet-port', raw.kubeletPort, defaultPorts.kubelet),
-      dns: port('--dns-port', raw.dnsPort, defaultPorts.dns),
-    },
-    etcd:
-      raw.etcdServers === undefined
-        ? undefined
-        : {
-            endpoints: raw.etcdServers.split(','),
-            caFile: raw.etcdCafile,
-            certFile: raw.etcdCertfile,
-            keyFile: raw.etcdKeyfile,
-          },
+    ports: portsOf(raw),
+    etcd: etcdOf(raw),
     compactionIntervalMs:
       raw.etcdCompactionInterval === undefined
         ? undefined
         : duration('--etcd-compaction-interval', raw.etcdCompactionInterval),
-    kubeletConfig,
+    kubeletConfig: existingFile('--kubelet-config', raw.kubeletConfig),
   };
+}
+
+/** Longest path below `--root` of a unix socket; the kernel takes 107 bytes. */
+const longestSocket = 'run/cloudless/containerd.sock.ttrpc'.length;
+
+function rootFolder(text: string): string {
+  if (/[\s:,]/.test(text))
+    throw new UsageError(`--root ${text}: white space, ':' and ',' cannot be in mount options`);
+  const root = resolve(text);
+  if (Buffer.byteLength(join(root, '/')) + longestSocket > 107)
+    throw new UsageError(
+      `--root ${root}: the path is too long for the unix sockets below it; at most ${106 - longestSocket} characters`,
+    );
+  return root;
+}
+
+/** A file that a flag names, as an absolute path: processes have working folders of their own. */
+function existingFile(flag: string, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  const absolute = resolve(path);
+  if (!existsSync(absolute)) throw new UsageError(`${flag} ${path}: there is no such file`);
+  return absolute;
+}
+
+function portsOf(raw: RawOptions): NodePorts {
+  const ports: NodePorts = {
+    ...defaultPorts,
+    apiserver: port('--api-port', raw.apiPort, defaultPorts.apiserver),
+    kubelet: port('--kubelet-port', raw.kubeletPort, defaultPorts.kubelet),
+    dns: port('--dns-port', raw.dnsPort, defaultPorts.dns),
+  };
+  const users = new Map<number, string>();
+  for (const [user, number] of Object.entries(ports)) {
+    const other = users.get(number);
+    if (other !== undefined)
+      throw new UsageError(`port ${number} is asked for twice: by ${other} and by ${user}`);
+    users.set(number, user);
+  }
+  return ports;
+}
+
+function etcdOf(raw: RawOptions): EtcdOptions | undefined {
+  const files = {
+    caFile: existingFile('--etcd-cafile', raw.etcdCafile),
+    certFile: existingFile('--etcd-certfile', raw.etcdCertfile),
+    keyFile: existingFile('--etcd-keyfile', raw.etcdKeyfile),
+  };
+  if ((files.certFile === undefined) !== (files.keyFile === undefined))
+    throw new UsageError('--etcd-certfile and --etcd-keyfile go together');
+  if (raw.etcdServers === undefined) {
+    if (files.caFile !== undefined || files.certFile !== undefined)
+      throw new UsageError('--etcd-cafile, --etcd-certfile and --etcd-keyfile go with --etcd-servers');
+    return undefined;
+  }
+  const endpoints = raw.etcdServers.split(',').map((text) => text.trim());
+  for (const endpoint of endpoints)
+    if (!/^https?:\/\/[^\s/]+$/.test(endpoint) || !URL.canParse(endpoint))
+      throw new UsageError(
+        `--etcd-servers ${endpoint}: expected URLs such as https://192.0.2.1:2379, with commas between`,
+      );
+  return { endpoints, ...files };
 }
 
 /** The address `index` places into a block: the API server's Service is 1, cluster DNS 10, as kubeadm has them. */

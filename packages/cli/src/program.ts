@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { errorPrefix, errorText } from './error-text.ts';
 import type { RawOptions } from './options.ts';
 
 /**
@@ -120,14 +121,7 @@ export async function main(): Promise<void> {
       // Commander has printed it already.
       process.exitCode = error.exitCode;
     } else {
-      const known =
-        error instanceof Error &&
-        /Error$/.test(error.name) &&
-        error.name !== 'Error' &&
-        error.name !== 'TypeError';
-      const text =
-        error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
-      process.stderr.write(`cloudless: ${text}\n`);
+      process.stderr.write(`${errorPrefix}${errorText(error)}\n`);
       process.exitCode = 1;
     }
   }

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { backdateMs, caValidityMs, leafValidityMs } from './validity.ts';
 
-x509.cryptoProvider.set(webcrypto as Crypto);
+x509.cryptoProvider.set(webcrypto);
 
 /** Key algorithms, under kubeadm's names for `encryptionAlgorithm`. */
 export type KeyAlgorithm = 'ECDSA-P256' | 'RSA-2048';
@@ -36,10 +36,7 @@ export interface LeafSpec {
 
 /** A new private key: PKCS#1 or SEC 1 PEM, the forms kubeadm writes. */
 async function newKeys(algorithm: KeyAlgorithm): Promise<{ keys: webcrypto.CryptoKeyPair; pem: string }> {
-  const keys = (await webcrypto.subtle.generateKey(parameters[algorithm], true, [
-    'sign',
-    'verify',
-  ])) as webcrypto.CryptoKeyPair;
+  const keys = await webcrypto.subtle.generateKey(parameters[algorithm], true, ['sign', 'verify']);
   const key = KeyObject.from(keys.privateKey);
   const pem =
     algorithm === 'ECDSA-P256'

@@ -1,7 +1,14 @@
 import { resolve } from 'node:path';
 import { loadKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { type ClusterConfig, contextOf, saveConfig } from '../cluster-config.ts';
-import { checkPortFree, detectNodeIp, isOwnAddress, MachineError, whyNoContainers } from '../machine.ts';
+import {
+  checkPortFree,
+  checkWritable,
+  detectNodeIp,
+  isOwnAddress,
+  MachineError,
+  whyNoContainers,
+} from '../machine.ts';
 import { addressIn, parseOptions, type RawOptions, UsageError } from '../options.ts';
 import { Progress, formatMs } from '../progress.ts';
 import { askSupervisor } from '../supervisor/control-socket.ts';
@@ -27,7 +34,13 @@ export async function agent(raw: RawOptions & { detach?: boolean; kubeconfig: st
   if (nodeIp === undefined)
     throw new MachineError('this machine has no IPv4 address but loopback: give one with --node-ip');
   if (!isOwnAddress(nodeIp)) throw new UsageError(`--node-ip ${nodeIp} is no address of this machine`);
-  await checkPortFree(options.ports.kubelet, '0.0.0.0', '--kubelet-port');
+  checkWritable(context.paths.state);
+  const { kubelet, kubeletHealthz } = options.ports;
+  for (const needed of [
+    { port: kubelet, host: '0.0.0.0', flag: '--kubelet-port', transport: 'tcp' },
+    { port: kubeletHealthz, host: '127.0.0.1', flag: undefined, transport: 'tcp' },
+  ] as const)
+    await checkPortFree(needed);
   const config: ClusterConfig = {
     ...options,
     role: 'agent',

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { createClientKubeconfig } from '@cloudless/bootstrap';
 import { writeDurably } from '@cloudless/bootstrap/pki/files';
 import { contextOf, loadConfig } from '../cluster-config.ts';
-import { UsageError } from '../options.ts';
+import { isNodeName, UsageError } from '../options.ts';
 
 async function write(
   root: string,
@@ -35,5 +35,9 @@ export function userKubeconfig(
 
 /** `cloudless kubeconfig node NAME`. */
 export function nodeKubeconfig(name: string, raw: { root: string; out?: string }): Promise<void> {
+  if (!isNodeName(name))
+    throw new UsageError(
+      `node name ${name}: expected lower-case letters, digits, '-' and '.' (RFC 1123), such as node-2`,
+    );
   return write(raw.root, `system:node:${name}`, ['system:nodes'], raw.out);
 }

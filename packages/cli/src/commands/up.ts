@@ -1,5 +1,13 @@
 import { loadConfig, contextOf, saveConfig, type ClusterConfig } from '../cluster-config.ts';
-import { checkPortFree, detectNodeIp, isOwnAddress, MachineError, whyNoContainers } from '../machine.ts';
+import {
+  checkPortFree,
+  checkWritable,
+  detectNodeIp,
+  isOwnAddress,
+  MachineError,
+  type NeededPort,
+  whyNoContainers,
+} from '../machine.ts';
 import { addressIn, type ClusterOptions, parseOptions, type RawOptions, UsageError } from '../options.ts';
 import { Progress, formatMs } from '../progress.ts';
 import { askSupervisor } from '../supervisor/control-socket.ts';
@@ -33,6 +41,7 @@ async function prepare(options: ClusterOptions, progress: Progress): Promise<Clu
       `a cluster runs below ${options.root} already: see 'cloudless status', end it with 'cloudless down'`,
     );
   checkUnchanged(options, loadConfig(options.root));
+  checkWritable(context.paths.state);
   const nodeIp = options.nodeIp ?? detectNodeIp();
   if (nodeIp === undefined)
     throw new MachineError(
@@ -48,9 +57,7 @@ async function prepare(options: ClusterOptions, progress: Progress): Promise<Clu
       progress.note(`! No real containers here: ${simulatedBecause}\n! Going on with simulated pods.`);
     }
   }
-  await checkPortFree(options.ports.apiserver, '0.0.0.0', '--api-port');
-  await checkPortFree(options.ports.kubelet, '0.0.0.0', '--kubelet-port');
-  if (!options.disable.includes('dns')) await checkPortFree(options.ports.dns, nodeIp, '--dns-port');
+  for (const needed of portsOf(options, nodeIp)) await checkPortFree(needed);
   return {
     ...options,
     runtime,
@@ -60,6 +67,24 @@ async function prepare(options: ClusterOptions, progress: Progress): Promise<Clu
     dnsIp: addressIn(options.serviceCidr, 10),
     nodeKubeconfig: context.paths.kubeletKubeconfig,
   };
+}
+
+/** Every port on which the processes of `up` listen. */
+function portsOf(options: ClusterOptions, nodeIp: string): NeededPort[] {
+  const { ports } = options;
+  const any = '0.0.0.0';
+  const loopback = '127.0.0.1';
+  const tcp: NeededPort[] = [
+    { port: ports.apiserver, host: any, flag: '--api-port', transport: 'tcp' },
+    { port: ports.kubelet, host: any, flag: '--kubelet-port', transport: 'tcp' },
+    { port: ports.kubeletHealthz, host: loopback, flag: undefined, transport: 'tcp' },
+  ];
+  if (options.disable.includes('dns')) return tcp;
+  const dns = [nodeIp, loopback].flatMap((host): NeededPort[] => [
+    { port: ports.dns, host, flag: '--dns-port', transport: 'tcp' },
+    { port: ports.dns, host, flag: '--dns-port', transport: 'udp' },
+  ]);
+  return [...tcp, ...dns, { port: ports.dnsHealth, host: loopback, flag: undefined, transport: 'tcp' }];
 }
 
 /** A cluster keeps the addresses that its objects were made with. */

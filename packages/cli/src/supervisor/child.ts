@@ -10,7 +10,7 @@ export type ChildMessage =
   /** A step of its start; shown as progress. */
   | { type: 'progress'; step: string; detail?: string }
   | { type: 'ready' }
-  /** It cannot run, and starting it again would not help (a port taken, a damaged file). */
+  /** It cannot run, and starting it again would not help (a port taken, a damaged file): the first start ends. */
   | { type: 'fatal'; message: string };
 
 export interface ChildStatus {
@@ -42,7 +42,8 @@ export class SupervisedChild {
   #delayMs = firstDelayMs;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
-  #stopMode: 'leave-pods' | 'stop-pods' = 'leave-pods';
+  #wasReady = false;
+  #gaveUp = false;
   #exited: Promise<void> = Promise.resolve();
 
   constructor(options: {
@@ -74,42 +75,70 @@ export class SupervisedChild {
 
   start(): void {
     if (this.#stopping || this.#process) return;
-    mkdirSync(this.#logFolder, { recursive: true, mode: 0o755 });
-    const log = openSync(join(this.#logFolder, `${this.name}.log`), 'a', 0o640);
     const begunMs = performance.now();
-    const [program, ...args] = this.#command() as [string, ...string[]];
-    const child = spawn(program, args, {
-      stdio: ['ignore', log, log, 'ipc'],
-      // A Ctrl-C in the terminal reaches the supervisor alone, which stops its children in order.
-      detached: true,
-    });
-    closeSync(log);
+    let child: ChildProcess;
+    try {
+      child = this.#spawn();
+    } catch (error) {
+      // No room for a log, no process to be had: that may pass.
+      this.#startAgain(error instanceof Error ? error.message : String(error));
+      return;
+    }
     this.#process = child;
+    this.#gaveUp = false;
     this.#set('starting', child.pid);
-    child.on('message', (message: ChildMessage) => {
-      if (message.type === 'ready') this.#set('ready', child.pid);
-      if (message.type === 'fatal') this.#set('failed', child.pid);
-      this.#onMessage(message);
-    });
+    child.on('message', (message: ChildMessage) => this.#hear(message, child));
     this.#exited = new Promise((resolve) => {
       child.on('error', (error) => this.#log.error({ child: this.name, err: error.message }, 'cannot start'));
       child.once('close', (code, signal) => {
         this.#process = undefined;
-        this.#afterExit(code, signal, performance.now() - begunMs);
+        this.#afterExit(signal ? `signal ${signal}` : `exit code ${code}`, performance.now() - begunMs);
         resolve();
       });
     });
   }
 
-  #afterExit(code: number | null, signal: NodeJS.Signals | null, ranMs: number): void {
-    const exit = signal ? `signal ${signal}` : `exit code ${code}`;
-    this.#status.lastExit = exit;
-    if (this.#stopping) {
-      this.#set('stopped', undefined);
-      return;
+  #spawn(): ChildProcess {
+    mkdirSync(this.#logFolder, { recursive: true, mode: 0o755 });
+    const log = openSync(join(this.#logFolder, `${this.name}.log`), 'a', 0o640);
+    try {
+      const [program, ...args] = this.#command() as [string, ...string[]];
+      return spawn(program, args, {
+        stdio: ['ignore', log, log, 'ipc'],
+        // A Ctrl-C in the terminal reaches the supervisor alone, which stops its children in order.
+        detached: true,
+      });
+    } finally {
+      closeSync(log);
     }
-    if (this.#status.state === 'failed') return;
-    if (ranMs >= healthyAfterMs) this.#delayMs = firstDelayMs;
+  }
+
+  #hear(message: ChildMessage, child: ChildProcess): void {
+    if (message.type === 'ready') {
+      this.#wasReady = true;
+      this.#set('ready', child.pid);
+    }
+    // What worked once may work again (the port's new holder may leave): only a first start gives up.
+    if (message.type === 'fatal' && !this.#wasReady) {
+      this.#gaveUp = true;
+      this.#set('failed', child.pid);
+    }
+    if (message.type !== 'fatal' || this.#gaveUp) this.#onMessage(message);
+    else this.#log.error({ child: this.name }, message.message);
+  }
+
+  #afterExit(exit: string, ranMs: number): void {
+    this.#status.lastExit = exit;
+    if (this.#stopping) this.#set('stopped', undefined);
+    else if (this.#gaveUp) this.#set('failed', undefined);
+    else {
+      if (ranMs >= healthyAfterMs) this.#delayMs = firstDelayMs;
+      this.#startAgain(exit);
+    }
+  }
+
+  #startAgain(exit: string): void {
+    this.#status.lastExit = exit;
     this.#log.warn(
       { child: this.name, exit, againInMs: this.#delayMs },
       'ended by itself; starting it again',
@@ -127,11 +156,13 @@ export class SupervisedChild {
   /** SIGTERM, then SIGKILL after `graceMs`. `stop-pods` asks the node agent to end its pods as well. */
   async stop(graceMs: number, mode: 'leave-pods' | 'stop-pods'): Promise<void> {
     this.#stopping = true;
-    this.#stopMode = mode;
     clearTimeout(this.#timer);
     const child = this.#process;
-    if (!child) return;
-    child.kill(this.#stopMode === 'stop-pods' ? 'SIGUSR2' : 'SIGTERM');
+    if (!child) {
+      if (this.#status.state === 'waiting') this.#set('stopped', undefined);
+      return;
+    }
+    child.kill(mode === 'stop-pods' ? 'SIGUSR2' : 'SIGTERM');
     const killer = setTimeout(() => {
       this.#log.error({ child: this.name, graceMs }, 'did not stop in time; killed');
       child.kill('SIGKILL');

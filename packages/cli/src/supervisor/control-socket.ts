@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { NodeContext } from '@cloudless/kube/node/context';
@@ -17,25 +17,60 @@ export interface SupervisorStatus {
 
 export type SupervisorRequest = { command: 'status' } | { command: 'stop' };
 
+const longestRequestBytes = 64 * 1024;
+
 const socketPath = (context: NodeContext): string => join(context.paths.run, 'supervisor.sock');
 
-/** Answers `status` and `stop` for this machine's other `cloudless` commands. Only root can connect. */
+/** Another supervisor answers already, or the socket is not ours to use. */
+export class ControlSocketError extends Error {
+  override readonly name = 'ControlSocketError';
+}
+
+function parseRequest(text: string): SupervisorRequest | undefined {
+  try {
+    const request = JSON.parse(text) as Partial<SupervisorRequest> | null;
+    return request?.command === 'status' || request?.command === 'stop'
+      ? { command: request.command }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Answers `status` and `stop` for this machine's other `cloudless` commands; only its own user can connect. Whoever asks
+ * for something else is hung up on. Rejects when another supervisor answers there.
+ */
 export async function serveControlSocket(
   context: NodeContext,
   handle: (request: SupervisorRequest) => Promise<SupervisorStatus>,
 ): Promise<Running> {
   const path = socketPath(context);
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  if (await askSupervisor(context, { command: 'status' }, 2000))
+    throw new ControlSocketError(`a supervisor answers at ${path} already: see 'cloudless status'`);
   rmSync(path, { force: true });
+  const waiting = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     let text = '';
+    waiting.add(socket);
     socket.setEncoding('utf8');
     socket.on('error', () => {});
-    socket.on('data', (chunk: string) => (text += chunk));
+    socket.on('close', () => waiting.delete(socket));
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+      if (text.length > longestRequestBytes) socket.destroy();
+    });
     socket.on('end', () => {
-      void handle(JSON.parse(text) as SupervisorRequest).then(
+      waiting.delete(socket);
+      const request = parseRequest(text);
+      if (!request) {
+        socket.destroy();
+        return;
+      }
+      void handle(request).then(
         (status) => socket.end(JSON.stringify(status)),
-        (error: unknown) => socket.destroy(error instanceof Error ? error : new Error(String(error))),
+        () => socket.destroy(),
       );
     });
   });
@@ -44,7 +79,11 @@ export async function serveControlSocket(
     server.listen(path, resolve);
   });
   chmodSync(path, 0o600);
-  return running(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  return running(async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of waiting) socket.destroy();
+    await closed;
+  });
 }
 
 /** Asks the supervisor of this context; undefined when none runs. */
@@ -62,11 +101,17 @@ export function askSupervisor(
     );
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+      else if (error.code === 'EACCES')
+        reject(
+          new ControlSocketError(
+            `the supervisor at ${socketPath(context)} is another user's: run this as root`,
+          ),
+        );
       else reject(error);
     });
     socket.on('data', (chunk: string) => (text += chunk));
     socket.on('end', () => {
-      if (text === '') reject(new Error('the supervisor ended without an answer'));
+      if (text === '') reject(new ControlSocketError('the supervisor ended without an answer'));
       else resolve(JSON.parse(text) as SupervisorStatus);
     });
     socket.end(JSON.stringify(request));

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { cleanUp } from '../cleanup.ts';
 import type { Progress } from '../progress.ts';
+import { errorPrefix } from '../error-text.ts';
 import { askSupervisor } from './control-socket.ts';
 import { StartFailedError, startSupervisor } from './supervisor.ts';
 
@@ -59,7 +60,8 @@ export async function startDetached(
 ): Promise<void> {
   const context = contextOf(config);
   mkdirSync(context.paths.logs, { recursive: true, mode: 0o755 });
-  const log = openSync(join(context.paths.logs, 'supervisor.log'), 'a', 0o640);
+  const logPath = join(context.paths.logs, 'supervisor.log');
+  const log = openSync(logPath, 'a', 0o640);
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', mainScript, 'supervise', '--config', configPath],
@@ -72,15 +74,25 @@ export async function startDetached(
   progress.step('start the processes');
   let shown = '';
   for (;;) {
-    const status = await askSupervisor(context, { command: 'status' }, 5000);
+    const ended = exited;
+    // A busy machine may not answer in time: what counts is whether the supervisor lives.
+    const status = await askSupervisor(context, { command: 'status' }, 5000).catch(() => undefined);
     if (status?.failure !== undefined) throw new StartFailedError(status.failure);
     if (status?.ready) break;
-    if (exited !== undefined)
-      throw new StartFailedError(
-        `the supervisor ended (${exited}): see 'cloudless logs supervisor --root ${config.root}'`,
-      );
+    if (ended !== undefined) throw new StartFailedError(whyEnded(logPath, ended, config.root));
     if (status && status.step !== shown) progress.step((shown = status.step));
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   progress.done();
+}
+
+/** The last words of a supervisor that ended before it could be asked. */
+function whyEnded(logPath: string, exit: string, root: string): string {
+  const said = readFileSync(logPath, 'utf8')
+    .split('\n')
+    .findLast((line) => line.startsWith(errorPrefix));
+  return (
+    said?.slice(errorPrefix.length) ??
+    `the supervisor ended (${exit}): see 'cloudless logs supervisor --root ${root}'`
+  );
 }

@@ -41,7 +41,7 @@ export async function startSupervisor(
     config.role === 'agent'
       ? ['node-agent']
       : ['control-plane', 'node-agent', ...(config.disable.includes('dns') ? [] : (['dns'] as const))];
-  const readyChildren = new Set<ChildName>();
+  const isReady = (): boolean => children.every((child) => child.status.state === 'ready');
   let step = 'starting';
   let failure: string | undefined;
   const ready = Promise.withResolvers<void>();
@@ -57,8 +57,7 @@ export async function startSupervisor(
         onProgress(name, message.step, message.detail ?? '');
         return;
       case 'ready':
-        readyChildren.add(name);
-        if (readyChildren.size === names.length) ready.resolve();
+        if (isReady()) ready.resolve();
         return;
       case 'fatal':
         failure = `${name}: ${message.message}`;
@@ -83,7 +82,7 @@ export async function startSupervisor(
   const status = (): SupervisorStatus => ({
     pid: process.pid,
     startedMs,
-    ready: readyChildren.size === names.length && failure === undefined,
+    ready: isReady(),
     step,
     failure,
     children: children.map((child) => child.status),
@@ -123,10 +122,11 @@ export async function startSupervisor(
 
 /** Keeps each log below a limit: the file is open in append mode, so copying and truncating loses at most a line. */
 function rotateLogs(folder: string, names: readonly ChildName[]): void {
-  for (const name of names) {
+  for (const name of [...names, 'supervisor']) {
     const path = join(folder, `${name}.log`);
     try {
-      if (statSync(path).size < logLimitBytes) continue;
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      if (size < logLimitBytes) continue;
       copyFileSync(path, `${path}.1`);
       truncateSync(path);
     } catch (error) {
