@@ -102,10 +102,10 @@ export function startControllers(options: ControllersOptions): Controllers {
   const controllers = starters.map((start) => start(context));
   const ready = Promise.all(controllers.map((controller) => controller.ready)).then(() => undefined);
   ready.catch(() => undefined);
-  const { stop } = running(async () => {
+  const handle = running(async () => {
     stopping.abort(new Error('the controllers are stopped'));
     await Promise.all(controllers.map((controller) => controller.stop()));
     await informers.stop();
   });
-  return { ready, stop, [Symbol.asyncDispose]: stop };
+  return { ...handle, ready };
 }

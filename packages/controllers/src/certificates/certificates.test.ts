@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { before, describe, it } from 'node:test';
 import * as x509 from '@peculiar/x509';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { certificates, core } from '@cloudless/kube/resources';
 import { selfSigned } from '@cloudless/kube/testing/certificate';
 import type {
   CertificateSigningRequest,
   CertificateSigningRequestSpec,
 } from '@cloudless/kube/types/certificates-v1';
+import type { Node } from '@cloudless/kube/types/core-v1';
+import type { SubjectAccessReview } from '@cloudless/kube/types/authorization-v1';
 import type { StartController } from '../runtime/context.ts';
 import { Bench } from '../testing/bench.ts';
 import { startCertificateApprover } from './approver.ts';
@@ -74,14 +77,14 @@ const csr = (bench: Bench, name = 'csr'): CertificateSigningRequest | undefined 
   bench.cluster.object(certificates.certificatesigningrequests, name);
 const conditions = (bench: Bench, name = 'csr'): string[] =>
   (csr(bench, name)?.status?.conditions ?? []).map((one) => `${one.type} ${one.reason}`);
-const node = (name: string, ...ips: string[]): object => ({
+const node = (name: string, ...ips: string[]): Node => ({
   metadata: { name },
   status: { addresses: ips.map((address) => ({ type: 'InternalIP', address })) },
 });
 
 async function started(...controllers: StartController[]): Promise<Bench> {
   const bench = new Bench();
-  bench.cluster.seed(core.nodes, node('a', '10.0.0.5') as any, node('b', '10.0.0.6') as any);
+  bench.cluster.seed(core.nodes, node('a', '10.0.0.5'), node('b', '10.0.0.6'));
   bench.cluster.seed(core.services, {
     metadata: { name: 'kubernetes', namespace: 'default' },
     spec: { clusterIP: '10.96.0.1', clusterIPs: ['10.96.0.1'] },
@@ -119,7 +122,7 @@ describe('certificates of kubelets', () => {
     );
     await bench.settle();
     assert.deepEqual(conditions(bench), []);
-    bench.cluster.seed(core.nodes, node('new') as any);
+    bench.cluster.seed(core.nodes, node('new'));
     await bench.settle();
     assert.deepEqual(conditions(bench), []);
     bench.cluster.change(core.nodes, 'new', undefined, (copy) => {
@@ -164,15 +167,17 @@ describe('certificates of kubelets', () => {
     await using bench = await started();
     const reviewed: string[] = [];
     const create = bench.cluster.create.bind(bench.cluster);
-    bench.cluster.create = ((resource: { kind: string }, object: any, namespace: string | undefined) => {
-      if (resource.kind !== 'SubjectAccessReview') return create(resource as any, object, namespace);
-      const { user, resourceAttributes } = object.spec;
-      reviewed.push(
-        `${user} ${resourceAttributes.verb} ${resourceAttributes.resource}/${resourceAttributes.subresource}`,
-      );
-      const allowed = user === 'system:node:a' && resourceAttributes.subresource === 'selfnodeclient';
-      return { ...object, status: { allowed } };
-    }) as typeof bench.cluster.create;
+    bench.cluster.create = <T extends KubeObject>(
+      resource: Resource<T>,
+      object: T,
+      namespace: string | undefined,
+    ): T => {
+      if (resource.kind !== 'SubjectAccessReview') return create(resource, object, namespace);
+      const { user, resourceAttributes } = (object as unknown as SubjectAccessReview).spec;
+      const { verb, resource: plural, subresource } = resourceAttributes ?? {};
+      reviewed.push(`${user} ${verb} ${plural}/${subresource}`);
+      return { ...object, status: { allowed: user === 'system:node:a' && subresource === 'selfnodeclient' } };
+    };
     const spec = {
       signerName: signers.kubeletClient,
       usages: ['digital signature', 'key encipherment', 'client auth'],
@@ -235,7 +240,7 @@ describe('certificate signer', () => {
 
   it('gives the time that is asked for, and signs with RSA too', async () => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    const pkcs1 = rsa.privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
+    const pkcs1 = rsa.privateKey.export({ type: 'pkcs1', format: 'pem' });
     const signing = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
     const keys = {
       privateKey: await crypto.subtle.importKey(

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { rbac } from '@cloudless/kube/resources';
 import type { ClusterRole } from '@cloudless/kube/types/rbac-v1';

@@ -28,7 +28,8 @@ const agent = (bench: Bench): DaemonSet | undefined => bench.cluster.object(apps
 const image = (pod: Pod): string | undefined => pod.spec?.containers[0]?.image;
 const setImage = (bench: Bench, to: string): unknown =>
   bench.cluster.change(apps.daemonsets, 'agent', 'n', (ds) => {
-    (ds.spec?.template.spec?.containers[0] as { image: string }).image = to;
+    const container = ds.spec?.template.spec?.containers[0];
+    if (container) container.image = to;
     ds.metadata.generation = (ds.metadata.generation ?? 0) + 1;
   });
 
@@ -149,7 +150,7 @@ describe('daemon set controller', () => {
       bench.cluster
         .objects(apps.controllerrevisions, 'n')
         .map((one) => one.revision)
-        .sort(),
+        .sort((a, b) => a - b),
       [1, 2],
     );
     setImage(bench, 'v1');
@@ -161,7 +162,7 @@ describe('daemon set controller', () => {
       bench.cluster
         .objects(apps.controllerrevisions, 'n')
         .map((one) => one.revision)
-        .sort(),
+        .sort((a, b) => a - b),
       [2, 3],
     );
   });
@@ -173,7 +174,12 @@ describe('daemon set controller', () => {
     await bench.until(() => agent(bench)?.status?.numberAvailable === 4, 'four pods');
     setImage(bench, 'broken');
     await bench.pass(5);
-    assert.deepEqual(pods(bench).map(image).sort(), ['broken', 'v1', 'v1', 'v1']);
+    assert.deepEqual(
+      pods(bench)
+        .map((pod) => image(pod) ?? '')
+        .sort(),
+      ['broken', 'v1', 'v1', 'v1'],
+    );
   });
 
   it('with surge the new pod is available before the old one goes', async () => {

@@ -80,7 +80,6 @@ class DaemonSetController {
   readonly #failed = new ExponentialBackoff<string>(failedBackoff.baseMs, failedBackoff.maxMs);
   /** Until when a failed pod's replacement waits, by DaemonSet and node. */
   readonly #failedUntilMs = new Map<string, number>();
-  #queue: WorkQueue<string> | undefined;
 
   constructor(parts: Parts) {
     this.#p = parts;
@@ -88,8 +87,7 @@ class DaemonSetController {
     this.#expectations = new Expectations(parts.clock);
   }
 
-  wire(queue: WorkQueue<string>): void {
-    this.#queue = queue;
+  wire(queue: WorkQueue): void {
     const { sets, pods, nodes, revisions } = this.#p;
     sets.addHandler({
       add: (ds) => queue.add(keyOf(ds)),

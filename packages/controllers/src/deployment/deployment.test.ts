@@ -31,7 +31,8 @@ const image = (object: Pod | ReplicaSet): string | undefined =>
     ?.containers[0]?.image;
 const setImage = (bench: Bench, to: string): unknown =>
   bench.cluster.change(apps.deployments, 'web', 'n', (d) => {
-    (d.spec?.template.spec?.containers[0] as { image: string }).image = to;
+    const container = d.spec?.template.spec?.containers[0];
+    if (container) container.image = to;
     d.metadata.generation = (d.metadata.generation ?? 0) + 1;
   });
 const condition = (bench: Bench, type: string): string => {

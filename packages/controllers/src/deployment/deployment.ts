@@ -79,7 +79,7 @@ class DeploymentController {
     this.#pods = pods;
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     this.#deployments.addHandler({
       add: (d) => queue.add(keyOf(d)),
       update: (d) => queue.add(keyOf(d)),

@@ -65,7 +65,7 @@ class EndpointsController {
     this.#endpoints = endpoints;
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     watchServices(this.#services, this.#pods, undefined, queue);
     this.#endpoints.addHandler({
       // After a restart: Endpoints whose Service went meanwhile.

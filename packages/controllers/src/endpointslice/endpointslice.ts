@@ -95,7 +95,7 @@ class EndpointSliceController {
     this.#own = new OwnWrites(slices);
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     watchServices(this.#services, this.#pods, this.#nodes, queue);
     const enqueue = (slice: EndpointSlice): void => serviceKey(slice).forEach((key) => queue.add(key));
     // Others' hands on our slices are undone.

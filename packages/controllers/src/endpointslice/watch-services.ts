@@ -34,7 +34,7 @@ export function watchServices(
   services: Informer<Service>,
   pods: Informer<Pod>,
   nodes: Informer<Node> | undefined,
-  queue: WorkQueue<string>,
+  queue: WorkQueue,
 ): void {
   services.addHandler({
     add: (service) => queue.add(keyOf(service)),

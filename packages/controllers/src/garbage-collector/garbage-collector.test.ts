@@ -35,7 +35,7 @@ function family(bench: Bench): { d: KubeObject; rs: KubeObject } {
   return { d, rs };
 }
 
-const there = (bench: Bench, resource: Resource<any>, name: string): boolean =>
+const there = (bench: Bench, resource: Resource, name: string): boolean =>
   bench.cluster.object(resource, name, 'n') !== undefined;
 const delay = 3;
 
@@ -58,7 +58,7 @@ describe('garbage collector', () => {
     family(bench);
     await bench.start(startGarbageCollector);
     const order: string[] = [];
-    for (const resource of [apps.deployments, apps.replicasets, core.pods] as Array<Resource<KubeObject>>) {
+    for (const resource of [apps.deployments, apps.replicasets, core.pods] as Array<Resource>) {
       bench.informers.of(resource).addHandler({ delete: (object) => order.push(object.metadata.name ?? '') });
     }
     await bench.cluster.client.delete(apps.deployments, 'd', {

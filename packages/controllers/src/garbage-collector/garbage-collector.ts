@@ -22,8 +22,7 @@ const syncTimeoutMs = 30_000;
 /** Collects garbage: all watchable resources make one graph of owners (upstream: pkg/controller/garbagecollector). */
 export function startGarbageCollector(context: ControllerContext): Controller {
   const collector = new GarbageCollector(context);
-  const { stop } = running(() => collector.stop());
-  return { ready: collector.ready, stop, [Symbol.asyncDispose]: stop };
+  return { ...running(() => collector.stop()), ready: collector.ready };
 }
 
 interface Monitor {
@@ -41,10 +40,10 @@ class GarbageCollector {
   readonly #events;
   readonly #graph: OwnerGraph;
   readonly #collector: Collector;
-  readonly #toDelete: WorkQueue<string>;
-  readonly #toOrphan: WorkQueue<string>;
+  readonly #toDelete: WorkQueue;
+  readonly #toOrphan: WorkQueue;
   /** One key: looks at what is served. */
-  readonly #toDiscover: WorkQueue<string>;
+  readonly #toDiscover: WorkQueue;
   readonly #monitors = new Map<string, Monitor>();
   readonly #unverified = new Set<string>();
   #discovered: Discovered | undefined;
@@ -56,8 +55,8 @@ class GarbageCollector {
     this.#signal = AbortSignal.any([context.signal, this.#stopping.signal]);
     this.#client = context.clientFor('generic-garbage-collector');
     this.#events = recorderFor(context, 'garbage-collector-controller', this.#client);
-    const queue = (name: string): WorkQueue<string> =>
-      new WorkQueue<string>({
+    const queue = (name: string): WorkQueue =>
+      new WorkQueue({
         name,
         clock: context.clock,
         ...(context.metrics ? { metrics: context.metrics } : {}),

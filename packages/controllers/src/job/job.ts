@@ -92,7 +92,7 @@ class JobController {
     this.#backoff = new FailureBackoff(clock);
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     this.#jobs.addHandler({
       add: (job) => queue.add(keyOf(job)),
       update: (job) => queue.add(keyOf(job)),

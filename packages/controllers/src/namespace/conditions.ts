@@ -13,6 +13,8 @@ export interface Remaining {
 
 type Condition = Omit<NamespaceCondition, 'lastTransitionTime'> & { status: 'True' | 'False' };
 
+const byName = ([a]: [string, number], [b]: [string, number]): number => (a < b ? -1 : 1);
+
 const make = (type: string, bad: boolean, good: [string, string], trouble: [string, string]): Condition => ({
   type,
   status: bad ? 'True' : 'False',
@@ -23,9 +25,11 @@ const make = (type: string, bad: boolean, good: [string, string], trouble: [stri
 /** Upstream's five conditions (pkg/controller/namespace/deletion/status_condition_utils.go). */
 export function contentConditions(remaining: Remaining): Condition[] {
   const deletion = remaining.failures.map((error) => error.message).sort();
-  const objects = [...remaining.objects].sort().map(([what, count]) => `${what} ${count} resource instances`);
+  const objects = [...remaining.objects]
+    .sort(byName)
+    .map(([what, count]) => `${what} ${count} resource instances`);
   const finalizers = [...remaining.finalizers]
-    .sort()
+    .sort(byName)
     .map(([name, count]) => `${name} in ${count} resource instances`);
   return [
     make(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { core } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Controller } from '../runtime/context.ts';
 import { Bench } from '../testing/bench.ts';
 import { CidrSet, formatCidr, overlap, parseCidr } from './cidr-set.ts';

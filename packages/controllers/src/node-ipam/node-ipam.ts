@@ -66,7 +66,7 @@ class RangeAllocator {
     this.#sets = sets;
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     // What nodes have is taken as it is seen, before the first allocation: after a restart nobody's is given twice.
     const seen = (node: Node): void => {
       this.#occupy(node);
@@ -116,7 +116,7 @@ class RangeAllocator {
         this.#free(cidrs);
         this.#exhausted(node, set);
       }
-      cidrs.push(cidr as Cidr);
+      cidrs.push(cidr);
     }
     this.#held.set(name, { uid: node.metadata.uid ?? '', cidrs });
     await this.#write(node, cidrs, signal);

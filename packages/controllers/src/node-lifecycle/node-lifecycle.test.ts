@@ -200,14 +200,14 @@ describe('node lifecycle', () => {
         };
       });
     }
-    await live(bench, 6, [...'abcdefgh']);
+    await live(bench, 6, 'abcdefgh'.split(''));
     const tainted = (): number =>
       ['a', 'b', 'c'].filter((name) => taints(bench, name).includes('node.kubernetes.io/not-ready:NoExecute'))
         .length;
     assert.equal(tainted(), 1);
-    await live(bench, 11, [...'abcdefgh']);
+    await live(bench, 11, 'abcdefgh'.split(''));
     assert.equal(tainted(), 2);
-    await live(bench, 20, [...'abcdefgh']);
+    await live(bench, 20, 'abcdefgh'.split(''));
     assert.equal(tainted(), 3);
   });
 

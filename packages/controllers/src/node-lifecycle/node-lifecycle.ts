@@ -89,14 +89,14 @@ class NodeLifecycle {
   readonly #ready = new Map<string, string>();
   /** Since when a node is seen not ready, on the monotonic clock. */
   readonly #unreadySince = new Map<string, number>();
-  #queue: WorkQueue<string> | undefined;
+  #queue: WorkQueue | undefined;
 
   constructor(parts: Parts) {
     this.#p = parts;
     this.#pace = new EvictionPace(parts.clock);
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     this.#queue = queue;
     const { nodes, leases, pods } = this.#p;
     nodes.addHandler({

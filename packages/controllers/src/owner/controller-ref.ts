@@ -11,7 +11,7 @@ export function controllerOf(object: { metadata: ObjectMeta }): OwnerReference |
 
 /** A reference by which `owner` controls another object (upstream: metav1.NewControllerRef). */
 export function controllerReference(
-  resource: Resource<any>,
+  resource: { group: string; version: string; kind: string },
   owner: { metadata: ObjectMeta },
 ): OwnerReference {
   return {

@@ -51,7 +51,7 @@ class PodGc {
   }
 
   /** Items of the queue: `pod/NAMESPACE/NAME`, `node/NAME`, or `terminated`. */
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     const look = (pod: Pod): void => {
       const node = pod.spec?.nodeName ?? '';
       if (pod.metadata.deletionTimestamp !== undefined && (node === '' || this.#isOutOfService(node))) {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { apps, core } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
 import type { ReplicaSet } from '@cloudless/kube/types/apps-v1';
-import type { Pod } from '@cloudless/kube/types/core-v1';
+import type { ContainerStatus, Pod } from '@cloudless/kube/types/core-v1';
 import { deletionOrder } from '../pods/deletion-order.ts';
 import { slowStart } from '../pods/pod-control.ts';
 import { Bench } from '../testing/bench.ts';
@@ -208,7 +208,14 @@ describe('order of deletion', () => {
   const nowMs = Date.parse('2026-01-02T00:00:00Z');
   const pod = (
     name: string,
-    edit: Partial<Record<'node' | 'phase' | 'ready' | 'cost' | 'restarts' | 'created', any>> = {},
+    edit: {
+      node?: string;
+      phase?: string;
+      ready?: string | false;
+      cost?: string;
+      restarts?: number;
+      created?: string;
+    } = {},
   ): Pod => ({
     metadata: {
       name,
@@ -228,7 +235,7 @@ describe('order of deletion', () => {
           lastTransitionTime: edit.ready || '2026-01-01T00:00:00Z',
         },
       ],
-      containerStatuses: [{ name: 'c', restartCount: edit.restarts ?? 0 } as any],
+      containerStatuses: [{ name: 'c', restartCount: edit.restarts ?? 0 } as ContainerStatus],
     },
   });
   const cases: Array<[string, Pod, Pod, Map<string, number>?]> = [

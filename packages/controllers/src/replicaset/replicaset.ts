@@ -61,7 +61,7 @@ class ReplicaSetController {
   readonly #replicaSets: Informer<ReplicaSet>;
   readonly #pods: Informer<Pod>;
   readonly #expectations: Expectations;
-  #queue: WorkQueue<string> | undefined;
+  #queue: WorkQueue | undefined;
 
   constructor(
     client: KubeClient,
@@ -78,7 +78,7 @@ class ReplicaSetController {
     this.#expectations = new Expectations(clock);
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     this.#queue = queue;
     this.#replicaSets.addHandler({
       add: (rs) => queue.add(keyOf(rs)),

@@ -3,6 +3,7 @@ import type { Clock } from '@cloudless/kube/clock';
 import { type EventRecorder, eventRecorder } from '@cloudless/kube/events/recorder';
 import type { Informer, InformerSet } from '@cloudless/kube/informer/informer';
 import { type Running, running } from '@cloudless/kube/lifecycle';
+import type { KubeObject } from '@cloudless/kube/object';
 import type { Logger } from '@cloudless/kube/logger';
 import {
   type RateLimiter,
@@ -38,7 +39,7 @@ export interface QueueOptions {
   name: string;
   workers: number;
   /** Working begins once these have synced. */
-  waitFor: ReadonlyArray<Informer<any>>;
+  waitFor: ReadonlyArray<Pick<Informer<KubeObject>, 'synced'>>;
   sync: (key: string, signal: AbortSignal) => Promise<void | { requeueAfterMs: number }>;
   rateLimiter?: RateLimiter<string>;
   /** Ended with the controller. */
@@ -49,11 +50,11 @@ export interface QueueOptions {
 export function startQueue(
   context: ControllerContext,
   options: QueueOptions,
-  wire: (queue: WorkQueue<string>) => void,
+  wire: (queue: WorkQueue) => void,
 ): Controller {
   const stopping = new AbortController();
   const signal = AbortSignal.any([context.signal, stopping.signal]);
-  const queue = new WorkQueue<string>({
+  const queue = new WorkQueue({
     name: options.name,
     clock: context.clock,
     ...(options.rateLimiter ? { rateLimiter: options.rateLimiter } : {}),
@@ -67,23 +68,23 @@ export function startQueue(
     }
   });
   ready.catch(() => undefined);
-  const { stop } = running(async () => {
+  const handle = running(async () => {
     stopping.abort(new Error(`the ${options.name} controller is stopped`));
     queue.shutDown();
     await workers?.stop();
     for (const owned of options.owns ?? []) await owned.stop();
   });
-  return { ready, stop, [Symbol.asyncDispose]: stop };
+  return { ...handle, ready };
 }
 
 /** Several controllers as one. */
 export function together(...parts: readonly Controller[]): Controller {
   const ready = Promise.all(parts.map((part) => part.ready)).then(() => undefined);
   ready.catch(() => undefined);
-  const { stop } = running(async () => {
+  const handle = running(async () => {
     await Promise.all(parts.map((part) => part.stop()));
   });
-  return { ready, stop, [Symbol.asyncDispose]: stop };
+  return { ...handle, ready };
 }
 
 /** A recorder that writes as `component` with the controller's own client. */

@@ -61,7 +61,7 @@ class TaintEviction {
     this.#nodes = nodes;
   }
 
-  wire(queue: WorkQueue<string>): void {
+  wire(queue: WorkQueue): void {
     this.#pods.addHandler({
       add: (pod) => {
         if (noExecute(this.#nodes.store.get(pod.spec?.nodeName ?? '')).length > 0) queue.add(keyOf(pod));

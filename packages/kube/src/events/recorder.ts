@@ -49,7 +49,7 @@ export function eventRecorder(options: EventRecorderOptions): EventRecorder {
 /** The reference that an event carries (upstream: tools/reference.GetReference). */
 export function referenceTo(subject: EventSubject): ObjectReference {
   if (!('metadata' in subject)) return subject;
-  const { namespace, name, uid, resourceVersion } = subject.metadata as KubeObject['metadata'];
+  const { namespace, name, uid, resourceVersion } = subject.metadata;
   return {
     ...(subject.kind === undefined ? {} : { kind: subject.kind }),
     ...(subject.apiVersion === undefined ? {} : { apiVersion: subject.apiVersion }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { core } from '../generated/resources.ts';
 import type { ConfigMap, Pod } from '../generated/types/core-v1.ts';
+import type { KubeObject } from '../object.ts';
 import type { Logger } from '../logger.ts';
 import { errors } from '../status.ts';
 import { FakeCluster } from '../testing/fake-client.ts';
@@ -20,7 +21,10 @@ function random(from: number): () => number {
 
 const map = (name: string, namespace = 'n'): ConfigMap => ({ metadata: { name, namespace } });
 
-async function using<T>(informer: T & Informer<any>, run: (informer: T) => Promise<void>): Promise<void> {
+async function using<T extends KubeObject>(
+  informer: Informer<T>,
+  run: (informer: Informer<T>) => Promise<void>,
+): Promise<void> {
   try {
     await run(informer);
   } finally {
@@ -74,7 +78,10 @@ describe('informer', () => {
       await cluster.until(() => seen.includes('b'));
       assert.deepEqual(seen, ['a', 'b']);
       const watches = cluster.calls.filter((call) => call.verb === 'watch');
-      assert.equal(watches.filter((call) => (call.body as any).sendInitialEvents).length, 1);
+      assert.equal(
+        watches.filter((call) => (call.body as { sendInitialEvents?: boolean }).sendInitialEvents).length,
+        1,
+      );
     });
   });
 
@@ -109,11 +116,10 @@ describe('informer', () => {
 
   it('finds objects by index as they move between values', async () => {
     const cluster = new FakeCluster();
-    const pod = (name: string, nodeName?: string): Pod =>
-      ({
-        metadata: { name, namespace: 'n' },
-        spec: { containers: [], ...(nodeName ? { nodeName } : {}) },
-      }) as Pod;
+    const pod = (name: string, nodeName?: string): Pod => ({
+      metadata: { name, namespace: 'n' },
+      spec: { containers: [], ...(nodeName ? { nodeName } : {}) },
+    });
     cluster.seed(core.pods, pod('a'), pod('b', 'one'));
     const indexers = { node: (object: Pod) => (object.spec?.nodeName ? [object.spec.nodeName] : []) };
     await using(

@@ -204,7 +204,7 @@ export class InformerSet implements Running {
     let informer = this.#informers.get(name) as Informer<T> | undefined;
     if (!informer) {
       informer = startInformer<T>({ ...this.#options, resource });
-      this.#informers.set(name, informer as unknown as Informer<KubeObject>);
+      this.#informers.set(name, informer);
     }
     return informer;
   }

@@ -48,6 +48,7 @@ function countProblem(operator: Operator, values: readonly string[]): string | u
       return values.length === 0 ? undefined : bad('values set must be empty for exists and does not exist');
     case 'gt':
     case 'lt':
+    default:
       return values.length === 1 ? undefined : bad("for 'Gt', 'Lt' operators, exactly one value is required");
   }
 }
@@ -93,7 +94,8 @@ function requirementMatches(rule: Requirement, labels: Labels): boolean {
     case '!':
       return value === undefined;
     case 'gt':
-    case 'lt': {
+    case 'lt':
+    default: {
       const left = value === undefined ? undefined : int64(value);
       const right = int64(rule.values[0] ?? '');
       if (left === undefined || right === undefined) return false;

@@ -122,7 +122,7 @@ export class FakeClient implements KubeClient {
         );
       }
       const target = (body as { target: { name: string } }).target.name;
-      this.#cluster.change(resource as Resource<Stored>, name, namespace, (pod) => {
+      this.#cluster.change<Stored>(resource, name, namespace, (pod) => {
         pod.spec = { ...pod.spec, nodeName: target };
         const others = (pod.status?.conditions ?? []).filter(
           (one: { type: string }) => one.type !== 'PodScheduled',
@@ -153,12 +153,7 @@ export class FakeClient implements KubeClient {
       { verb: 'update', resource, subresource, namespace, name, body: object },
       options.signal,
     );
-    return this.#cluster.write(
-      resource,
-      this.#existing(resource, name, namespace),
-      object as Stored,
-      subresource,
-    );
+    return this.#cluster.write(resource, this.#existing(resource, name, namespace), object, subresource);
   }
 
   async patch<T extends KubeObject>(

@@ -65,21 +65,22 @@ function jsonPatch(target: Json, operations: Json): Json {
       .split('/')
       .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     const last = parts.pop() as string;
-    let at: any = root;
-    for (const part of parts) at = at?.[part];
-    if (at === undefined || at === null) throw errors.badRequest(`no such path: ${operation.path}`);
-    if (operation.op === 'test') {
-      if (JSON.stringify(at[last]) !== JSON.stringify(operation.value)) {
-        throw errors.invalid({ group: '', kind: '' }, '', [
-          { field: operation.path, message: 'testing value failed' },
-        ]);
+    let at: Json | undefined = root;
+    for (const part of parts) at = isObject(at) ? at[part] : Array.isArray(at) ? at[Number(part)] : undefined;
+    const { op, path, value = null } = operation;
+    if (!isObject(at) && !Array.isArray(at)) throw errors.badRequest(`no such path: ${path}`);
+    if (op === 'test') {
+      const found = Array.isArray(at) ? at[Number(last)] : at[last];
+      if (JSON.stringify(found) !== JSON.stringify(value)) {
+        throw errors.invalid({ group: '', kind: '' }, '', [{ field: path, message: 'testing value failed' }]);
       }
-    } else if (operation.op === 'remove') {
-      if (Array.isArray(at)) at.splice(Number(last), 1);
-      else delete at[last];
-    } else if (Array.isArray(at) && operation.op === 'add') {
-      at.splice(last === '-' ? at.length : Number(last), 0, operation.value);
-    } else at[last] = operation.value;
+    } else if (Array.isArray(at)) {
+      const index = last === '-' ? at.length : Number(last);
+      if (op === 'remove') at.splice(index, 1);
+      else if (op === 'add') at.splice(index, 0, value);
+      else at[index] = value;
+    } else if (op === 'remove') delete at[last];
+    else at[last] = value;
   }
   return root;
 }

@@ -13,7 +13,10 @@ interface LogEntry {
 }
 
 /** An object whose spec and status are looked into without knowing its kind. */
-export type Stored = KubeObject & { spec?: any; status?: any };
+export interface Stored extends KubeObject {
+  spec?: { nodeName?: string; finalizers?: string[]; terminationGracePeriodSeconds?: number };
+  status?: { phase?: string; conditions?: Array<{ type: string; status: string }> };
+}
 
 export function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
@@ -29,7 +32,7 @@ export const keyOf = (namespace: string | undefined, name: string): string => `$
 function fieldOf(object: KubeObject, path: string): string {
   let at: unknown = object;
   for (const part of path.split('.')) at = (at as Record<string, unknown> | undefined)?.[part];
-  return at === undefined || at === null ? '' : String(at as string);
+  return typeof at === 'string' ? at : at === undefined || at === null ? '' : JSON.stringify(at);
 }
 
 /** Versioned tables of frozen objects, and watches over their history. */
@@ -141,7 +144,7 @@ export class FakeStore {
   }
 
   #wake(): void {
-    for (const wake of [...this.#waiting]) wake();
+    for (const wake of Array.from(this.#waiting)) wake();
   }
 
   matcher(options: ListOptions | WatchOptions): (object: KubeObject | undefined) => boolean {
