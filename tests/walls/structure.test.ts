@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -38,10 +38,10 @@ describe('the structure of the house', () => {
 
   it('nothing but the node context names a global path (DESIGN 5b, wall 10)', () => {
     const global =
-      /['"`](\/var\/lib|\/var\/log|\/run\b|\/var\/run\/(?!secrets)|\/etc\/kubernetes|\/etc\/cni|\/opt\/cni)/;
+      /['"`](\/var\/lib|\/var\/log|\/run\/|\/var\/run\/(?!secrets)|\/etc\/kubernetes|\/etc\/cni|\/opt\/cni)/;
     const wrong: string[] = [];
     for (const file of sources) {
-      if (file === 'packages/kube/src/node/context.ts') continue;
+      if (file.startsWith('packages/kube/src/node/')) continue;
       for (const { number, line } of codeLines(file))
         if (global.test(line)) wrong.push(`${file}:${number}: ${line.trim()}`);
     }
@@ -61,12 +61,12 @@ describe('the structure of the house', () => {
 
   it('nothing in the repository reads the plan it was built from, or names a machine’s path', () => {
     const files = globSync(
-      ['packages/**/*.ts', 'scripts/*', 'tests/**/*.ts', 'bench/*.ts', '.ci/run', 'bin/*'],
+      ['packages/**/*.ts', 'scripts/**/*', 'tests/**/*.ts', 'bench/*.ts', '.ci/run', 'bin/*'],
       {
         cwd: root,
         exclude: (name) => name.includes('node_modules'),
       },
-    ).filter((file) => /\.(ts|sh)$/.test(file) || /^(bin|\.ci|scripts)\//.test(file));
+    ).filter((file) => statSync(join(root, file)).isFile());
     const wrong = files.filter(
       (file) => !file.endsWith('structure.test.ts') && /\.\.\/shared\/|\/work\/main/.test(text(file)),
     );

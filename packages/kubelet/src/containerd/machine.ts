@@ -11,6 +11,7 @@ import {
 import { execFile } from 'node:child_process';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { systemdBootedFolder } from '@cloudless/kube/node/machine-paths';
 import { ContainerdError } from './error.ts';
 
 const run = promisify(execFile);
@@ -108,7 +109,7 @@ export function cgroupLayout(): CgroupLayout {
 }
 
 /** systemd is process 1 (sd_booted(3)). */
-export const bootedBySystemd = (): boolean => existsSync('/run/systemd/system');
+export const bootedBySystemd = (): boolean => existsSync(systemdBootedFolder);
 
 /** Who writes cgroups: systemd where it owns a v2 tree (upstream's recommendation), else runc itself. */
 export const cgroupDriver = (): 'systemd' | 'cgroupfs' =>

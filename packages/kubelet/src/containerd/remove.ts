@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
+import { shimSocketFolders } from '@cloudless/kube/node/machine-paths';
 import { connectCri, type CriRuntime } from '../cri/runtime.ts';
 import { needProgram } from './machine.ts';
 import { configFileOf, findContainerd, pidFileOf } from './namespace.ts';
@@ -118,7 +119,7 @@ function removeFiles(context: NodeContext, stateToo: boolean): void {
     rmSync(path, { force: true });
   }
   // Folders that containerd makes for its shims outside of its own state; others' shims may use them.
-  for (const folder of ['/run/containerd/s', '/run/containerd']) {
+  for (const folder of shimSocketFolders) {
     try {
       rmdirSync(folder);
     } catch {

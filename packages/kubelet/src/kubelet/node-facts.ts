@@ -1,18 +1,16 @@
 import { readFile } from 'node:fs/promises';
+import { resolvedServersFile } from '@cloudless/kube/node/machine-paths';
 import type { KubeletConfiguration } from '../config/configuration.ts';
 import { parseResolvConf, type ResolverConfig } from '../environment/resolv-conf.ts';
 import { amountOf, type Amounts } from '../resources/amounts.ts';
 import type { NodeFacts } from '../worker/services.ts';
-
-/** Where systemd-resolved keeps the servers behind its own stub, which a pod cannot reach. */
-const resolvedFile = '/run/systemd/resolve/resolv.conf';
 
 /** The node's resolver configuration, past a stub resolver on the loopback. */
 export async function hostResolver(path: string): Promise<ResolverConfig> {
   if (path === '') return { servers: [], searches: [], options: [] };
   const own = parseResolvConf(await readFile(path, 'utf8').catch(() => ''));
   if (!own.servers.includes('127.0.0.53')) return own;
-  const behind = await readFile(resolvedFile, 'utf8').catch(() => undefined);
+  const behind = await readFile(resolvedServersFile, 'utf8').catch(() => undefined);
   return behind === undefined ? own : parseResolvConf(behind);
 }
 
