@@ -1,14 +1,23 @@
-import { selectorFromObject } from '@cloudless/kube/selector/selector';
+import { type Selector, selectorFromObject } from '@cloudless/kube/selector/selector';
 import type { ClusterRole, PolicyRule } from '@cloudless/kube/types/rbac-v1';
 import type { ResourceCache } from '../cache/cache.ts';
 
 const nameOf = (role: ClusterRole): string => role.metadata.name ?? '';
 
+/** Validation keeps broken selectors out; one that came in by the store selects nothing. */
+function selectorsOf(role: ClusterRole): Selector[] {
+  return (role.aggregationRule?.clusterRoleSelectors ?? []).flatMap((selector) => {
+    try {
+      return [selectorFromObject(selector)];
+    } catch {
+      return [];
+    }
+  });
+}
+
 /** ClusterRoles that an aggregated one selects by label, itself left out, by name. */
 function selected(roles: ResourceCache<ClusterRole>, role: ClusterRole): ClusterRole[] {
-  const selectors = (role.aggregationRule?.clusterRoleSelectors ?? []).map((selector) =>
-    selectorFromObject(selector),
-  );
+  const selectors = selectorsOf(role);
   return [...roles.list()]
     .filter((other) => nameOf(other) !== nameOf(role))
     .filter(({ metadata }) => selectors.some((selector) => selector.matches(metadata.labels)))

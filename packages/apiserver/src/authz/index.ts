@@ -14,7 +14,6 @@ import { RbacAuthorizer } from './rbac.ts';
 import { mastersAuthorizer, unionAuthorizer } from './union.ts';
 
 export { defaultPolicy } from './policy/default-policy.ts';
-export { keepAggregatedRoles } from './policy/aggregation.ts';
 export { reconcileDefaultPolicy } from './policy/reconcile.ts';
 export { NodeAuthorizer, nodeNameOf } from './node/authorizer.ts';
 export { RbacAuthorizer } from './rbac.ts';

@@ -11,7 +11,7 @@ import {
   oidcPaths,
   signingKey,
 } from '../authn/index.ts';
-import { defaultAuthorizer, keepAggregatedRoles, reconcileDefaultPolicy } from '../authz/index.ts';
+import { defaultAuthorizer, reconcileDefaultPolicy } from '../authz/index.ts';
 import type { Caches } from '../cache/cache.ts';
 import { clusterHooks } from '../hooks/index.ts';
 import { strategies } from '../registry/strategies/index.ts';
@@ -60,13 +60,7 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
     authenticators: ({ caches }) => authentication(caches).authenticators,
     impersonate,
     hooks: [
-      {
-        name: 'rbac/bootstrap-roles',
-        run: async (context) => {
-          await reconcileDefaultPolicy(context.client);
-          keepAggregatedRoles(context);
-        },
-      },
+      { name: 'rbac/bootstrap-roles', run: ({ client }) => reconcileDefaultPolicy(client) },
       ...clusterHooks({
         serviceCidrs: options.serviceCidrs,
         advertiseAddress: options.advertiseAddress,

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { rbac } from '@cloudless/kube/resources';
 import { FakeCluster } from '@cloudless/kube/testing/fake-client';
+import { MemoryCaches } from '../../testing/memory-caches.ts';
+import { gatheredRules } from '../aggregate.ts';
 import { defaultPolicy } from './default-policy.ts';
 import { reconcileDefaultPolicy } from './reconcile.ts';
 
@@ -94,5 +96,20 @@ describe('reconciling it', () => {
       (await client.get(rbac.clusterrolebindings, 'system:monitoring')).roleRef.name,
       'system:monitoring',
     );
+  });
+});
+
+describe('aggregated ClusterRoles', () => {
+  it('start as what they gather, so that no controller has to write them again', () => {
+    const caches = new MemoryCaches();
+    const { clusterRoles } = defaultPolicy();
+    for (const role of clusterRoles) caches.put(rbac.clusterroles, role);
+    const aggregated = clusterRoles.filter(({ aggregationRule }) => aggregationRule !== undefined);
+    assert.deepEqual(
+      aggregated.map(({ metadata }) => metadata.name),
+      ['admin', 'edit', 'view'],
+    );
+    for (const role of aggregated)
+      assert.deepEqual(gatheredRules(caches.of(rbac.clusterroles), role), role.rules, role.metadata.name);
   });
 });
