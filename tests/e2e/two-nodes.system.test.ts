@@ -37,10 +37,13 @@ describe('a second node', () => {
     await cluster.cloudless('kubeconfig', 'node', 'node-2', '--out', kubeconfig);
   });
   after(async () => {
-    await onSecond('down', '--root', root).catch((error: unknown) => console.error(error));
-    await cluster.remove();
-    machine.close();
-    rmSync(root, { recursive: true, force: true });
+    try {
+      await onSecond('down', '--root', root);
+    } finally {
+      await cluster.remove();
+      machine.close();
+      rmSync(root, { recursive: true, force: true });
+    }
   });
 
   it('joins with `cloudless agent` and becomes Ready', async () => {

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import koffi from 'koffi';
 
 const cloneNewNet = 0x40000000;
@@ -34,6 +35,9 @@ export async function newNamespace(): Promise<Namespace> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await new Promise((resolve) => holder.stdout.once('data', resolve));
+  // A test that fails before it closes the namespace still ends.
+  holder.unref();
+  (holder.stdout as Readable & { unref?(): void }).unref?.();
   const pid = holder.pid as number;
   const path = `/proc/${pid}/ns/net`;
   const children: ChildProcess[] = [];
