@@ -1,3 +1,5 @@
+// Suites and tests are declared, not awaited.
+/* oxlint-disable typescript/no-floating-promises */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { httpsClient } from '@cloudless/kube/client/https';
@@ -49,9 +51,9 @@ export function describeApi(
       let client: KubeClient;
       let stopStore: () => Promise<void>;
       before(async () => {
-        const { store, stop } = await startStore();
-        stopStore = stop;
-        test = await startTestServer({ store });
+        const started = await startStore();
+        stopStore = () => started.stop();
+        test = await startTestServer({ store: started.store });
         client = make(test);
       });
       after(async () => {
