@@ -17,6 +17,7 @@ import { LimitRanger } from './limit-ranger.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction/index.ts';
 import type { AdmissionPlugin } from './plugin.ts';
+import { OwnerReferencesPermissionEnforcement } from './owner-references.ts';
 import { PodSecurity } from './pod-security/index.ts';
 import { Priority } from './priority.ts';
 import { ResourceQuota } from './resource-quota/index.ts';
@@ -32,6 +33,8 @@ export interface AdmissionParts {
   rbac: RbacAuthorizer;
   /** Set where the pv- and pvc-protection controllers run; else nothing would take their finalizers away. */
   protectStorageObjects?: boolean;
+  /** Off by default, as upstream. */
+  enforceOwnerReferences?: boolean;
 }
 
 /** Upstream's default plugins, and NodeRestriction as kubeadm adds it, in upstream's order (kubeapiserver/options/plugins.go). */
@@ -48,6 +51,7 @@ export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     defaultTolerationSeconds,
     defaultStorageClass(caches),
     ...(parts.protectStorageObjects === true ? [storageObjectInUseProtection] : []),
+    ...(parts.enforceOwnerReferences === true ? [new OwnerReferencesPermissionEnforcement(parts)] : []),
     persistentVolumeClaimResize(caches),
     runtimeClass(caches),
     certificateApproval(authorizer),
