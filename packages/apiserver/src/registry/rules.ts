@@ -96,11 +96,22 @@ export const returnsDeletedObject = (resource: Resource): boolean => returnsDele
 /** A node registers with its status (nodeStrategy.PrepareForCreate leaves it alone). */
 export const keepsStatusOnCreate = (resource: Resource): boolean => key(resource) === '/Node';
 
+/** Groups whose status strategies call ResetObjectMetaForStatus (pkg/registry). */
+const statusResetsMetadata = new Set([
+  'apiextensions.k8s.io',
+  'apiregistration.k8s.io',
+  'flowcontrol.apiserver.k8s.io',
+  'internal.apiserver.k8s.io',
+  'resource.k8s.io',
+  'storage.k8s.io',
+  'storagemigration.k8s.io',
+]);
+
 /**
- * Whether writes to `/status` may change labels and annotations: core kinds do not call ResetObjectMetaForStatus,
- * and kubelets rely on it for nodes and pods.
+ * Whether writes to `/status` may change labels and annotations: kubelets rely on it for nodes and pods, the
+ * deployment controller for its revision.
  */
-export const statusKeepsMetadata = (resource: Resource): boolean => resource.group === '';
+export const statusKeepsMetadata = (resource: Resource): boolean => !statusResetsMetadata.has(resource.group);
 
 /** Whether an update that leaves no finalizer deletes an object under deletion: namespaces have two lists. */
 export function finalizersLeft(resource: Resource, object: KubeObject): boolean {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ApiServer } from '@cloudless/apiserver/server/options';
 import { startDefaultApiServer } from '@cloudless/apiserver/server/default';
-import { openDatastore } from '@cloudless/datastore';
+import { Datastore, openDatastore } from '@cloudless/datastore';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import type { Running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
@@ -62,18 +62,22 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     report({ type: 'progress', step: 'open the datastore' });
     const store = await openStore(config, context);
     parts.push({ stop: () => store.close(), [Symbol.asyncDispose]: () => store.close() });
+    // What could not be made durable must not be served: the process ends, and its next start reads what is on disk.
+    const failed = store instanceof Datastore ? store.failed.then((error) => Promise.reject(error)) : undefined;
+    failed?.catch(() => {});
     const api = await startApi(config, context, store);
     parts.push(api);
     report({ type: 'progress', step: 'API server answers' });
     const { startControlPlaneClients } = await import('./controllers.ts');
     report({ type: 'progress', step: 'first objects' });
     // The clients' roles are among the first objects.
-    const up = await Promise.race([api.ready.then(() => true), stop.then(() => false)]);
+    const ended = failed ? Promise.race([stop, failed]) : stop;
+    const up = await Promise.race([api.ready.then(() => true), ended.then(() => false)]);
     if (up) {
       parts.push(...startControlPlaneClients(config, context, api));
       report({ type: 'ready' });
     }
-    await stop;
+    await ended;
   } finally {
     clearInterval(renewal);
     for (const part of parts.reverse()) await part.stop();

@@ -26,6 +26,7 @@ export function startControlPlaneClients(
       caCertificate: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
       caKey: readFileSync(join(context.paths.pki, 'ca.key'), 'utf8'),
       clusterCidrs: [config.podCidr],
+      serviceCidrs: [config.serviceCidr],
       clock: context.clock,
       log: logger('controllers'),
     }),
