@@ -305,7 +305,7 @@ describe('RoleEscalation', () => {
       jo.create(rbac.roles, {
         ...(role(more) as object),
         metadata: { name: 'all', namespace: 'roles' },
-      } as never),
+      }),
       refused(
         403,
         /user "jo" \(groups=\["devs" "system:authenticated"\]\) is attempting to grant RBAC permissions not currently held:\n\{APIGroups:\["\*"\], Resources:\["\*"\], Verbs:\["\*"\]\}$/,

@@ -124,7 +124,7 @@ export function tokenRequestEndpoint(issuer: TokenIssuer): Endpoint {
           `the UID in the token request (${uid}) does not match the UID of the service account (${account.metadata.uid})`,
         );
       const spec = { ...request.spec };
-      const expirationSeconds = Number(spec.expirationSeconds ?? defaultExpirationSeconds);
+      const expirationSeconds = spec.expirationSeconds ?? defaultExpirationSeconds;
       const bad = expirationErrors(expirationSeconds);
       if (bad.length > 0) throw errors.invalid(kind, '', bad);
       const audiences = spec.audiences?.length ? spec.audiences : [...issuer.defaultAudiences];

@@ -110,6 +110,10 @@ describe('aggregated ClusterRoles', () => {
       ['admin', 'edit', 'view'],
     );
     for (const role of aggregated)
-      assert.deepEqual(gatheredRules(caches.of(rbac.clusterroles), role), role.rules, `${role.metadata.name}`);
+      assert.deepEqual(
+        gatheredRules(caches.of(rbac.clusterroles), role),
+        role.rules,
+        `${role.metadata.name}`,
+      );
   });
 });
