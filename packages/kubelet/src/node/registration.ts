@@ -28,7 +28,7 @@ export interface NodeRegistration extends Running {
   node(): Node | undefined;
   /** Something that the status shows has changed. */
   wake(): void;
-  /** Resolves when the node is in the API. */
+  /** Resolves when the node is in the API, with its status as it is in this life of the kubelet. */
   readonly registered: Promise<void>;
 }
 
@@ -59,7 +59,8 @@ class Registration {
   #isRegistered = false;
   #tries = 0;
   #timer: ClockTimer | undefined;
-  #reportedAtMs = 0;
+  /** Never in this life: the first report is due whatever the last one wrote. */
+  #reportedAtMs = -Infinity;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
@@ -115,6 +116,7 @@ class Registration {
       try {
         if (!this.#isRegistered) await this.#register();
         await this.#report();
+        this.#resolveRegistered();
         this.#tries = 0;
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
@@ -152,7 +154,6 @@ class Registration {
     }
     this.#isRegistered = true;
     this.#options.onNode(this.#written!);
-    this.#resolveRegistered();
   }
 
   /** The node is in the API from an earlier run: its labels are brought up to date. */
