@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
-import { cleanUp } from '../cleanup.ts';
 import type { Progress } from '../progress.ts';
 import { errorPrefix } from '../error-text.ts';
 import { askSupervisor } from './control-socket.ts';
@@ -47,7 +46,11 @@ export async function runUntilStopped(
   const mode = failure ? ('stop-pods' as const) : await Promise.race([interrupted, asked]);
   progress.step(mode === 'stop-pods' ? 'stop the pods and the processes' : 'stop the processes; pods go on');
   await supervisor.end(mode);
-  if (mode === 'stop-pods') await cleanUp(config);
+  if (mode === 'stop-pods') {
+    // Knows the node's parts, whose loading would hold up the start.
+    const { cleanUp } = await import('../cleanup.ts');
+    await cleanUp(config);
+  }
   progress.done();
   if (failure) throw failure;
 }
