@@ -96,7 +96,7 @@ function createPrivately(path: string): void {
 
 /**
  * An exclusive transaction on an empty database beside the file: released by the kernel when the process ends,
- * however it ends, and costs no write.
+ * however it ends. Its journal is kept in memory, so that it costs no write and can be had on a full disk.
  */
 function takeLock(path: string): DatabaseSync {
   const lockPath = `${path}.lock`;
@@ -104,7 +104,7 @@ function takeLock(path: string): DatabaseSync {
   try {
     createPrivately(lockPath);
     lock = new DatabaseSync(lockPath);
-    lock.exec('PRAGMA busy_timeout=0; BEGIN EXCLUSIVE');
+    lock.exec('PRAGMA busy_timeout=0; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
     lock?.close();

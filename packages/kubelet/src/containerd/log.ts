@@ -41,7 +41,12 @@ const field = (line: string, name: string): string | undefined => {
 
 const tailBytes = 16 * 1024;
 
-/** The last two errors in containerd's log as `: a; b`, or nothing. */
+const startMark = 'msg="starting containerd"';
+
+/**
+ * The first two errors of the latest start in containerd's log as `: a; b`, or nothing: those after them mostly came of
+ * them.
+ */
 export function lastErrors(path: string): string {
   if (!existsSync(path)) return '';
   const file = openSync(path, 'r');
@@ -49,12 +54,13 @@ export function lastErrors(path: string): string {
     const size = fstatSync(file).size;
     const buffer = Buffer.alloc(Math.min(size, tailBytes));
     readSync(file, buffer, 0, buffer.length, size - buffer.length);
-    const found = buffer
-      .toString('utf8')
+    const text = buffer.toString('utf8');
+    const found = text
+      .slice(Math.max(0, text.lastIndexOf(startMark)))
       .split('\n')
       .filter((line) => telling.test(line) && !harmless.test(line))
       .map((line) => [field(line, 'msg') ?? line, field(line, 'error')].filter(Boolean).join(': '))
-      .slice(-2);
+      .slice(0, 2);
     return found.length === 0 ? '' : `: ${found.join('; ')}`;
   } finally {
     closeSync(file);
