@@ -16,7 +16,7 @@ import type { Caches } from '../cache/cache.ts';
 import { clusterHooks } from '../hooks/index.ts';
 import { strategies } from '../registry/strategies/index.ts';
 import { reviewEndpoints } from '../reviews/index.ts';
-import { createStreams } from '../streams/create.ts';
+import { lazyStreams } from '../streams/lazy.ts';
 import type { KubeletEndpoint } from '../streams/streams.ts';
 import type { ApiServer, PartContext, PostStartHook, ServerTls, VersionInfo } from './options.ts';
 import { startApiServer } from './start.ts';
@@ -82,7 +82,7 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
       jwksUri: `https://${options.advertiseAddress}:${options.listen.port}/openid/v1/jwks`,
       keys: [key],
     }),
-    streams: createStreams({
+    streams: lazyStreams({
       kubeletEndpoint: (nodeName) => kubeletEndpoint(parts as PartContext, nodeName),
       clientCert: options.kubeletClient.cert,
       clientKey: options.kubeletClient.key,

@@ -9,7 +9,7 @@ import type { Service } from '@cloudless/kube/types/core-v1';
 import type { EndpointSlice } from '@cloudless/kube/types/discovery-v1';
 import type { TokenRequest } from '@cloudless/kube/types/authentication-v1';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
-import { dnsUid } from './dns.ts';
+import { dnsUid } from './dns-user.ts';
 
 const log = logger('cluster-dns');
 const namespace = 'kube-system';

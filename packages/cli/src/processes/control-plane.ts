@@ -9,7 +9,6 @@ import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { kubernetesVersion, ownVersion } from '../kubernetes-version.ts';
-import { keepCertificates } from './certificates.ts';
 import { provideClusterDns } from './cluster-dns.ts';
 import { report, stopRequested } from './report.ts';
 
@@ -46,6 +45,12 @@ async function openStore(config: ClusterConfig, context: NodeContext): Promise<E
   });
 }
 
+/** Loads what makes certificates when it is needed, which is not at a start: it takes a tenth of a second. */
+async function renewCertificates(config: ClusterConfig): Promise<void> {
+  const { keepCertificates } = await import('./certificates.ts');
+  await keepCertificates(config);
+}
+
 /** The control plane process: datastore, API server, controllers, scheduler. Ends in the reverse order. */
 export async function runControlPlane(config: ClusterConfig): Promise<void> {
   const context = contextOf(config);
@@ -53,7 +58,7 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
   const parts: Running[] = [];
   const renewal = setInterval(
     () =>
-      void keepCertificates(config).catch((error: unknown) =>
+      void renewCertificates(config).catch((error: unknown) =>
         log.error({ err: String(error) }, 'certificates'),
       ),
     dayMs,
@@ -63,7 +68,8 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     const store = await openStore(config, context);
     parts.push({ stop: () => store.close(), [Symbol.asyncDispose]: () => store.close() });
     // What could not be made durable must not be served: the process ends, and its next start reads what is on disk.
-    const failed = store instanceof Datastore ? store.failed.then((error) => Promise.reject(error)) : undefined;
+    const failed =
+      store instanceof Datastore ? store.failed.then((error) => Promise.reject(error)) : undefined;
     failed?.catch(() => {});
     const api = await startApi(config, context, store);
     parts.push(api);

@@ -4,12 +4,10 @@ import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { logger } from '@cloudless/kube/logger';
 import { startClusterDns } from '@cloudless/dns';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
+import { dnsUid } from './dns-user.ts';
 import { report, stopRequested } from './report.ts';
 
 const log = logger('dns');
-
-/** `nobody` and `nogroup` of every Linux distribution. */
-export const dnsUid = 65534;
 
 /**
  * The dns process. It gives root away before the first packet; its credentials are a token of its own service account,

@@ -1,0 +1,16 @@
+import type { StreamsOptions } from './create.ts';
+import type { Streams } from './streams.ts';
+
+/**
+ * {@link Streams} whose code is loaded with the first log or exec: with WebSockets and Node's HTTP/1.1 client it is a
+ * good part of what a server loads, and no start waits for it.
+ */
+export function lazyStreams(options: StreamsOptions): Streams {
+  let streams: Promise<Streams> | undefined;
+  const load = (): Promise<Streams> =>
+    (streams ??= import('./create.ts').then(({ createStreams }) => createStreams(options)));
+  return {
+    respond: async (...request) => (await load()).respond(...request),
+    upgrade: async (...request) => (await load()).upgrade(...request),
+  };
+}
