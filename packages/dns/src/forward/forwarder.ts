@@ -31,6 +31,8 @@ export interface Forwarder extends Running {
   resolve(name: string, type: number, upstreams: readonly Upstream[]): Promise<ResourceRecord[]>;
 }
 
+const keyOf = ({ host, port }: Upstream): string => `${host} ${port}`;
+
 /** Starts a forwarder; stopping it rejects what is under way. */
 export function startForwarder(): Forwarder {
   const ended = new AbortController();
@@ -51,7 +53,7 @@ export function startForwarder(): Forwarder {
     transport: 'udp' | 'tcp',
   ): Promise<Buffer> => {
     const nowMs = performance.now();
-    const isSilent = ({ host }: Upstream): boolean => (silentUntil.get(host) ?? 0) > nowMs;
+    const isSilent = (upstream: Upstream): boolean => (silentUntil.get(keyOf(upstream)) ?? 0) > nowMs;
     const failures: string[] = [];
     for (const upstream of [
       ...upstreams.filter((candidate) => !isSilent(candidate)),
@@ -60,10 +62,10 @@ export function startForwarder(): Forwarder {
       if (ended.signal.aborted) break;
       try {
         const answer = await askOne(query, upstream, transport);
-        silentUntil.delete(upstream.host);
+        silentUntil.delete(keyOf(upstream));
         return answer;
       } catch (error) {
-        silentUntil.set(upstream.host, performance.now() + silentMs);
+        silentUntil.set(keyOf(upstream), performance.now() + silentMs);
         failures.push(`${upstream.host}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
