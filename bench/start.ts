@@ -70,7 +70,8 @@ async function start(): Promise<{ api: number; hooks: number; ready: number }> {
 function connects(ip: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(80, ip);
-    socket.setTimeout(1000, () => socket.destroy());
+    // Before the Service is programmed its address leads nowhere: not to wait for TCP's own second try.
+    socket.setTimeout(50, () => socket.destroy());
     socket.once('connect', () => resolve(true));
     socket.once('error', () => resolve(false));
     socket.once('close', () => resolve(false));
