@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ApiServer } from '@cloudless/apiserver/server/options';
 import { startDefaultApiServer } from '@cloudless/apiserver/server/default';
-import { Datastore, openDatastore } from '@cloudless/datastore';
+import { Datastore, metricsText, openDatastore } from '@cloudless/datastore';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import type { Running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
@@ -10,6 +10,7 @@ import type { NodeContext } from '@cloudless/kube/node/context';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { kubernetesVersion, ownVersion } from '../kubernetes-version.ts';
 import { provideClusterDns } from './cluster-dns.ts';
+import { serveControlPlaneHealth } from './control-plane-health.ts';
 import { report, stopRequested } from './report.ts';
 
 const log = logger('control-plane');
@@ -74,13 +75,21 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     const api = await startApi(config, context, store);
     parts.push(api);
     report({ type: 'progress', step: 'API server answers' });
+    let working = false;
+    const metrics: Array<() => string | Promise<string>> =
+      store instanceof Datastore ? [() => metricsText(store.figures())] : [];
+    const health = { isReady: () => working, metrics };
+    parts.push(await serveControlPlaneHealth(context.ports.controlPlaneHealth, health, log));
     const { startControlPlaneClients } = await import('./controllers.ts');
     report({ type: 'progress', step: 'first objects' });
     // The clients' roles are among the first objects.
     const ended = failed ? Promise.race([stop, failed]) : stop;
     const up = await Promise.race([api.ready.then(() => true), ended.then(() => false)]);
     if (up) {
-      parts.push(...startControlPlaneClients(config, context, api));
+      const clients = startControlPlaneClients(config, context, api);
+      parts.push(...clients.parts);
+      metrics.push(...clients.metrics);
+      working = true;
       report({ type: 'ready' });
     }
     await ended;

@@ -7,28 +7,40 @@ import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { startScheduler } from '@cloudless/scheduler';
 import { serviceAccountUser } from '@cloudless/kube/user';
+import { workQueueMetrics } from '@cloudless/kube/workqueue/workqueue';
+import { Registry } from 'prom-client';
 import type { ClusterConfig } from '../cluster-config.ts';
+
+export interface ControlPlaneClients {
+  parts: Running[];
+  /** Prometheus text of each. */
+  metrics: ReadonlyArray<() => string | Promise<string>>;
+}
 
 /** Starts the parts that are clients of the API, each under an identity of its own; they retry until it serves them. */
 export function startControlPlaneClients(
   config: ClusterConfig,
   context: NodeContext,
   api: ApiServer,
-): Running[] {
-  return [
-    startScheduler({
-      client: api.clientFor({ name: 'system:kube-scheduler', groups: ['system:authenticated'] }),
-      clock: context.clock,
-      log: logger('scheduler'),
-    }),
+): ControlPlaneClients {
+  const registry = new Registry();
+  const scheduler = startScheduler({
+    client: api.clientFor({ name: 'system:kube-scheduler', groups: ['system:authenticated'] }),
+    clock: context.clock,
+    log: logger('scheduler'),
+  });
+  const parts: Running[] = [
+    scheduler,
     startControllers({
       clientFor: (account) => api.clientFor(serviceAccountUser('kube-system', account)),
       caCertificate: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
       caKey: readFileSync(join(context.paths.pki, 'ca.key'), 'utf8'),
       clusterCidrs: [config.podCidr],
       serviceCidrs: [config.serviceCidr],
+      metrics: workQueueMetrics(registry),
       clock: context.clock,
       log: logger('controllers'),
     }),
   ];
+  return { parts, metrics: [() => scheduler.metrics.text(), () => registry.metrics()] };
 }
