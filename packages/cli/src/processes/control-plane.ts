@@ -31,19 +31,32 @@ function watchedFile(path: string): () => string {
   };
 }
 
-async function openStore(config: ClusterConfig, context: NodeContext): Promise<EtcdStore> {
-  if (!config.etcd)
+/** The datastore in this process, or the etcd that was given; undefined when the process shall end before it is open. */
+async function openStore(
+  config: ClusterConfig,
+  context: NodeContext,
+  stop: Promise<unknown>,
+): Promise<EtcdStore | undefined> {
+  if (!config.etcd) {
+    report({ type: 'progress', step: 'open the datastore' });
     return openDatastore({ path: context.paths.datastore, clock: context.clock, log: logger('datastore') });
-  const { connectEtcd } = await import('@cloudless/apiserver/storage/etcd/client');
-  const read = (path: string | undefined): string | undefined =>
-    path === undefined ? undefined : readFileSync(path, 'utf8');
-  return connectEtcd({
-    endpoints: config.etcd.endpoints,
-    ca: read(config.etcd.caFile),
-    cert: read(config.etcd.certFile),
-    key: read(config.etcd.keyFile),
-    log: logger('etcd'),
-  });
+  }
+  report({ type: 'progress', step: 'connect to etcd' });
+  const { openEtcd } = await import('./etcd.ts');
+  const stopping = new AbortController();
+  void stop.then(() => stopping.abort());
+  try {
+    return await openEtcd({
+      etcd: config.etcd,
+      clock: context.clock,
+      log: logger('etcd'),
+      signal: stopping.signal,
+      onWaiting: (why) => report({ type: 'progress', step: `wait for etcd: ${why}` }),
+    });
+  } catch (error) {
+    if (stopping.signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 /** Loads what makes certificates when it is needed, which is not at a start: it takes a tenth of a second. */
@@ -65,8 +78,8 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     dayMs,
   );
   try {
-    report({ type: 'progress', step: 'open the datastore' });
-    const store = await openStore(config, context);
+    const store = await openStore(config, context, stop);
+    if (!store) return;
     parts.push({ stop: () => store.close(), [Symbol.asyncDispose]: () => store.close() });
     // What could not be made durable must not be served: the process ends, and its next start reads what is on disk.
     const failed =

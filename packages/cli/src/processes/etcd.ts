@@ -30,10 +30,11 @@ export interface OpenEtcdOptions {
 export async function openEtcd(options: OpenEtcdOptions): Promise<EtcdStore> {
   const { etcd, clock, log, signal, onWaiting } = options;
   const credentials = credentialsOf(etcd);
-  const untilMs = performance.now() + waitMs;
+  const untilMs = clock.monotonicMs() + waitMs;
   let said = false;
   for (;;) {
     let why: string;
+    let reasons: string;
     try {
       return await connectEtcd({ endpoints: etcd.endpoints, ...credentials, log });
     } catch (error) {
@@ -41,10 +42,14 @@ export async function openEtcd(options: OpenEtcdOptions): Promise<EtcdStore> {
       if (error.code === grpcCode.failedPrecondition)
         throw new MachineError(`--etcd-servers: ${error.message}`);
       why = error.message;
+      reasons =
+        error.cause instanceof AggregateError
+          ? error.cause.errors.map((reason: Error) => reason.message).join('; ')
+          : error.message;
     }
     signal.throwIfAborted();
-    if (isAboutCertificates(why)) throw new MachineError(certificateAdvice(etcd, why));
-    if (performance.now() > untilMs)
+    if (isAboutCertificates(reasons)) throw new MachineError(certificateAdvice(etcd, reasons));
+    if (clock.monotonicMs() > untilMs)
       throw new MachineError(
         `--etcd-servers ${etcd.endpoints.join(',')}: waited ${waitMs / 1000} s in vain, ${why}`,
       );

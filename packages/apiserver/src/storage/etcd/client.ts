@@ -67,7 +67,8 @@ interface WireStatus {
  * Connects to an etcd v3 cluster: etcd itself, or anything that speaks its gRPC API. Resolves when at least one
  * of the servers has answered.
  *
- * @throws EtcdError naming every endpoint and why it did not answer; TypeError for bad options
+ * @throws EtcdError naming every endpoint and why it did not answer (its cause is an AggregateError of those);
+ *   TypeError for bad options
  */
 export async function connectEtcd(options: EtcdOptions): Promise<EtcdStore> {
   const log = options.log ?? logger('etcd');
@@ -99,14 +100,17 @@ function methodOf(service: Record<string, MethodDefinition>, name: string): Meth
 
 async function versionsOf(endpoints: Endpoints, status: MethodDefinition, log: Logger): Promise<string[]> {
   const answers = await endpoints.all<WireStatus>(status, {});
-  const failures = answers.flatMap((answer) =>
-    answer.status === 'rejected' ? [String(answer.reason.message)] : [],
-  );
+  const failures = answers.flatMap((answer, i) => {
+    if (answer.status === 'fulfilled') return [];
+    const [why, address] = [String(answer.reason.message), endpoints.addresses[i] as string];
+    return [why.includes(address) ? why : `etcd ${address}: ${why}`];
+  });
   const versions = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value.version] : []));
   if (versions.length === 0) {
     throw new EtcdError(
       grpcCode.unavailable,
       `no etcd endpoint answers: ${failures.join('; ')}. Check the addresses, the certificates and that etcd runs`,
+      new AggregateError(failures.map((failure) => new Error(failure))),
     );
   }
   for (const failure of failures) log.warn({ failure }, 'an etcd endpoint does not answer');
