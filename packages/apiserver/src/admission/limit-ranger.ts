@@ -3,7 +3,7 @@ import { Quantity } from '@cloudless/kube/quantity';
 import { core } from '@cloudless/kube/resources';
 import type { Container, LimitRangeItem, PersistentVolumeClaim, Pod } from '@cloudless/kube/types/core-v1';
 import type { Caches } from '../cache/cache.ts';
-import { type Amounts, amountsOf } from './amounts.ts';
+import { type Amounts, amountsOf } from '../registry/validation/quantities.ts';
 import { forbidden, isPod } from './forbid.ts';
 import type { AdmissionPlugin, AdmissionRequest, Operation } from './plugin.ts';
 import { podAmounts } from './pod-resources.ts';

@@ -1,3 +1,4 @@
+import { addAmounts, numbers, totalOfContainers } from '@cloudless/kube/pod-amounts';
 import { Quantity } from '@cloudless/kube/quantity';
 import type { Container, Pod } from '@cloudless/kube/types/core-v1';
 
@@ -22,45 +23,20 @@ export function amountsOf(quantities: QuantityMap): Map<string, number> {
   return amounts;
 }
 
-function add(into: Map<string, number>, more: Amounts): void {
-  for (const [name, amount] of more) into.set(name, (into.get(name) ?? 0) + amount);
-}
-
-function raise(into: Map<string, number>, other: Amounts): void {
-  for (const [name, amount] of other) into.set(name, Math.max(into.get(name) ?? 0, amount));
-}
-
 /** Resources a pod may ask for as a whole (`spec.resources`), instead of through its containers. */
 const isPodLevel = (name: string): boolean =>
   name === 'cpu' || name === 'memory' || name.startsWith('hugepages-');
 
 /**
- * What a pod takes from its node: containers and sidecars together, or the largest init container with the
- * sidecars started before it, whichever is more; plus overhead (upstream: component-helpers/resource/helpers.go).
+ * What a pod takes from its node: what its containers take, what it asks for as a whole instead, and its overhead
+ * (upstream: component-helpers/resource/helpers.go, PodRequests).
  */
 function total(pod: Pod, requestsOf: (container: Container) => Amounts): Map<string, number> {
-  const sum = new Map<string, number>();
-  for (const container of pod.spec?.containers ?? []) add(sum, requestsOf(container));
-  const sidecars = new Map<string, number>();
-  const largestInit = new Map<string, number>();
-  for (const container of pod.spec?.initContainers ?? []) {
-    const requests = requestsOf(container);
-    if (container.restartPolicy === 'Always') {
-      add(sum, requests);
-      add(sidecars, requests);
-      raise(largestInit, sidecars);
-    } else {
-      const during = new Map(requests);
-      add(during, sidecars);
-      raise(largestInit, during);
-    }
-  }
-  raise(sum, largestInit);
+  const sum = totalOfContainers(pod.spec, requestsOf, numbers);
   for (const [name, amount] of amountsOf(pod.spec?.resources?.requests)) {
     if (isPodLevel(name)) sum.set(name, amount);
   }
-  add(sum, amountsOf(pod.spec?.overhead));
-  return sum;
+  return addAmounts(sum, amountsOf(pod.spec?.overhead), numbers);
 }
 
 /** Requests of a pod for the filter. */

@@ -1,10 +1,11 @@
 import type { Clock } from '@cloudless/kube/clock';
 import { groupResourceOf, type KubeObject, type Resource } from '@cloudless/kube/object';
+import { addAmounts, quantities } from '@cloudless/kube/pod-amounts';
 import { Quantity } from '@cloudless/kube/quantity';
 import { core } from '@cloudless/kube/resources';
 import type { Pod, ResourceQuota as Quota } from '@cloudless/kube/types/core-v1';
 import type { Caches } from '../../cache/cache.ts';
-import { addAmounts, type Amounts, amountsOf, amountsText } from '../amounts.ts';
+import { type Amounts, amountsOf } from '../../registry/validation/quantities.ts';
 import { forbidden } from '../forbid.ts';
 import type { AdmissionPlugin, AdmissionRequest, Operation } from '../plugin.ts';
 import { isInScopes } from './scopes.ts';
@@ -124,7 +125,8 @@ export class ResourceQuota implements AdmissionPlugin {
     const hard = new Map([...amountsOf(quota.spec?.hard)].filter(([name]) => isChargedTo(resource, name)));
     const used: Amounts = new Map([...hard.keys()].map((name) => [name, Quantity.zero]));
     for (const other of others)
-      if (concerns(quota, resource, other)) addAmounts(used, masked(usageOf(resource, other, nowMs), hard));
+      if (concerns(quota, resource, other))
+        addAmounts(used, masked(usageOf(resource, other, nowMs), hard), quantities);
     const before =
       oldObject && concerns(quota, resource, oldObject)
         ? usageOf(resource, oldObject, nowMs)
@@ -135,7 +137,7 @@ export class ResourceQuota implements AdmissionPlugin {
       return grows && after.compare(hard.get(name) as Quantity) > 0;
     });
     if (exceeded.length > 0) throw this.#exceeded(request, quota, new Map(exceeded), before, used, hard);
-    const after = addAmounts(used, masked(usage, hard));
+    const after = addAmounts(used, masked(usage, hard), quantities);
     const status = {
       hard: { ...quota.spec?.hard },
       used: {
@@ -171,6 +173,13 @@ export class ResourceQuota implements AdmissionPlugin {
     );
   }
 }
+
+/** `cpu=1,memory=1Gi`, by name. */
+const amountsText = (amounts: Amounts): string =>
+  [...amounts]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, quantity]) => `${name}=${quantity.toString()}`)
+    .join(',');
 
 const masked = (amounts: Amounts, by: Amounts): Amounts =>
   new Map([...amounts].filter(([name]) => by.has(name)));

@@ -2,7 +2,7 @@ import { groupResourceOf, type KubeObject, type Resource } from '@cloudless/kube
 import { Quantity } from '@cloudless/kube/quantity';
 import { parseTime } from '@cloudless/kube/time';
 import type { PersistentVolumeClaim, Pod, PodSpec, Service } from '@cloudless/kube/types/core-v1';
-import { type Amounts, amountsOf } from '../amounts.ts';
+import { type Amounts, amountsOf } from '../../registry/validation/quantities.ts';
 import { podAmountsWithOverhead } from '../pod-resources.ts';
 
 const one = Quantity.of(1);

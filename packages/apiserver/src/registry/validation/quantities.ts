@@ -1,139 +1,42 @@
 /**
- * Resource quantities as validation and defaulting need them: exact values in nano units, compared, added and
- * written in canonical form (upstream: apimachinery/pkg/api/resource).
+ * Resource quantities as validation and defaulting need them: what the schema did not decode (a text of a
+ * configuration, a part of a name) counts as zero instead of throwing.
  */
 import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
-import type { Quantity } from '@cloudless/kube/types/meta-v1';
+import { Quantity } from '@cloudless/kube/quantity';
+import type { Quantity as QuantityText } from '@cloudless/kube/types/meta-v1';
 
-type Family = 'decimal' | 'exponent' | 'binary';
+/** A resource list as an object writes it. */
+export type ResourceAmounts = Record<string, QuantityText>;
 
-/** An exact amount; `nano` is the value times 10^9, rounded away from zero. */
-export interface Amount {
-  readonly nano: bigint;
-  readonly family: Family;
-}
+/** Amounts by resource name, read. */
+export type Amounts = Map<string, Quantity>;
 
-export type ResourceAmounts = Record<string, Quantity>;
-
-const nanoPerUnit = 1_000_000_000n;
-const maxNano = (2n ** 63n - 1n) * nanoPerUnit;
-const decimalSuffixes = new Map([
-  ['n', -9],
-  ['u', -6],
-  ['m', -3],
-  ['', 0],
-  ['k', 3],
-  ['M', 6],
-  ['G', 9],
-  ['T', 12],
-  ['P', 15],
-  ['E', 18],
-]);
-const suffixOfExponent = new Map([...decimalSuffixes].map(([suffix, exponent]) => [exponent, suffix]));
-const binarySuffixes = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
-const form = /^([+-]?)([0-9]*)(?:\.([0-9]*))?(?:([eE])([+-]?[0-9]+)|([A-Za-z]*))$/;
-
-const divideUp = (value: bigint, by: bigint): bigint => (value % by === 0n ? value / by : value / by + 1n);
-
-function scaled(digits: string, exponent: number): bigint {
-  const value = BigInt(digits === '' ? '0' : digits);
-  return exponent >= 0 ? value * 10n ** BigInt(exponent) : divideUp(value, 10n ** BigInt(-exponent));
-}
-
-/** Undefined when `quantity` is no quantity. */
-export function parseAmount(quantity: Quantity | undefined): Amount | undefined {
-  const match = form.exec(String(quantity ?? '').trim());
-  if (!match) return undefined;
-  const [, sign = '', whole = '', fraction = '', e, exponent, suffix = ''] = match;
-  if (whole === '' && fraction === '') return undefined;
-  const digits = whole + fraction;
-  let family: Family;
-  let nano: bigint;
-  if (e !== undefined) {
-    family = 'exponent';
-    if (Math.abs(Number(exponent)) > 1000) return undefined;
-    nano = scaled(digits, Number(exponent) - fraction.length + 9);
-  } else if (binarySuffixes.indexOf(suffix) > 0) {
-    family = 'binary';
-    const factor = 1024n ** BigInt(binarySuffixes.indexOf(suffix));
-    nano = divideUp(BigInt(digits) * factor * nanoPerUnit, 10n ** BigInt(fraction.length));
-    if (nano > maxNano) nano = maxNano;
-  } else {
-    const power = decimalSuffixes.get(suffix);
-    if (power === undefined) return undefined;
-    family = 'decimal';
-    nano = scaled(digits, power - fraction.length + 9);
+/** Reads a resource list; what is no quantity is left to validation. */
+export function amountsOf(list: Readonly<Record<string, unknown>> | undefined): Amounts {
+  const amounts: Amounts = new Map();
+  for (const [name, value] of Object.entries(list ?? {})) {
+    const quantity = Quantity.tryParse(value);
+    if (quantity) amounts.set(name, quantity);
   }
-  return { nano: sign === '-' ? -nano : nano, family };
+  return amounts;
 }
 
-function formatBinary(nano: bigint): string | undefined {
-  if (nano % nanoPerUnit !== 0n) return undefined;
-  let value = nano / nanoPerUnit;
-  if (value > -1024n && value < 1024n) return undefined;
-  let power = 0;
-  while (power < 6 && value % 1024n === 0n) {
-    value /= 1024n;
-    power++;
-  }
-  return `${value}${binarySuffixes[power]}`;
-}
-
-/** Canonical text: `1500m`, `1Gi`, `2k`, `0`. */
-export function formatAmount(amount: Amount): string {
-  if (amount.nano === 0n) return '0';
-  if (amount.family === 'binary') {
-    const text = formatBinary(amount.nano);
-    if (text !== undefined) return text;
-  }
-  let value = amount.nano;
-  let exponent = -9;
-  while (exponent < 18 && value % 1000n === 0n) {
-    value /= 1000n;
-    exponent += 3;
-  }
-  if (amount.family === 'exponent') return exponent === 0 ? `${value}` : `${value}e${exponent}`;
-  return `${value}${suffixOfExponent.get(exponent)}`;
-}
-
-const orZero = (quantity: Quantity | undefined): bigint => parseAmount(quantity)?.nano ?? 0n;
+const orZero = (quantity: QuantityText | undefined): Quantity => Quantity.tryParse(quantity) ?? Quantity.zero;
 
 /** Negative, zero or positive; an absent or unreadable quantity counts as zero. */
-export function compareQuantities(a: Quantity | undefined, b: Quantity | undefined): number {
-  if (a === b) return 0;
-  const left = orZero(a);
-  const right = orZero(b);
-  return left < right ? -1 : left > right ? 1 : 0;
+export function compareQuantities(a: QuantityText | undefined, b: QuantityText | undefined): number {
+  return a === b ? 0 : orZero(a).compare(orZero(b));
 }
 
 /** -1, 0 or 1. */
-export const signOf = (quantity: Quantity | undefined): number => compareQuantities(quantity, 0);
+export const signOf = (quantity: QuantityText | undefined): number => orZero(quantity).sign;
 
 /** Canonical text of a quantity; as it stands when it cannot be read. */
-export function formatQuantity(quantity: Quantity | undefined): string {
-  const amount = parseAmount(quantity ?? 0);
-  return amount ? formatAmount(amount) : String(quantity);
-}
+export const formatQuantity = (quantity: QuantityText | undefined): string =>
+  Quantity.tryParse(quantity ?? 0)?.toString() ?? String(quantity);
 
-/** Adds every amount of `more` to `total`, which keeps its suffix family. */
-export function addAmounts(total: Map<string, Amount>, more: ResourceAmounts | undefined): void {
-  for (const name in more) {
-    const amount = parseAmount(more[name]);
-    if (!amount) continue;
-    const sum = total.get(name);
-    total.set(name, sum ? { nano: sum.nano + amount.nano, family: sum.family } : amount);
-  }
-}
-
-/** Raises every amount of `total` to that of `other` where that is larger. */
-export function maxAmounts(total: Map<string, Amount>, other: ReadonlyMap<string, Amount>): void {
-  for (const [name, amount] of other) {
-    const mine = total.get(name);
-    if (!mine || amount.nano > mine.nano) total.set(name, amount);
-  }
-}
-
-const nanoPerMilli = 1_000_000n;
+const milli = -3;
 /** Texts that are canonical for sure and no finer than milli: the usual case, told without arithmetic. */
 const plainCanonical = /^(?:0|[1-9][0-9]{0,2}(?:m|Ki|Mi|Gi|Ti|k|M|G|T)?)$/;
 
@@ -144,13 +47,12 @@ const plainCanonical = /^(?:0|[1-9][0-9]{0,2}(?:m|Ki|Mi|Gi|Ti|k|M|G|T)?)$/;
 export function roundResources(resources: ResourceAmounts | undefined | null): void {
   if (!resources) return;
   for (const name in resources) {
-    const quantity = resources[name] as Quantity;
-    if (typeof quantity === 'string' && plainCanonical.test(quantity)) continue;
-    const amount = parseAmount(quantity);
-    if (!amount) continue;
-    const rest = amount.nano % nanoPerMilli;
-    const nano = rest > 0n ? amount.nano - rest + nanoPerMilli : amount.nano - rest;
-    resources[name] = formatAmount({ nano, family: amount.family });
+    const text = resources[name] as QuantityText;
+    if (typeof text === 'string' && plainCanonical.test(text)) continue;
+    const quantity = Quantity.tryParse(text);
+    if (!quantity) continue;
+    const rounded = Quantity.of(quantity.milliValue(), quantity.format, milli);
+    resources[name] = (rounded.equals(quantity) ? quantity : rounded).toString();
   }
 }
 
@@ -158,11 +60,14 @@ const notAQuantity =
   "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 /** The quantity must be readable; decoding refuses it upstream, so no field error there has this shape. */
-export function validateQuantity(quantity: Quantity | undefined, path: FieldPath): FieldError[] {
-  return parseAmount(quantity) ? [] : [fieldErrors.invalid(path, quantity, notAQuantity)];
+export function validateQuantity(quantity: QuantityText | undefined, path: FieldPath): FieldError[] {
+  return Quantity.tryParse(quantity) ? [] : [fieldErrors.invalid(path, quantity, notAQuantity)];
 }
 
-export function validateNonNegativeQuantity(quantity: Quantity | undefined, path: FieldPath): FieldError[] {
+export function validateNonNegativeQuantity(
+  quantity: QuantityText | undefined,
+  path: FieldPath,
+): FieldError[] {
   const wrong = validateQuantity(quantity, path);
   if (wrong.length > 0) return wrong;
   if (signOf(quantity) >= 0) return [];
@@ -170,9 +75,16 @@ export function validateNonNegativeQuantity(quantity: Quantity | undefined, path
 }
 
 /** Whether the amount is a whole number. */
-export const isWhole = (quantity: Quantity | undefined): boolean => orZero(quantity) % nanoPerUnit === 0n;
+export function isWhole(quantity: QuantityText | undefined): boolean {
+  const amount = orZero(quantity);
+  return Quantity.of(amount.value()).equals(amount);
+}
+
+/** The finest amount there is; in it every amount is whole. */
+const nano = -9;
+
 /** Whether `quantity` is a multiple of `unit`. */
-export const isMultipleOf = (quantity: Quantity, unit: Quantity): boolean => {
-  const size = orZero(unit);
-  return size !== 0n && orZero(quantity) % size === 0n;
-};
+export function isMultipleOf(quantity: QuantityText, unit: QuantityText): boolean {
+  const size = orZero(unit).scaledValue(nano);
+  return size !== 0n && orZero(quantity).scaledValue(nano) % size === 0n;
+}

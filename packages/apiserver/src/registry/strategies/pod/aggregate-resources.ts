@@ -1,6 +1,7 @@
 /** Requests and limits of a pod as a whole (upstream: component-helpers/resource/helpers.go). */
+import { quantities, totalOfContainers } from '@cloudless/kube/pod-amounts';
 import type { PodSpec } from '@cloudless/kube/types/core-v1';
-import { addAmounts, type Amount, formatAmount, maxAmounts } from '../../validation/quantities.ts';
+import { type Amounts, amountsOf } from '../../validation/quantities.ts';
 
 /** Resources that may be set for a whole pod. */
 export const isPodLevelResource = (name: string): boolean =>
@@ -10,30 +11,9 @@ export const isPodLevelResource = (name: string): boolean =>
 export const isOvercommitAllowed = (name: string): boolean =>
   (!name.includes('/') || name.includes('kubernetes.io/')) && !name.startsWith('hugepages-');
 
-/**
- * What the containers of a pod ask for together: the sum of containers and sidecars, or what an init container
- * needs beside the sidecars started before it, whichever is larger.
- */
-export function aggregateResources(spec: PodSpec, kind: 'requests' | 'limits'): Map<string, Amount> {
-  const total = new Map<string, Amount>();
-  for (const container of spec.containers ?? []) addAmounts(total, container.resources?.[kind]);
-  const sidecars = new Map<string, Amount>();
-  const init = new Map<string, Amount>();
-  for (const container of spec.initContainers ?? []) {
-    const own = container.resources?.[kind];
-    if (container.restartPolicy === 'Always') {
-      addAmounts(total, own);
-      addAmounts(sidecars, own);
-      maxAmounts(init, sidecars);
-    } else {
-      const beside = new Map(sidecars);
-      addAmounts(beside, own);
-      maxAmounts(init, beside);
-    }
-  }
-  maxAmounts(total, init);
-  return total;
-}
+/** What the containers of a pod ask for together, whatever the pod asks for as a whole. */
+export const aggregateResources = (spec: PodSpec, kind: 'requests' | 'limits'): Amounts =>
+  totalOfContainers(spec, (container) => amountsOf(container.resources?.[kind]), quantities);
 
 /** Pod-level requests follow the containers' requests, then the pod's limits. */
 function defaultPodRequests(spec: PodSpec): void {
@@ -41,7 +21,7 @@ function defaultPodRequests(spec: PodSpec): void {
   if (!spec.resources || !limits || Object.keys(limits).length === 0) return;
   const requests = { ...spec.resources.requests };
   for (const [name, amount] of aggregateResources(spec, 'requests')) {
-    if (isPodLevelResource(name) && isOvercommitAllowed(name)) requests[name] ??= formatAmount(amount);
+    if (isPodLevelResource(name) && isOvercommitAllowed(name)) requests[name] ??= amount.toString();
   }
   for (const name in limits) if (isPodLevelResource(name)) requests[name] ??= limits[name] as string;
   if (Object.keys(requests).length > 0) spec.resources.requests = requests;
@@ -55,7 +35,7 @@ function defaultHugePageLimits(spec: PodSpec): void {
   if (Object.keys(limits).length === 0 && Object.keys(requests).length === 0) return;
   const filled = { ...limits };
   for (const [name, amount] of aggregateResources(spec, 'limits')) {
-    if (name.startsWith('hugepages-')) filled[name] ??= formatAmount(amount);
+    if (name.startsWith('hugepages-')) filled[name] ??= amount.toString();
   }
   if (Object.keys(filled).length > 0) resources.limits = filled;
 }

@@ -1,19 +1,19 @@
+import { addAmounts, quantities } from '@cloudless/kube/pod-amounts';
 import type { Pod, ResourceRequirements } from '@cloudless/kube/types/core-v1';
-import { addAmounts, type Amount, type ResourceAmounts, signOf } from '../../validation/quantities.ts';
+import { type Amounts, amountsOf, type ResourceAmounts } from '../../validation/quantities.ts';
 
 /** CPU and memory alone decide, and only amounts above zero. */
-function computeAmounts(resources: ResourceAmounts | undefined): ResourceAmounts {
-  const amounts: ResourceAmounts = {};
-  for (const name of ['cpu', 'memory']) {
-    const quantity = resources?.[name];
-    if (quantity !== undefined && signOf(quantity) > 0) amounts[name] = quantity;
+function computeAmounts(resources: ResourceAmounts | undefined): Amounts {
+  const amounts = amountsOf(resources);
+  for (const [name, quantity] of amounts) {
+    if ((name !== 'cpu' && name !== 'memory') || quantity.sign <= 0) amounts.delete(name);
   }
   return amounts;
 }
 
-function sameAmounts(requests: ReadonlyMap<string, Amount>, limits: ReadonlyMap<string, Amount>): boolean {
+function sameAmounts(requests: Amounts, limits: Amounts): boolean {
   if (requests.size !== limits.size) return false;
-  return [...requests].every(([name, amount]) => limits.get(name)?.nano === amount.nano);
+  return [...requests].every(([name, amount]) => limits.get(name)?.equals(amount) === true);
 }
 
 /**
@@ -26,14 +26,14 @@ export function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const all: Array<ResourceRequirements | undefined> = spec?.resources
     ? [spec.resources]
     : [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].map((container) => container.resources);
-  const requests = new Map<string, Amount>();
-  const limits = new Map<string, Amount>();
+  const requests: Amounts = new Map();
+  const limits: Amounts = new Map();
   let everyoneLimitsBoth = true;
   for (const resources of all) {
     const limited = computeAmounts(resources?.limits);
-    addAmounts(requests, computeAmounts(resources?.requests));
-    addAmounts(limits, limited);
-    if (Object.keys(limited).length < 2) everyoneLimitsBoth = false;
+    addAmounts(requests, computeAmounts(resources?.requests), quantities);
+    addAmounts(limits, limited, quantities);
+    if (limited.size < 2) everyoneLimitsBoth = false;
   }
   if (requests.size === 0 && limits.size === 0) return 'BestEffort';
   return everyoneLimitsBoth && sameAmounts(requests, limits) ? 'Guaranteed' : 'Burstable';

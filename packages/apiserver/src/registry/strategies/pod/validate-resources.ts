@@ -6,11 +6,9 @@ import { dns1123Label, invalidEach } from '../../validation/fields.ts';
 import { isQualifiedName } from '../../validation/names.ts';
 import {
   compareQuantities,
-  formatAmount,
   formatQuantity,
   isMultipleOf,
   isWhole,
-  parseAmount,
   type ResourceAmounts,
   validateNonNegativeQuantity,
 } from '../../validation/quantities.ts';
@@ -107,7 +105,7 @@ function validateList(
     wrong.push(...nameRule(name, at), ...validateResourceQuantity(name, quantity, at));
     if (!isHugePages(name)) continue;
     const pageSize = name.slice('hugepages-'.length);
-    if (!parseAmount(pageSize) || !isMultipleOf(quantity, pageSize)) {
+    if (!isMultipleOf(quantity, pageSize)) {
       const shown = formatQuantity(quantity);
       wrong.push(fieldErrors.invalid(at, shown, `${shown} is not positive integer multiple of ${name}`));
     }
@@ -213,15 +211,15 @@ export function validatePodResources(spec: PodSpec, path: FieldPath): FieldError
   wrong.push(...validateRequirements(resources, validatePodResourceName, path));
   for (const [name, amount] of aggregateResources(spec, 'requests')) {
     const request = resources.requests?.[name];
-    if (request === undefined || compareQuantities(formatAmount(amount), request) <= 0) continue;
-    const text = `must be greater than or equal to aggregate container requests of ${formatAmount(amount)}`;
+    if (request === undefined || compareQuantities(amount.toString(), request) <= 0) continue;
+    const text = `must be greater than or equal to aggregate container requests of ${amount.toString()}`;
     wrong.push(fieldErrors.invalid(path.child('requests').key(name), formatQuantity(request), text));
   }
   for (const [name, amount] of aggregateResources(spec, 'limits')) {
     const limit = resources.limits?.[name];
     if (!isHugePages(name) || limit === undefined) continue;
-    if (compareQuantities(formatAmount(amount), limit) <= 0) continue;
-    const text = `must be greater than or equal to aggregate container limits of ${formatAmount(amount)}`;
+    if (compareQuantities(amount.toString(), limit) <= 0) continue;
+    const text = `must be greater than or equal to aggregate container limits of ${amount.toString()}`;
     wrong.push(fieldErrors.invalid(path.child('limits').key(name), formatQuantity(limit), text));
   }
   for (const [i, container] of (spec.containers ?? []).entries()) {
