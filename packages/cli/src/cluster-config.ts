@@ -19,8 +19,11 @@ export interface ClusterConfig extends ClusterOptions {
 }
 
 /** The context of a configuration. */
-export function contextOf(config: Pick<ClusterOptions, 'root' | 'nodeName' | 'ports'>): NodeContext {
-  return nodeContext({ root: config.root, nodeName: config.nodeName, ports: config.ports });
+export function contextOf(
+  config: Pick<ClusterOptions, 'root' | 'nodeName' | 'ports' | 'disable'>,
+): NodeContext {
+  const ownNetwork = !config.disable.includes('network');
+  return nodeContext({ root: config.root, nodeName: config.nodeName, ports: config.ports, ownNetwork });
 }
 
 const pathIn = (context: NodeContext): string => join(context.paths.state, 'cluster.json');

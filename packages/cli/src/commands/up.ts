@@ -103,11 +103,15 @@ function checkUnchanged(options: ClusterOptions, before: ClusterConfig | undefin
 }
 
 function whatNext(config: ClusterConfig, elapsedMs: number): string {
-  const kubeconfig = contextOf(config).paths.adminKubeconfig;
+  const { adminKubeconfig, cniBin, cniConf } = contextOf(config).paths;
+  const network =
+    config.disable.includes('network') && config.runtime === 'containerd'
+      ? `The node turns Ready when a pod network of yours is in ${cniConf} and ${cniBin}.\n`
+      : '';
   return `
-Your cluster is up (${formatMs(elapsedMs)}). Next:
+Your cluster is up (${formatMs(elapsedMs)}). ${network}Next:
 
-  export KUBECONFIG=${kubeconfig}
+  export KUBECONFIG=${adminKubeconfig}
   kubectl get nodes
   bin/cloudless image build examples/web/images/*/image.yaml${config.root === '/' ? '' : ` --root ${config.root}`}
   kubectl apply -f examples/web

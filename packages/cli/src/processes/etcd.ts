@@ -18,7 +18,7 @@ export interface OpenEtcdOptions {
   /** Aborted when nobody wants the store any more. */
   signal: AbortSignal;
   /** Told once, when the etcd does not answer at once. */
-  onWaiting(why: string): void;
+  onWaiting: (why: string) => void;
 }
 
 /**

@@ -6,6 +6,7 @@ import { report } from './report.ts';
 import { processTitle } from './title.ts';
 
 const log = logger('process');
+const simulatedRemedy = '; mend it, or run pods as a state machine with --runtime simulated';
 
 /**
  * Runs one of the supervised processes until it is told to end. Errors that a restart cannot mend are reported as
@@ -31,7 +32,9 @@ export async function runProcess(name: string, configPath: string): Promise<void
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     log.fatal({ process: name, err: error instanceof Error ? error.stack : message }, 'ended by an error');
-    if (isFatal(error)) report({ type: 'fatal', message });
+    // Whoever cannot mend containerd now can still have a cluster.
+    const remedy = error instanceof Error && error.name === 'ContainerdError' ? simulatedRemedy : '';
+    if (isFatal(error)) report({ type: 'fatal', message: `${message}${remedy}` });
     process.exitCode = 1;
     // Whatever the failed start left behind must not keep a useless process alive.
     setTimeout(() => process.exit(1), 3000).unref();

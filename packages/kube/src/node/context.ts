@@ -80,6 +80,8 @@ export function nodeContext(options: {
   nodeName: string;
   ports?: Partial<NodePorts>;
   clock?: Clock;
+  /** False when the user brings a pod network: CNI's folders are then the conventional ones it installs into. */
+  ownNetwork?: boolean;
 }): NodeContext {
   const root = options.root ?? '/';
   const at = (...parts: string[]): string => join(root, ...parts);
@@ -109,8 +111,8 @@ export function nodeContext(options: {
       containerdRoot: join(state, 'containerd'),
       containerdState: join(run, 'containerd'),
       containerdSocket: join(run, 'containerd.sock'),
-      cniBin: join(state, 'cni', 'bin'),
-      cniConf: join(state, 'cni', 'net.d'),
+      cniBin: options.ownNetwork === false ? at('opt/cni/bin') : join(state, 'cni', 'bin'),
+      cniConf: options.ownNetwork === false ? at('etc/cni/net.d') : join(state, 'cni', 'net.d'),
       cniState: join(state, 'cni', 'networks'),
       cniSocket: join(run, 'cni.sock'),
       dns: join(state, 'dns'),
