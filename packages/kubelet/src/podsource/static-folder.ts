@@ -5,7 +5,6 @@ import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { Pod } from '@cloudless/kube/types/core-v1';
-import { parseStaticPod } from './static-pod.ts';
 
 export interface StaticFolderOptions {
   folder: string;
@@ -16,7 +15,7 @@ export interface StaticFolderOptions {
   checkMs: number;
   /** The whole set after every change; the first call comes before {@link watchStaticFolder} resolves. */
   onPods(pods: readonly Pod[]): void;
-  /** A file that is no pod, once for each of its contents. */
+  /** A file that is no pod or has fields that no pod has, once for each of its contents. */
   onBadFile(path: string, why: string): void;
 }
 
@@ -104,7 +103,7 @@ async function scan(options: StaticFolderOptions, state: FolderState): Promise<v
     const before = state.files.get(path);
     if (before?.text === text) continue;
     changed = true;
-    state.files.set(path, { text, pod: parse(options, state, path, text) ?? before?.pod });
+    state.files.set(path, { text, pod: (await parse(options, state, path, text)) ?? before?.pod });
   }
   for (const path of state.files.keys()) {
     if (seen.has(path)) continue;
@@ -121,15 +120,25 @@ async function readRegular(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch(() => undefined);
 }
 
-function parse(
+async function parse(
   options: StaticFolderOptions,
   state: FolderState,
   path: string,
   text: string,
-): Pod | undefined {
+): Promise<Pod | undefined> {
+  // Knows every field of a pod, whose loading would hold up the start of a node without static pods.
+  const { parseStaticPod } = await import('./static-pod.ts');
+  let unknown: readonly string[] = [];
   try {
-    const pod = parseStaticPod({ text, path, nodeName: options.nodeName, seenAtMs: options.clock.nowMs() });
-    state.reported.delete(path);
+    const pod = parseStaticPod({
+      text,
+      path,
+      nodeName: options.nodeName,
+      seenAtMs: options.clock.nowMs(),
+      onUnknown: (fields) => (unknown = fields),
+    });
+    if (unknown.length === 0) state.reported.delete(path);
+    else report(options, state, path, `${unknown.join(', ')}: left out`);
     return pod;
   } catch (error) {
     report(options, state, path, (error as Error).message);
@@ -140,7 +149,7 @@ function parse(
 function report(options: StaticFolderOptions, state: FolderState, path: string, why: string): void {
   if (state.reported.get(path) === why) return;
   state.reported.set(path, why);
-  options.log.error({ path, reason: why }, 'static pod file ignored');
+  options.log.error({ path, reason: why }, 'static pod file with a fault');
   options.onBadFile(path, why);
 }
 
