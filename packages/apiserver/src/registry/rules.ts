@@ -107,11 +107,17 @@ const statusResetsMetadata = new Set([
   'storagemigration.k8s.io',
 ]);
 
+/** Fields of metadata that a write to `/status` may not change. */
+export type StatusRestores = 'all' | ReadonlyArray<'labels' | 'ownerReferences'>;
+
 /**
- * Whether writes to `/status` may change labels and annotations: kubelets rely on it for nodes and pods, the
- * deployment controller for its revision.
+ * What of the metadata a write to `/status` leaves as it is stored. Kubelets rely on the rest for nodes and pods; the
+ * deployment controller notes its revision in an annotation, while labels are its user's (deploymentStatusStrategy).
  */
-export const statusKeepsMetadata = (resource: Resource): boolean => !statusResetsMetadata.has(resource.group);
+export function statusRestores(resource: Resource): StatusRestores {
+  if (statusResetsMetadata.has(resource.group)) return 'all';
+  return key(resource) === 'apps/Deployment' ? ['labels', 'ownerReferences'] : ['ownerReferences'];
+}
 
 /** Whether an update that leaves no finalizer deletes an object under deletion: namespaces have two lists. */
 export function finalizersLeft(resource: Resource, object: KubeObject): boolean {

@@ -14,7 +14,8 @@ import {
   allowsUnconditionalUpdate,
   finalizersLeft,
   hasGeneration,
-  statusKeepsMetadata,
+  statusRestores,
+  type StatusRestores,
 } from './rules.ts';
 import { validateObjectMetaUpdate } from './validation/metadata.ts';
 
@@ -147,6 +148,19 @@ async function prepareUpdate(
 
 type Parts = KubeObject & { status?: unknown; spec?: Record<string, unknown> };
 
+/** Takes over the old object's metadata, or some of its fields. */
+function restoreMetadata(object: Parts, old: Parts, restores: StatusRestores): void {
+  if (restores === 'all') {
+    object.metadata = { ...cloneJson(old.metadata), resourceVersion: object.metadata.resourceVersion };
+    return;
+  }
+  object.metadata = { ...object.metadata };
+  for (const field of restores) {
+    if (old.metadata[field] === undefined) delete object.metadata[field];
+    else Object.assign(object.metadata, { [field]: cloneJson(old.metadata[field]) });
+  }
+}
+
 /** Leaves of the new object what this (sub)resource may change, and takes the rest from the old one. */
 function scopeToSubresource(context: WriteContext, stored: StoredResource, object: Parts, old: Parts): void {
   const restore = (): void => {
@@ -168,10 +182,7 @@ function scopeToSubresource(context: WriteContext, stored: StoredResource, objec
     case 'status':
     case 'approval':
       restore();
-      object.metadata = statusKeepsMetadata(stored.resource)
-        ? { ...object.metadata, ownerReferences: cloneJson(old.metadata.ownerReferences) }
-        : { ...cloneJson(old.metadata), resourceVersion: object.metadata.resourceVersion };
-      if (object.metadata.ownerReferences === undefined) delete object.metadata.ownerReferences;
+      restoreMetadata(object, old, statusRestores(stored.resource));
       return;
     case 'finalize': {
       const finalizers = object.spec?.['finalizers'];
