@@ -1,6 +1,5 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
-import { core } from '@cloudless/kube/resources';
-import { isNotFound } from '@cloudless/kube/status';
+import { patchPodStatus } from '@cloudless/kube/client/pod-status';
 import { formatTime } from '@cloudless/kube/time';
 import type { Pod, PodCondition } from '@cloudless/kube/types/core-v1';
 
@@ -28,23 +27,7 @@ export async function patchStatus(
     status['nominatedNodeName'] = nominatedNodeName === '' ? null : nominatedNodeName;
   }
   if (Object.keys(status).length === 0) return;
-  const { name = '', namespace, uid } = pod.metadata;
-  try {
-    // With the uid, a pod of the same name that came after this one is left alone.
-    await client.patch(
-      core.pods,
-      name,
-      'strategic',
-      { metadata: { uid }, status },
-      {
-        namespace,
-        subresource: 'status',
-        signal,
-      },
-    );
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
+  await patchPodStatus(client, pod, status, signal);
 }
 
 /** The condition as it must be written, or undefined when it is so already (upstream: UpdatePodCondition). */

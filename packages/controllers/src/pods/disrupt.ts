@@ -1,7 +1,6 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
+import { patchPodStatus } from '@cloudless/kube/client/pod-status';
 import type { Clock } from '@cloudless/kube/clock';
-import { core } from '@cloudless/kube/resources';
-import { isNotFound } from '@cloudless/kube/status';
 import { formatTime } from '@cloudless/kube/time';
 import type { Pod } from '@cloudless/kube/types/core-v1';
 import { isPodTerminal, podCondition } from './condition.ts';
@@ -25,7 +24,6 @@ export async function noteDisruption(
   const noted = podCondition(pod, 'DisruptionTarget')?.status === 'True';
   const fails = disruption.fails && !isPodTerminal(pod);
   if (noted && !fails) return;
-  const { name = '', namespace, uid } = pod.metadata;
   const condition = {
     type: 'DisruptionTarget',
     status: 'True',
@@ -34,19 +32,5 @@ export async function noteDisruption(
     lastTransitionTime: formatTime(clock.nowMs()),
   };
   const status = { ...(fails ? { phase: 'Failed' } : {}), ...(noted ? {} : { conditions: [condition] }) };
-  try {
-    await client.patch(
-      core.pods,
-      name,
-      'strategic',
-      { metadata: { uid }, status },
-      {
-        namespace,
-        subresource: 'status',
-        signal,
-      },
-    );
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
+  await patchPodStatus(client, pod, status, signal);
 }
