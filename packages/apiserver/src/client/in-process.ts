@@ -1,4 +1,5 @@
 import type {
+  GetOptions,
   KubeClient,
   ListOptions,
   ObjectEvent,
@@ -126,15 +127,7 @@ export class InProcessClient implements KubeClient {
     );
   }
 
-  get<T extends KubeObject>(
-    resource: Resource<T>,
-    name: string,
-    options: {
-      namespace?: string | undefined;
-      subresource?: string | undefined;
-      signal?: AbortSignal | undefined;
-    } = {},
-  ): Promise<T> {
+  get<T extends KubeObject>(resource: Resource<T>, name: string, options: GetOptions = {}): Promise<T> {
     return this.#object(resource, { verb: 'get', name, ...options });
   }
 

@@ -11,6 +11,11 @@ interface Call {
   signal?: AbortSignal | undefined;
 }
 
+export interface GetOptions extends Call {
+  namespace?: string | undefined;
+  subresource?: string | undefined;
+}
+
 export interface ListOptions extends Call {
   namespace?: string | undefined;
   labelSelector?: string | undefined;
@@ -58,11 +63,7 @@ export const patchMediaTypes: Record<PatchType, string> = {
  * `StatusError`s. Every call goes through authentication, authorization and admission, in process too.
  */
 export interface KubeClient {
-  get<T extends KubeObject>(
-    resource: Resource<T>,
-    name: string,
-    options?: Call & { namespace?: string | undefined; subresource?: string | undefined },
-  ): Promise<T>;
+  get<T extends KubeObject>(resource: Resource<T>, name: string, options?: GetOptions): Promise<T>;
   list<T extends KubeObject>(resource: Resource<T>, options?: ListOptions): Promise<KubeList<T>>;
   /**
    * One watch request, not resumed: ends (returns) when the server closes it, throws `StatusError` (410

@@ -5,6 +5,7 @@ import type { Status } from '../generated/types/meta-v1.ts';
 import { type KubeList, type KubeObject, type Resource, apiVersionOf, pathOf } from '../object.ts';
 import { StatusError, type StatusReason } from '../status.ts';
 import {
+  type GetOptions,
   type KubeClient,
   type ListOptions,
   type ObjectEvent,
@@ -93,15 +94,7 @@ class HttpsClient implements HttpsKubeClient {
     }
   }
 
-  async get<T extends KubeObject>(
-    resource: Resource<T>,
-    name: string,
-    options: {
-      namespace?: string | undefined;
-      subresource?: string | undefined;
-      signal?: AbortSignal | undefined;
-    } = {},
-  ): Promise<T> {
+  async get<T extends KubeObject>(resource: Resource<T>, name: string, options: GetOptions = {}): Promise<T> {
     return this.#json<T>({
       method: 'GET',
       path: pathOf(resource, { namespace: options.namespace, name, subresource: options.subresource }),

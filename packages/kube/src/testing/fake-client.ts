@@ -11,6 +11,7 @@
  * ```
  */
 import type {
+  GetOptions,
   KubeClient,
   ListOptions,
   ObjectEvent,
@@ -49,15 +50,7 @@ export class FakeClient implements KubeClient {
     return found;
   }
 
-  async get<T extends KubeObject>(
-    resource: Resource<T>,
-    name: string,
-    options: {
-      namespace?: string | undefined;
-      subresource?: string | undefined;
-      signal?: AbortSignal | undefined;
-    } = {},
-  ): Promise<T> {
+  async get<T extends KubeObject>(resource: Resource<T>, name: string, options: GetOptions = {}): Promise<T> {
     const { namespace, subresource } = options;
     await this.#before({ verb: 'get', resource, name, namespace, subresource }, options.signal);
     return this.#existing(resource, name, namespace) as unknown as T;
