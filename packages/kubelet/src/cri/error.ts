@@ -34,6 +34,17 @@ export class CriError extends Error {
 
 const has = (error: unknown, code: number): boolean => error instanceof CriError && error.code === code;
 export const isCriNotFound = (error: unknown): boolean => has(error, criCode.NotFound);
+
+/** The answer, or undefined when the runtime knows no such sandbox or container any more. */
+export async function unlessGone<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isCriNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
 /** The runtime does not answer at its socket: it is down or starting. */
 export const isCriUnavailable = (error: unknown): boolean => has(error, criCode.Unavailable);
 /** The runtime has no such call, or refuses it to us. */

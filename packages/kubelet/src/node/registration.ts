@@ -1,5 +1,5 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
-import type { Clock, ClockTimer } from '@cloudless/kube/clock';
+import type { Clock } from '@cloudless/kube/clock';
 import { type Informer, startInformer } from '@cloudless/kube/informer/informer';
 import { running, type Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
@@ -8,6 +8,7 @@ import { isAlreadyExists } from '@cloudless/kube/status';
 import type { Node, NodeStatus } from '@cloudless/kube/types/core-v1';
 import type { KubeletConfiguration } from '../config/configuration.ts';
 import { type EventSink, nodeReference } from '../events.ts';
+import { WakeLoop } from '../worker/wake-loop.ts';
 import { fullNodeStatusPatch, newNode, nodeStatusPatch } from './status.ts';
 
 export interface RegistrationOptions {
@@ -51,27 +52,25 @@ class Registration {
   readonly registered: Promise<void>;
   readonly #options: RegistrationOptions;
   readonly #informer: Informer<Node>;
-  readonly #stopped = new AbortController();
+  readonly #loop: WakeLoop;
   #resolveRegistered: () => void = () => undefined;
   #written: Node | undefined;
-  #loop: Promise<void> | undefined;
-  #dirty = false;
   #isRegistered = false;
   #tries = 0;
-  #timer: ClockTimer | undefined;
   /** Never in this life: the first report is due whatever the last one wrote. */
   #reportedAtMs = -Infinity;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
     this.registered = new Promise((resolve) => (this.#resolveRegistered = resolve));
+    this.#loop = new WakeLoop(options.clock, (signal) => this.#write(signal));
     this.#informer = startInformer({
       client: options.client,
       resource: core.nodes,
       fieldSelector: `metadata.name=${options.nodeName}`,
       clock: options.clock,
       log: options.log,
-      signal: this.#stopped.signal,
+      signal: this.#loop.signal,
     });
     this.#informer.addHandler({
       add: (node) => options.onNode(node),
@@ -93,41 +92,29 @@ class Registration {
   }
 
   wake(): void {
-    this.#dirty = true;
-    if (this.#stopped.signal.aborted) return;
-    this.#loop ??= this.#run().finally(() => {
-      this.#loop = undefined;
-      if (this.#dirty) this.wake();
-    });
+    this.#loop.wake();
   }
 
   async end(): Promise<void> {
-    this.#stopped.abort();
-    this.#timer?.cancel();
-    await this.#loop;
+    await this.#loop.stop();
     await this.#informer.stop();
   }
 
-  async #run(): Promise<void> {
-    while (this.#dirty && !this.#stopped.signal.aborted) {
-      this.#dirty = false;
-      this.#timer?.cancel();
-      let pauseMs = this.#options.config.nodeStatusUpdateFrequencyMs;
-      try {
-        if (!this.#isRegistered) await this.#register();
-        await this.#report();
-        this.#resolveRegistered();
-        this.#tries = 0;
-      } catch (error) {
-        if (this.#stopped.signal.aborted) return;
-        pauseMs = Math.min(firstRetryMs * 2 ** this.#tries++, longestRetryMs);
-        const level = this.#tries === 5 ? 'warn' : 'debug';
-        this.#options.log[level](
-          { err: error, node: this.#options.nodeName },
-          'node not written; will be tried again',
-        );
-      }
-      this.#timer = this.#options.clock.setTimeout(() => this.wake(), pauseMs);
+  /** After how many milliseconds it is due again. */
+  async #write(signal: AbortSignal): Promise<number> {
+    try {
+      if (!this.#isRegistered) await this.#register();
+      await this.#report();
+      this.#resolveRegistered();
+      this.#tries = 0;
+      return this.#options.config.nodeStatusUpdateFrequencyMs;
+    } catch (error) {
+      const pauseMs = Math.min(firstRetryMs * 2 ** this.#tries++, longestRetryMs);
+      if (signal.aborted) return pauseMs;
+      const level = this.#tries === 5 ? 'warn' : 'debug';
+      const message = 'node not written; will be tried again';
+      this.#options.log[level]({ err: error, node: this.#options.nodeName }, message);
+      return pauseMs;
     }
   }
 
@@ -143,14 +130,14 @@ class Registration {
         status,
       });
       try {
-        this.#written = await client.create(core.nodes, node, { signal: this.#stopped.signal });
+        this.#written = await client.create(core.nodes, node, { signal: this.#loop.signal });
         this.#reportedAtMs = this.#options.clock.monotonicMs();
       } catch (error) {
         if (!isAlreadyExists(error)) throw error;
         await this.#adopt();
       }
     } else {
-      this.#written = await client.get(core.nodes, nodeName, { signal: this.#stopped.signal });
+      this.#written = await client.get(core.nodes, nodeName, { signal: this.#loop.signal });
     }
     this.#isRegistered = true;
     this.#options.onNode(this.#written!);
@@ -159,7 +146,7 @@ class Registration {
   /** The node is in the API from an earlier run: its labels are brought up to date. */
   async #adopt(): Promise<void> {
     const { client, nodeName, labels } = this.#options;
-    const present = await client.get(core.nodes, nodeName, { signal: this.#stopped.signal });
+    const present = await client.get(core.nodes, nodeName, { signal: this.#loop.signal });
     const missing = Object.entries(labels).filter(([key, value]) => present.metadata.labels?.[key] !== value);
     this.#written =
       missing.length === 0
@@ -169,7 +156,7 @@ class Registration {
             nodeName,
             'strategic',
             { metadata: { labels: Object.fromEntries(missing) } },
-            { signal: this.#stopped.signal },
+            { signal: this.#loop.signal },
           );
   }
 
@@ -184,7 +171,7 @@ class Registration {
     if (!patch) return;
     this.#written = await client.patch(core.nodes, nodeName, 'strategic', patch, {
       subresource: 'status',
-      signal: this.#stopped.signal,
+      signal: this.#loop.signal,
     });
     this.#reportedAtMs = clock.monotonicMs();
     this.#tellReadiness(before, wanted);

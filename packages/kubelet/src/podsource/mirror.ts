@@ -1,10 +1,11 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
-import type { Clock, ClockTimer } from '@cloudless/kube/clock';
+import type { Clock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
 import { core } from '@cloudless/kube/resources';
 import { isAlreadyExists, isConflict, isNotFound } from '@cloudless/kube/status';
 import type { Node, Pod } from '@cloudless/kube/types/core-v1';
 import { configAnnotations, isMirrorPod } from '../naming/pod.ts';
+import { WakeLoop } from '../worker/wake-loop.ts';
 
 export interface MirrorOptions {
   client: KubeClient;
@@ -27,13 +28,11 @@ const retryMs = 5000;
 export class MirrorPods {
   readonly #options: MirrorOptions;
   #wanted = new Map<string, Pod>();
-  #loop: Promise<void> | undefined;
-  #dirty = false;
-  #timer: ClockTimer | undefined;
-  #stopped = new AbortController();
+  readonly #loop: WakeLoop;
 
   constructor(options: MirrorOptions) {
     this.#options = options;
+    this.#loop = new WakeLoop(options.clock, (signal) => this.#write(signal));
   }
 
   /** The static pods that are to be seen in the API. */
@@ -44,31 +43,22 @@ export class MirrorPods {
 
   /** Something in the API changed. */
   wake(): void {
-    this.#dirty = true;
-    if (this.#stopped.signal.aborted) return;
-    this.#loop ??= this.#run().finally(() => {
-      this.#loop = undefined;
-      if (this.#dirty) this.wake();
-    });
+    this.#loop.wake();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped.abort();
-    this.#timer?.cancel();
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
-  async #run(): Promise<void> {
-    while (this.#dirty && !this.#stopped.signal.aborted) {
-      this.#dirty = false;
-      this.#timer?.cancel();
-      try {
-        await this.#reconcile();
-      } catch (error) {
-        if (this.#stopped.signal.aborted) return;
+  async #write(signal: AbortSignal): Promise<number | undefined> {
+    try {
+      await this.#reconcile();
+      return undefined;
+    } catch (error) {
+      if (!signal.aborted) {
         this.#options.log.debug({ err: error }, 'mirror pods not written; will be tried again');
-        this.#timer = this.#options.clock.setTimeout(() => this.wake(), retryMs);
       }
+      return retryMs;
     }
   }
 
@@ -119,7 +109,7 @@ export class MirrorPods {
       spec: pod.spec!,
     };
     try {
-      await this.#options.client.create(core.pods, mirror, { signal: this.#stopped.signal });
+      await this.#options.client.create(core.pods, mirror, { signal: this.#loop.signal });
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
     }
@@ -131,7 +121,7 @@ export class MirrorPods {
         namespace: mirror.metadata.namespace,
         gracePeriodSeconds: 0,
         preconditions: { uid: mirror.metadata.uid! },
-        signal: this.#stopped.signal,
+        signal: this.#loop.signal,
       });
     } catch (error) {
       if (!isNotFound(error) && !isConflict(error)) throw error;

@@ -1,6 +1,6 @@
 import type { ContainerStatus as CriContainerStatus } from '../cri/generated/types.ts';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../cri/generated/types.ts';
-import { isCriNotFound } from '../cri/error.ts';
+import { unlessGone } from '../cri/error.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
 import type {
   ObservedContainer,
@@ -101,13 +101,7 @@ export class RuntimeView {
   }
 
   async lookAtSandbox(id: string): Promise<ObservedSandbox | undefined> {
-    const status = await this.#cri.podSandboxStatus({ podSandboxId: id }).then(
-      (answer) => answer.status,
-      (error: unknown) => {
-        if (isCriNotFound(error)) return undefined;
-        throw error;
-      },
-    );
+    const status = (await unlessGone(this.#cri.podSandboxStatus({ podSandboxId: id })))?.status;
     const uid = status?.labels[labels.podUid];
     if (!status || uid === undefined) {
       this.forget(id);
@@ -130,13 +124,7 @@ export class RuntimeView {
 
   /** `sandboxId` is needed once for a container not seen before; found by listing when left out. */
   async lookAtContainer(id: string, sandboxId?: string): Promise<ObservedContainer | undefined> {
-    const status = await this.#cri.containerStatus({ containerId: id }).then(
-      (answer) => answer.status,
-      (error: unknown) => {
-        if (isCriNotFound(error)) return undefined;
-        throw error;
-      },
-    );
+    const status = (await unlessGone(this.#cri.containerStatus({ containerId: id })))?.status;
     const uid = status?.labels[labels.podUid];
     if (!status || uid === undefined) {
       this.forget(id);
