@@ -1,6 +1,6 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
 import type { EventRecorder } from '@cloudless/kube/events/recorder';
-import { type Informer, keyOf, namespaceIndex, splitKey } from '@cloudless/kube/informer/informer';
+import { type Informer, keyOf, splitKey } from '@cloudless/kube/informer/informer';
 import { core } from '@cloudless/kube/resources';
 import { isAlreadyExists, isNotFound } from '@cloudless/kube/status';
 import type { Endpoints, Pod, Service } from '@cloudless/kube/types/core-v1';
@@ -8,7 +8,7 @@ import type { WorkQueue } from '@cloudless/kube/workqueue/workqueue';
 import { hasEndpoint, isHeadless } from '../endpointslice/endpoint.ts';
 import { headlessLabel } from '../endpointslice/endpointslice.ts';
 import { TriggerTimes } from '../endpointslice/trigger-time.ts';
-import { selects, watchServices } from '../endpointslice/watch-services.ts';
+import { podsOf, watchServices } from '../endpointslice/watch-services.ts';
 import { isNamespaceTerminating } from '../pods/pod-control.ts';
 import { semanticEqual } from '../runtime/compare.ts';
 import { type Controller, type ControllerContext, recorderFor, startQueue } from '../runtime/context.ts';
@@ -84,11 +84,8 @@ class EndpointsController {
       if (current?.metadata.labels?.[managedByLabel] === managedBy) await this.#delete(key, signal);
       return;
     }
-    const { selector, type } = service.spec ?? {};
-    if (type === 'ExternalName' || !selector || Object.keys(selector).length === 0) return;
-    const pods = this.#pods.store
-      .byIndex(namespaceIndex, service.metadata.namespace ?? '')
-      .filter((pod) => selects(service, pod));
+    const pods = podsOf(service, this.#pods);
+    if (!pods) return;
     const { subsets, overCapacity } = truncated(endpointSubsets(service, pods));
     const triggerTime = this.#triggers.next(key, service, pods.filter(hasEndpoint));
     const labels = {

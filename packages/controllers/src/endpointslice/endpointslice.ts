@@ -1,6 +1,6 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
 import type { EventRecorder } from '@cloudless/kube/events/recorder';
-import { type Informer, keyOf, namespaceIndex } from '@cloudless/kube/informer/informer';
+import { type Informer, keyOf } from '@cloudless/kube/informer/informer';
 import { core, discovery } from '@cloudless/kube/resources';
 import { isNotFound } from '@cloudless/kube/status';
 import type { Node, Pod, Service } from '@cloudless/kube/types/core-v1';
@@ -22,7 +22,7 @@ import {
 } from './endpoint.ts';
 import { type Packing, type PortGroup, pack, portsKey } from './pack.ts';
 import { TriggerTimes } from './trigger-time.ts';
-import { nodeName, nodeNameIndex, selects, watchServices } from './watch-services.ts';
+import { nodeName, nodeNameIndex, podsOf, watchServices } from './watch-services.ts';
 
 const workers = 5;
 /** Upstream: --max-endpoints-per-slice. */
@@ -116,11 +116,8 @@ class EndpointSliceController {
       this.#triggers.forget(key);
       return;
     }
-    const { selector, type } = service.spec ?? {};
-    if (type === 'ExternalName' || !selector || Object.keys(selector).length === 0) return;
-    const pods = this.#pods.store
-      .byIndex(namespaceIndex, service.metadata.namespace ?? '')
-      .filter((pod) => selects(service, pod));
+    const pods = podsOf(service, this.#pods);
+    if (!pods) return;
     const slices = this.#own
       .over(this.#slices.store.byIndex(serviceIndex, key), (slice) => serviceKey(slice).includes(key))
       .filter((slice) => slice.metadata.deletionTimestamp === undefined);

@@ -1,5 +1,5 @@
 import { type Informer, keyOf, namespaceIndex } from '@cloudless/kube/informer/informer';
-import { selectorFromSet } from '@cloudless/kube/selector/selector';
+import { type Selector, selectorFromSet } from '@cloudless/kube/selector/selector';
 import type { Node, Pod, Service } from '@cloudless/kube/types/core-v1';
 import type { WorkQueue } from '@cloudless/kube/workqueue/workqueue';
 import { semanticEqual } from '../runtime/compare.ts';
@@ -8,10 +8,18 @@ import { semanticEqual } from '../runtime/compare.ts';
 export const nodeNameIndex = 'nodeName';
 export const nodeName = (pod: Pod): string[] => (pod.spec?.nodeName ? [pod.spec.nodeName] : []);
 
-export function selects(service: Service, pod: Pod): boolean {
+function selectorOf(service: Service): Selector | undefined {
   const selector = service.spec?.selector;
-  if (!selector || Object.keys(selector).length === 0) return false;
-  return selectorFromSet(selector).matches(pod.metadata.labels);
+  return selector && Object.keys(selector).length > 0 ? selectorFromSet(selector) : undefined;
+}
+
+/** The pods behind a Service; undefined when its endpoints are not ours to write: another's, or no endpoints at all. */
+export function podsOf(service: Service, pods: Informer<Pod>): Pod[] | undefined {
+  const selector = selectorOf(service);
+  if (!selector || service.spec?.type === 'ExternalName') return undefined;
+  return pods.store
+    .byIndex(namespaceIndex, service.metadata.namespace ?? '')
+    .filter((pod) => selector.matches(pod.metadata.labels));
 }
 
 /** What of a pod shows in endpoints. */
@@ -43,7 +51,7 @@ export function watchServices(
   });
   const enqueueFor = (pod: Pod): void => {
     for (const service of services.store.byIndex(namespaceIndex, pod.metadata.namespace ?? '')) {
-      if (selects(service, pod)) queue.add(keyOf(service));
+      if (selectorOf(service)?.matches(pod.metadata.labels)) queue.add(keyOf(service));
     }
   };
   pods.addHandler({
