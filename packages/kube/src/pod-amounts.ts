@@ -29,11 +29,11 @@ export const quantities: Arithmetic<Quantity> = {
 export function addAmounts<A>(
   total: Map<string, A>,
   more: ReadonlyMap<string, A>,
-  { add }: Arithmetic<A>,
+  arithmetic: Arithmetic<A>,
 ): Map<string, A> {
   for (const [name, amount] of more) {
     const sum = total.get(name);
-    total.set(name, sum === undefined ? amount : add(sum, amount));
+    total.set(name, sum === undefined ? amount : arithmetic.add(sum, amount));
   }
   return total;
 }
@@ -42,11 +42,11 @@ export function addAmounts<A>(
 export function raiseAmounts<A>(
   total: Map<string, A>,
   floor: ReadonlyMap<string, A>,
-  { larger }: Arithmetic<A>,
+  arithmetic: Arithmetic<A>,
 ): Map<string, A> {
   for (const [name, amount] of floor) {
     const own = total.get(name);
-    total.set(name, own === undefined ? amount : larger(own, amount));
+    total.set(name, own === undefined ? amount : arithmetic.larger(own, amount));
   }
   return total;
 }

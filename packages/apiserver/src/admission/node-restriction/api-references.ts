@@ -1,5 +1,5 @@
 import type { Pod, ProjectedVolumeSource, Volume, VolumeProjection } from '@cloudless/kube/types/core-v1';
-import { podReferences } from '../../authz/node/references.ts';
+import { driverSecrets, podReferences } from '../../authz/node/references.ts';
 
 const inProjection: ReadonlyArray<[keyof VolumeProjection, string | undefined]> = [
   ['configMap', 'configmaps (via projected volumes)'],
@@ -43,16 +43,7 @@ export function apiReference(pod: Pod): string | undefined {
     const found = inVolume.find(([field]) => volume[field] !== undefined)?.[1];
     const inside = found ?? (volume.projected ? projected(volume.projected) : undefined);
     if (inside !== undefined) return inside;
-    for (const driver of [
-      volume.cephfs,
-      volume.cinder,
-      volume.flexVolume,
-      volume.rbd,
-      volume.scaleIO,
-      volume.iscsi,
-      volume.storageos,
-    ])
-      if (driver?.secretRef) return 'secrets';
+    if (driverSecrets(volume).length > 0) return 'secrets';
   }
   return undefined;
 }

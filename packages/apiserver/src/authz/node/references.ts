@@ -22,6 +22,18 @@ function ofContainer(container: Pick<Container, 'env' | 'envFrom'>, add: Add): v
   }
 }
 
+/** The Secrets by which a volume's driver proves itself to its storage. */
+export const driverSecrets = (volume: Volume): Array<{ name?: string }> =>
+  [
+    volume.cephfs,
+    volume.cinder,
+    volume.flexVolume,
+    volume.rbd,
+    volume.scaleIO,
+    volume.iscsi,
+    volume.storageos,
+  ].flatMap((driver) => driver?.secretRef ?? []);
+
 function ofVolume(podName: string, volume: Volume, add: Add): void {
   add('secret', volume.secret?.secretName);
   add('configmap', volume.configMap?.name);
@@ -33,16 +45,7 @@ function ofVolume(podName: string, volume: Volume, add: Add): void {
   }
   add('secret', volume.azureFile?.secretName);
   add('secret', volume.csi?.nodePublishSecretRef?.name);
-  for (const driver of [
-    volume.cephfs,
-    volume.cinder,
-    volume.flexVolume,
-    volume.rbd,
-    volume.scaleIO,
-    volume.iscsi,
-    volume.storageos,
-  ])
-    add('secret', driver?.secretRef?.name);
+  for (const secret of driverSecrets(volume)) add('secret', secret.name);
 }
 
 /** Claims of a pod's `resourceClaims`: by name, or as the resource claim controller made them. */
