@@ -1,20 +1,11 @@
 import { fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { ReplicaSet } from '@cloudless/kube/types/apps-v1';
 import type { Strategy } from '../../strategy.ts';
-import { immutable, nonNegative, nonNegativeEach, noneExceeds, selectorOf } from '../../validation/fields.ts';
+import { immutable, nonNegative, noneExceeds, selectorOf } from '../../validation/fields.ts';
 import { defaultPodTemplate } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
-import {
-  ageColumn,
-  ageOf,
-  containerCells,
-  containersColumn,
-  imagesColumn,
-  integer,
-  selectorCell,
-  selectorColumn,
-  table,
-} from '../table/table.ts';
+import { selectorCell } from '../table/table.ts';
+import { replicasField, replicasTable, validateCounters } from './replicas.ts';
 import {
   specPath,
   statusPath,
@@ -44,16 +35,8 @@ function validate(set: ReplicaSet): FieldError[] {
 }
 
 function validateStatusUpdate(set: ReplicaSet): FieldError[] {
-  const counters = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'];
   return [
-    ...nonNegativeEach(set.status, [...counters, 'observedGeneration'], statusPath),
-    ...noneExceeds(
-      set.status,
-      counters.slice(1),
-      'replicas',
-      'cannot be greater than status.replicas',
-      statusPath,
-    ),
+    ...validateCounters(set.status),
     ...noneExceeds(
       set.status,
       ['availableReplicas'],
@@ -75,24 +58,6 @@ export const replicaSet: Strategy<ReplicaSet> = {
   validateStatusUpdate: (_context, object) => validateStatusUpdate(object),
   warnings: (_context, object, old) =>
     templateWarnings(object.spec?.template, old?.spec?.template, templatePath),
-  selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
-  table: table<ReplicaSet>(
-    [
-      integer('Desired', 'Pods wanted.'),
-      integer('Current', 'Pods that exist.'),
-      integer('Ready', 'Pods that are ready.'),
-      ageColumn,
-      containersColumn,
-      imagesColumn,
-      selectorColumn,
-    ],
-    (object, nowMs) => [
-      object.spec?.replicas ?? 0,
-      object.status?.replicas ?? 0,
-      object.status?.readyReplicas ?? 0,
-      ageOf(object, nowMs),
-      ...containerCells(object.spec?.template?.spec?.containers),
-      selectorCell(object.spec?.selector),
-    ],
-  ),
+  selectableFields: replicasField,
+  table: replicasTable((object) => selectorCell(object.spec?.selector)),
 };

@@ -2,21 +2,12 @@ import { fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { ReplicationController } from '@cloudless/kube/types/core-v1';
 import { selectorFromSet } from '@cloudless/kube/selector/selector';
 import type { Strategy } from '../../strategy.ts';
-import { nonNegative, nonNegativeEach, noneExceeds } from '../../validation/fields.ts';
-import { specPath, statusPath, templatePath, validateEndlessTemplate } from '../apps/template.ts';
+import { nonNegative } from '../../validation/fields.ts';
+import { replicasField, replicasTable, validateCounters } from '../apps/replicas.ts';
+import { specPath, templatePath, validateEndlessTemplate } from '../apps/template.ts';
 import { defaultPodTemplate } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
-import {
-  ageColumn,
-  ageOf,
-  containerCells,
-  containersColumn,
-  imagesColumn,
-  integer,
-  labelsCell,
-  selectorColumn,
-  table,
-} from '../table/table.ts';
+import { labelsCell } from '../table/table.ts';
 
 function defaults(controller: ReplicationController): void {
   const spec = (controller.spec ??= {});
@@ -46,43 +37,14 @@ function validate(controller: ReplicationController): FieldError[] {
   return [...wrong, ...validateEndlessTemplate(spec.template, {}, 'ReplicationController')];
 }
 
-const counters = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'];
-
 /** Upstream: pkg/registry/core/replicationcontroller. */
 export const replicationController: Strategy<ReplicationController> = {
   defaults,
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object) => validate(object),
-  validateStatusUpdate: (_context, { status }) => [
-    ...nonNegativeEach(status, [...counters, 'observedGeneration'], statusPath),
-    ...noneExceeds(
-      status,
-      counters.slice(1),
-      'replicas',
-      'cannot be greater than status.replicas',
-      statusPath,
-    ),
-  ],
+  validateStatusUpdate: (_context, { status }) => validateCounters(status),
   warnings: (_context, object, old) =>
     templateWarnings(object.spec?.template, old?.spec?.template, templatePath),
-  selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
-  table: table<ReplicationController>(
-    [
-      integer('Desired', 'Pods wanted.'),
-      integer('Current', 'Pods that exist.'),
-      integer('Ready', 'Pods that are ready.'),
-      ageColumn,
-      containersColumn,
-      imagesColumn,
-      selectorColumn,
-    ],
-    (object, nowMs) => [
-      object.spec?.replicas ?? 0,
-      object.status?.replicas ?? 0,
-      object.status?.readyReplicas ?? 0,
-      ageOf(object, nowMs),
-      ...containerCells(object.spec?.template?.spec?.containers),
-      labelsCell(object.spec?.selector),
-    ],
-  ),
+  selectableFields: replicasField,
+  table: replicasTable((object) => labelsCell(object.spec?.selector)),
 };
