@@ -1,49 +1,27 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
+import { findProgram, hasCapability } from '@cloudless/kubelet/containerd/machine';
 
 /** Something about this machine that keeps the cluster from starting; the message names the remedy. */
 export class MachineError extends Error {
   override readonly name = 'MachineError';
 }
 
-const capSysAdmin = 21n;
-
-/** Effective capabilities of this process as a bit set (capabilities(7)). */
-function effectiveCapabilities(): bigint {
-  const line = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'));
-  return BigInt(`0x${line?.[1] ?? '0'}`);
-}
-
-/** Whether a program is on the path or in the system's folders. */
-export function findProgram(name: string): string | undefined {
-  for (const folder of [...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin']) {
-    if (folder === '') continue;
-    const path = join(folder, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // Not here.
-    }
-  }
-  return undefined;
-}
-
-/** Why real containers cannot run here, in a sentence with its remedy; undefined when they can. */
-export function whyNoContainers(): string | undefined {
+/** Why real containers cannot run here, in a sentence with its remedy; undefined when they can. `find` looks for a program. */
+export function whyNoContainers(find: typeof findProgram = findProgram): string | undefined {
   if (process.getuid?.() !== 0) return 'containers need root: run this as root (sudo)';
-  if ((effectiveCapabilities() & (1n << capSysAdmin)) === 0n)
+  if (!hasCapability('sysAdmin'))
     return 'containers need the capability CAP_SYS_ADMIN, which this process lacks (an unprivileged container?)';
   const missing = [
     ['containerd', 'containerd'],
     ['runc', 'runc'],
     ['ip', 'iproute2'],
     ['nsenter', 'util-linux'],
-  ].filter(([program]) => findProgram(program as string) === undefined);
+  ].filter(([program]) => find(program as string) === undefined);
   if (missing.length > 0)
     return `${missing.map(([program]) => program).join(', ')} not found: apt-get install ${missing.map(([, deb]) => deb).join(' ')}`;
   return undefined;
