@@ -1,4 +1,3 @@
-import { type FieldError, fieldErrors, FieldPath } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
 import { errors } from '@cloudless/kube/status';
 import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
@@ -11,6 +10,7 @@ import { type ListParameters, listObjects } from './list.ts';
 import { timestamp } from './metadata.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { defaultPropagation, finalizersLeft } from './rules.ts';
+import { validateDeleteOptions } from './validation/metadata.ts';
 
 /** `gone`: the key is deleted; otherwise finalizers or grace are pending and `entry` says so. */
 export interface Deletion {
@@ -22,26 +22,9 @@ const orphanFinalizer = 'orphan';
 const foregroundFinalizer = 'foregroundDeletion';
 
 /** Throws 422 as upstream's ValidateDeleteOptions. */
-export function validateDeleteOptions(options: DeleteOptions): void {
-  const found: FieldError[] = [];
-  const path = FieldPath.of('propagationPolicy');
-  const { propagationPolicy, orphanDependents, dryRun } = options;
-  if (orphanDependents !== undefined && propagationPolicy !== undefined) {
-    const text = 'orphanDependents and deletionPropagation cannot be both set';
-    found.push(fieldErrors.invalid(path, propagationPolicy, text));
-  }
-  if (
-    propagationPolicy !== undefined &&
-    !['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)
-  ) {
-    found.push(
-      fieldErrors.notSupported(path, propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil']),
-    );
-  }
-  if ((dryRun ?? []).some((value) => value !== 'All')) {
-    found.push(fieldErrors.notSupported(FieldPath.of('dryRun'), dryRun, ['All']));
-  }
-  if (found.length > 0) throw errors.invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', found);
+function checkDeleteOptions(options: DeleteOptions): void {
+  const wrong = validateDeleteOptions(options);
+  if (wrong.length > 0) throw errors.invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', wrong);
 }
 
 /** The finalizers an object gets for the garbage collector (deletionFinalizersForGarbageCollection). */
@@ -150,7 +133,7 @@ export async function deleteObject(
   context: WriteContext,
   options: DeleteOptions,
 ): Promise<Deletion> {
-  validateDeleteOptions(options);
+  checkDeleteOptions(options);
   const stored = registry.open(context.served.resource);
   const { resource } = context.served;
   const { namespace, name } = context;
@@ -202,7 +185,7 @@ export async function deleteCollection(
   parameters: ListParameters,
   options: DeleteOptions,
 ): Promise<Entry[]> {
-  validateDeleteOptions(options);
+  checkDeleteOptions(options);
   const { entries } = await listObjects(registry, context.served, parameters);
   const waiting = entries.values();
   const deleted: Entry[] = [];

@@ -1,7 +1,8 @@
-import { type FieldError, fieldErrors, FieldPath } from '@cloudless/kube/field';
+import type { PatchType } from '@cloudless/kube/client/client';
 import { errors } from '@cloudless/kube/status';
 import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
 import type { ListParameters } from '../registry/list.ts';
+import { validateWriteOptions } from '../registry/validation/metadata.ts';
 import type { FieldValidation } from './body.ts';
 import { isTrue } from './parse.ts';
 
@@ -12,8 +13,6 @@ export interface WriteParameters {
   /** As CreateOptions, UpdateOptions or PatchOptions, for admission. */
   options: Readonly<Record<string, unknown>>;
 }
-
-const maxFieldManagerLength = 128;
 
 function integer(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
@@ -52,25 +51,13 @@ export const timeoutSeconds = (query: URLSearchParams): number | undefined =>
 export function writeParameters(
   query: URLSearchParams,
   kind: 'CreateOptions' | 'UpdateOptions' | 'PatchOptions',
-  patchType?: string,
+  patchType?: PatchType,
 ): WriteParameters {
-  const found: FieldError[] = [];
   const dryRun = query.getAll('dryRun').filter((value) => value !== '');
   const fieldManager = query.get('fieldManager') ?? '';
   const fieldValidation = query.get('fieldValidation') ?? '';
-  if (kind === 'PatchOptions' && patchType !== 'apply' && query.has('force')) {
-    found.push(fieldErrors.forbidden(FieldPath.of('force'), 'may not be specified for non-apply patch'));
-  }
-  if (Buffer.byteLength(fieldManager) > maxFieldManagerLength) {
-    found.push(fieldErrors.tooLong(FieldPath.of('fieldManager'), maxFieldManagerLength));
-  }
-  if (dryRun.some((value) => value !== 'All')) {
-    found.push(fieldErrors.notSupported(FieldPath.of('dryRun'), dryRun, ['All']));
-  }
-  if (!['', 'Ignore', 'Warn', 'Strict'].includes(fieldValidation)) {
-    const allowed = ['', 'Ignore', 'Strict', 'Warn'];
-    found.push(fieldErrors.notSupported(FieldPath.of('fieldValidation'), fieldValidation, allowed));
-  }
+  const force = kind === 'PatchOptions' ? boolean(query, 'force') : undefined;
+  const found = validateWriteOptions({ dryRun, fieldManager, fieldValidation, force, patchType });
   if (found.length > 0) throw errors.invalid({ group: 'meta.k8s.io', kind }, '', found);
   return {
     dryRun: dryRun.length > 0,

@@ -81,9 +81,6 @@ export interface VersionInfo {
   readonly buildDate?: string;
 }
 
-/** The key of `strategies`: `apps/Deployment`, `/Pod`. */
-export type StrategyKey = `${string}/${string}`;
-
 export interface ApiServerOptions {
   /** Closed by whoever opened it, after the server has stopped. */
   store: EtcdStore;
@@ -96,6 +93,7 @@ export interface ApiServerOptions {
   authorizer(context: PartContext): { authorizer: Authorizer; ready: Promise<void> };
   /** In the order in which they run. */
   admission(context: PartContext, authorizer: Authorizer): readonly AdmissionPlugin[];
+  /** By `GROUP/KIND`: `apps/Deployment`, `/Pod`. */
   strategies: ReadonlyMap<string, Strategy>;
   declarations: readonly ResourceDeclaration[];
   endpoints(context: PartContext, authorizer: Authorizer): readonly Endpoint[];

@@ -6,8 +6,6 @@
 import { finish, newWriter, readerOf } from '../protobuf/wire.ts';
 import { ProtobufError, decodeProtobuf } from './protobuf.ts';
 
-export const protobufWatchMediaType = 'application/vnd.kubernetes.protobuf;stream=watch';
-
 /** Upstream's reader refuses larger frames (framer.go, and streaming.Decoder's buffer). */
 export const maxFrameBytes: number = 16 * 1024 * 1024;
 const headerBytes = 4;

@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { identify, listProcesses, listShims, type PidRecord, readPidRecord } from './process.ts';
@@ -25,14 +25,6 @@ export function findContainerd(context: NodeContext): PidRecord | undefined {
 }
 
 const mountNamespace = (pid: number | 'self'): string => readlinkSync(`/proc/${pid}/ns/mnt`);
-
-/** Whether `/` passes mounts on, as volumes with HostToContainer or Bidirectional propagation need. */
-export function rootIsShared(): boolean {
-  const line = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .find((text) => text.split(' ')[4] === '/');
-  return line !== undefined && / shared:\d+/.test(line);
-}
 
 /** A process that lives in the node's mount namespace: containerd, or a shim it left. */
 function resident(context: NodeContext): number | undefined {

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 
 /** A process told apart from a later one with the same number. */
 export interface ProcessId {
@@ -50,8 +50,6 @@ export function readPidRecord(path: string): PidRecord | undefined {
   }
   return Number.isInteger(record.pid) && record.pid > 1 && isAlive(record) ? record : undefined;
 }
-
-export const removePidRecord = (path: string): void => rmSync(path, { force: true });
 
 /** Every process and its arguments; processes that end meanwhile are left out. */
 export function listProcesses(): Array<{ pid: number; parent: number; args: string[] }> {

@@ -45,8 +45,6 @@ export async function unlessGone<T>(answer: Promise<T>): Promise<T | undefined> 
   }
 }
 
-/** The runtime does not answer at its socket: it is down or starting. */
-export const isCriUnavailable = (error: unknown): boolean => has(error, criCode.Unavailable);
 /** The runtime has no such call, or refuses it to us. */
 export const isCriRefused = (error: unknown): boolean =>
   has(error, criCode.Unimplemented) || has(error, criCode.PermissionDenied);

@@ -1,5 +1,4 @@
 import { readFileSync, statfsSync } from 'node:fs';
-import { cpus } from 'node:os';
 import type { Clock } from '@cloudless/kube/clock';
 import type { CriRuntime } from '../cri/runtime.ts';
 import { labels } from '../runtime/labels.ts';
@@ -185,9 +184,6 @@ export class Stats {
     ].join(''); // prettier-ignore
   }
 }
-
-/** How many cores the node has, for whoever turns nanocores into a share. */
-export const coreCount = (): number => cpus().length;
 
 const time = (ms: number): string => new Date(ms).toISOString();
 

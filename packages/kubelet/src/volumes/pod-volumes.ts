@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { PersistentVolume, PersistentVolumeClaim, Pod, Volume } from '@cloudless/kube/types/core-v1';
 import { amountOf } from '../resources/amounts.ts';
 import { writeAtomically, type Payload } from './atomic-writer.ts';
@@ -211,11 +210,4 @@ function groupAnnotation(volume: PersistentVolume): number | undefined {
   const text = volume.metadata.annotations?.['pv.beta.kubernetes.io/gid'];
   const group = Number(text);
   return text === undefined || !Number.isInteger(group) || group < 0 ? undefined : group;
-}
-
-/** A folder for one pod's things, made when first needed. */
-export async function makePodFolder(kubeletRoot: string, uid: string): Promise<string> {
-  const folder = podFolders(kubeletRoot, uid).pod;
-  await mkdir(join(folder, 'volumes'), { recursive: true, mode: 0o750 });
-  return folder;
 }

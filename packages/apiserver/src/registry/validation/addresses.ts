@@ -141,11 +141,6 @@ export function validateLegacyIp(value: string, path: FieldPath): FieldError[] {
   return parseIp(value) ? [] : [fieldErrors.invalid(path, value, notAnIp)];
 }
 
-/** Fields that want the canonical form (EndpointSlice, IPAddress). */
-export function validateIp(value: string, path: FieldPath): FieldError[] {
-  return ipNameErrors(value).map((text) => fieldErrors.invalid(path, value, text));
-}
-
 /** What is wrong with an address in canonical form, as bare texts; also the rule for IPAddress names. */
 export function ipNameErrors(value: string): string[] {
   const ip = parseIp(value);

@@ -262,13 +262,6 @@ export function validateObjectMetaUpdate(
   return wrong;
 }
 
-/** Finalizers of built-in kinds, beyond {@link validateFinalizers}: `metadata.finalizers[i]`. */
-export function validateBuiltInFinalizers(metadata: ObjectMeta, path: FieldPath = root): FieldError[] {
-  return (metadata.finalizers ?? []).flatMap((name, i) =>
-    validateStandardFinalizer(name, path.child('finalizers').index(i)),
-  );
-}
-
 function validateRequirement(
   requirement: LabelSelectorRequirement,
   path: FieldPath,

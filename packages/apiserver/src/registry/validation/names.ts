@@ -14,7 +14,6 @@ const dns1035Label = '[a-z]([-a-z0-9]*[a-z0-9])?';
 const qualifiedName = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const labelValue = `(${qualifiedName})?`;
 const wildcardSubdomain = `\\*\\.${dns1123Subdomain}`;
-const cIdentifier = '[A-Za-z_][A-Za-z0-9_]*';
 const percent = '[0-9]+%';
 const httpHeaderName = '[-A-Za-z0-9]+';
 const configMapKey = '[-._a-zA-Z0-9]+';
@@ -29,7 +28,6 @@ const patterns = {
   qualifiedName: whole(qualifiedName),
   labelValue: whole(labelValue),
   wildcardSubdomain: whole(wildcardSubdomain),
-  cIdentifier: whole(cIdentifier),
   percent: whole(percent),
   httpHeaderName: whole(httpHeaderName),
   configMapKey: whole(configMapKey),
@@ -155,13 +153,6 @@ export function isLabelValue(value: string): string[] {
     wrong.push(regexError(labelValueText, labelValue, 'MyValue', 'my_value', '12345'));
   }
   return wrong;
-}
-
-export function isCIdentifier(value: string): string[] {
-  if (patterns.cIdentifier.test(value)) return [];
-  const text =
-    "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'";
-  return [regexError(text, cIdentifier, 'my_name', 'MY_NAME', 'MyName')];
 }
 
 /** The name of an environment variable: printable ASCII other than `=`. */
