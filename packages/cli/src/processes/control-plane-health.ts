@@ -22,7 +22,7 @@ export async function serveControlPlaneHealth(
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0];
     if (path === '/metrics') {
-      void Promise.all(sources.metrics.map((text) => text())).then(
+      void Promise.all(sources.metrics.map(async (text) => await text())).then(
         (texts) =>
           response
             .setHeader('content-type', 'text/plain; version=0.0.4; charset=utf-8')

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import type { Progress } from '../progress.ts';
@@ -45,12 +45,12 @@ export async function runUntilStopped(
   }
   const mode = failure ? ('stop-pods' as const) : await Promise.race([interrupted, asked]);
   progress.step(mode === 'stop-pods' ? 'stop the pods and the processes' : 'stop the processes; pods go on');
-  await supervisor.end(mode);
-  if (mode === 'stop-pods') {
+  await supervisor.end(mode, async () => {
+    if (mode !== 'stop-pods') return;
     // Knows the node's parts, whose loading would hold up the start.
     const { cleanUp } = await import('../cleanup.ts');
     await cleanUp(config);
-  }
+  });
   progress.done();
   if (failure) throw failure;
 }
@@ -70,19 +70,25 @@ export async function startDetached(
     ['--disable-warning=ExperimentalWarning', mainScript, 'supervise', '--config', configPath],
     { stdio: ['ignore', log, log], detached: true, cwd: '/' },
   );
+  const logBytes = fstatSync(log).size;
   closeSync(log);
   let exited: string | undefined;
   child.once('exit', (code, signal) => (exited = signal ?? `exit code ${code}`));
   child.unref();
   progress.step('start the processes');
   let shown = '';
+  let failure: string | undefined;
   for (;;) {
     const ended = exited;
     // A busy machine may not answer in time: what counts is whether the supervisor lives.
     const status = await askSupervisor(context, { command: 'status' }, 5000).catch(() => undefined);
-    if (status?.failure !== undefined) throw new StartFailedError(status.failure);
     if (status?.ready) break;
-    if (ended !== undefined) throw new StartFailedError(whyEnded(logPath, ended, config.root));
+    failure ??= status?.failure;
+    // Thrown only when the supervisor has cleaned up, so that the next `up` meets nothing of this one.
+    if (ended !== undefined) {
+      const said = readFileSync(logPath).subarray(logBytes).toString();
+      throw new StartFailedError(failure ?? whyEnded(said, ended, config.root));
+    }
     if (status && status.step !== shown) progress.step((shown = status.step));
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -90,10 +96,8 @@ export async function startDetached(
 }
 
 /** The last words of a supervisor that ended before it could be asked. */
-function whyEnded(logPath: string, exit: string, root: string): string {
-  const said = readFileSync(logPath, 'utf8')
-    .split('\n')
-    .findLast((line) => line.startsWith(errorPrefix));
+function whyEnded(log: string, exit: string, root: string): string {
+  const said = log.split('\n').findLast((line) => line.startsWith(errorPrefix));
   return (
     said?.slice(errorPrefix.length) ??
     `the supervisor ended (${exit}): see 'cloudless logs supervisor --root ${root}'`

@@ -22,8 +22,11 @@ export interface Supervisor extends Running {
   status(): SupervisorStatus;
   /** Resolves when `cloudless down` asked for the end. */
   readonly stopRequested: Promise<void>;
-  /** Ends the processes in reverse order; with `stop-pods` the node's pods end too. */
-  end(mode: 'leave-pods' | 'stop-pods'): Promise<void>;
+  /**
+   * Ends the processes in reverse order; with `stop-pods` the node's pods end too. `afterwards` runs when they have
+   * ended and before `cloudless down` hears of it: until then no other supervisor can start here.
+   */
+  end(mode: 'leave-pods' | 'stop-pods', afterwards?: () => Promise<void>): Promise<void>;
 }
 
 /** Reported as the start goes on: a child's step. */
@@ -99,7 +102,7 @@ export async function startSupervisor(
   const rotation = setInterval(() => rotateLogs(context.paths.logs, names), 60_000);
 
   let ending: Promise<void> | undefined;
-  const end = (mode: 'leave-pods' | 'stop-pods'): Promise<void> =>
+  const end: Supervisor['end'] = (mode, afterwards) =>
     (ending ??= (async () => {
       clearInterval(rotation);
       // The node first: ending its pods properly needs the API; then the control plane.
@@ -107,8 +110,12 @@ export async function startSupervisor(
         const child = children.find((candidate) => candidate.name === name);
         await child?.stop(name === 'node-agent' && mode === 'stop-pods' ? 90_000 : 15_000, mode);
       }
-      stopped.resolve();
-      await socket.stop();
+      try {
+        await afterwards?.();
+      } finally {
+        stopped.resolve();
+        await socket.stop();
+      }
     })());
   return {
     ready: ready.promise,
