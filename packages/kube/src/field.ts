@@ -39,12 +39,9 @@ interface RawJson {
   rawJSON(text: string): unknown;
 }
 
-/** A value as Go's field.Error prints it: strings quoted, objects as JSON. */
+/** A value as Go's field.Error prints it, which is JSON. */
 function shown(value: unknown): string {
-  if (value === null || value === undefined) return 'null';
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'object') return JSON.stringify(value, exactInteger);
-  return String(value);
+  return JSON.stringify(value ?? null, exactInteger);
 }
 
 const make = (reason: string, path: FieldPath, message: string): FieldError => ({

@@ -17,7 +17,7 @@ const pem = (type: 'ec' | 'rsa'): string => {
     type === 'ec'
       ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
       : generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return privateKey.export({ type: 'pkcs8', format: 'pem' });
 };
 const keys = { ec: signingKey(pem('ec')), rsa: signingKey(pem('rsa')), foreign: signingKey(pem('ec')) };
 const startMs = Date.parse('2026-01-01T00:00:00Z');
@@ -155,7 +155,7 @@ describe('a service account token', () => {
       claims['sub'] = 'system:serviceaccount:kube-system:admin';
       claims['kubernetes.io'] = { namespace: 'kube-system', serviceaccount: { name: 'admin', uid: 'x' } };
     };
-    const publicPem = keys.ec.key.export({ type: 'spki', format: 'pem' }).toString();
+    const publicPem = keys.ec.key.export({ type: 'spki', format: 'pem' });
     const signature = token.split('.')[2] as string;
     const attempts: Record<string, string> = {
       'no algorithm': forged(token, { alg: 'none' }, admin, () => ''),

@@ -38,7 +38,7 @@ export async function startDefaultTestServer(): Promise<DefaultTestServer> {
     store: new MemoryStore(),
     listen: { host: '127.0.0.1', port },
     tls: { cert: () => pki.server.cert, key: () => pki.server.key, clientCa: () => pki.ca },
-    serviceAccountKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    serviceAccountKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     serviceAccountIssuer: testIssuer,
     kubeletClient: { cert: pki.admin.cert, key: pki.admin.key, ca: pki.ca },
     advertiseAddress: '192.0.2.1',
