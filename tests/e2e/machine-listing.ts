@@ -45,7 +45,9 @@ export function listMachine(marker: string): MachineListing {
       (line) => line.split(/\s+/)[0] as string,
     ),
     // Link-local addresses appear by themselves a second or two after a link.
-    routes: lines(execFileSync('ip', ['route', 'show', 'table', 'all'], { encoding: 'utf8' })).filter((line) => !line.includes('fe80:')),
+    routes: lines(execFileSync('ip', ['route', 'show', 'table', 'all'], { encoding: 'utf8' })).filter(
+      (line) => !line.includes('fe80:'),
+    ),
     nft: execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }),
     cgroups: mounts
       .filter((line) => / - cgroup2? /.test(line))

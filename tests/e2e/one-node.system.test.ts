@@ -53,10 +53,7 @@ describe('one node', () => {
       /Hello from out of the cloud\nsigned [0-9a-f]{16}\nby back-/,
     );
     assert.match(await inPod('cat /etc/resolv.conf'), /nameserver 10\.96\.0\.10/);
-    assert.match(
-      await inPod('nslookup kubernetes.default.svc.cluster.local'),
-      /10\.96\.0\.1/,
-    );
+    assert.match(await inPod('nslookup kubernetes.default.svc.cluster.local'), /10\.96\.0\.1/);
   });
 
   it('a rolling update under 200 requests/s loses no request', async () => {

@@ -9,7 +9,9 @@ import { bytesWrittenPerChange, metrics, metricsText } from './metrics.ts';
 describe('metrics of the datastore', () => {
   it('are those of the README', () => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    const rows = [...readme.matchAll(/^\| `([a-z_]+)` +\| (\w+) +\| (.+?) +\|$/gm)].map((row) => row.slice(1));
+    const rows = [...readme.matchAll(/^\| `([a-z_]+)` +\| (\w+) +\| (.+?) +\|$/gm)].map((row) =>
+      row.slice(1),
+    );
     const histogram = ['etcd_disk_wal_fsync_duration_seconds', 'histogram', 'Time of a flush to the device.'];
     assert.deepEqual(rows, [...metrics.map(({ name, type, help }) => [name, type, help]), histogram]);
   });
