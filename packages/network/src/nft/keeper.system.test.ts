@@ -31,7 +31,15 @@ describe('the nftables table in the kernel', () => {
   const warnings: string[] = [];
   const hear = (_: unknown, text: string): void => void warnings.push(text);
   const log = { warn: hear, debug: hear, error: hear } as unknown as Logger;
-  afterEach(() => {
+  const keepers: Array<ReturnType<typeof keepTable>> = [];
+  const keep = (program: ServiceProgram): ReturnType<typeof keepTable> => {
+    const keeper = keepTable({ table, content: () => [program.content()], log });
+    keepers.push(keeper);
+    return keeper;
+  };
+  // Also those of a test that failed: their timers would hold this process.
+  afterEach(async () => {
+    for (const keeper of keepers.splice(0)) await keeper.stop();
     table.remove();
     warnings.length = 0;
   });
@@ -60,7 +68,7 @@ describe('the nftables table in the kernel', () => {
     run('add', 'chain', 'inet', 'theirs', 'in', '{ type filter hook input priority 0; }');
     const before = ruleset();
     const program = new ServiceProgram();
-    const keeper = keepTable({ table, content: () => [program.content()], log });
+    const keeper = keep(program);
     keeper.rebuild();
     keeper.change('services', program.set('a/b', [udpFrontend]).script);
     await keeper.check();
@@ -79,7 +87,7 @@ describe('the nftables table in the kernel', () => {
     it(`is whole again after an administrator ${sentence}`, async () => {
       const program = new ServiceProgram();
       program.set('a/b', [udpFrontend]);
-      const keeper = keepTable({ table, content: () => [program.content()], log });
+      const keeper = keep(program);
       keeper.rebuild();
       await keeper.check();
       const before = sorted();
@@ -87,17 +95,15 @@ describe('the nftables table in the kernel', () => {
       await keeper.check();
       assert.equal(sorted(), before);
       assert.deepEqual(warnings, ['someone changed the nftables table; building it anew']);
-      await keeper.stop();
     });
 
   it('a change that meets a damaged table builds it anew at once', async () => {
     const program = new ServiceProgram();
-    const keeper = keepTable({ table, content: () => [program.content()], log });
+    const keeper = keep(program);
     keeper.rebuild();
     run('flush', 'ruleset');
     keeper.change('services', program.set('a/b', [udpFrontend]).script);
     assert.match(ruleset(), /10\.96\.0\.10 \. udp \. 53/);
-    await keeper.stop();
   });
 
   it('an earlier agent’s table serves on until the first build, whatever a change says of it', async () => {
@@ -105,13 +111,12 @@ describe('the nftables table in the kernel', () => {
     earlier.set('a/b', [udpFrontend]);
     table.replace([earlier.content()]);
     const program = new ServiceProgram();
-    const keeper = keepTable({ table, content: () => [program.content()], log });
+    const keeper = keep(program);
     keeper.change('services', 'delete element inet cloudless services-unavailable4 { 10.96.0.99 . tcp . 1 }');
     await keeper.check();
     assert.match(ruleset(), /10\.96\.0\.10 \. udp \. 53/);
     keeper.rebuild();
     assert.doesNotMatch(ruleset(), /10\.96\.0\.10/);
-    await keeper.stop();
   });
 });
 
