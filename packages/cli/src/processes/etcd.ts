@@ -8,7 +8,7 @@ import { MachineError } from '../machine.ts';
 import { type EtcdOptions, UsageError } from '../options.ts';
 
 /** An etcd may come with the machine, or be a static pod of this very node: it is waited for so long. */
-const waitMs = 30_000;
+const waitMs = 60_000;
 const againMs = 500;
 
 export interface OpenEtcdOptions {

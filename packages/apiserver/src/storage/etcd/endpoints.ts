@@ -222,11 +222,18 @@ function call(
 const isUnsent = (error: grpc.ServiceError): boolean =>
   error.code === grpc.status.UNAVAILABLE && error.details.startsWith('No connection established');
 
+/** What the system said, out of grpc-js's sentence around it. */
+const withoutWrapping = (details: string): string =>
+  /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note: *$/.exec(details)?.[1] ??
+  details;
+
 function etcdErrorOf({ code, details, cause }: CallFailure, address: string): EtcdError {
   // etcd's own texts are matched by callers; the connection's get the place and the remedy.
   const isOwn =
     details.startsWith('etcdserver:') || details.startsWith('context ') || details.startsWith('mvcc:');
   const message =
-    isOwn || code !== grpcCode.unavailable ? details : `etcd ${address} cannot be reached: ${details}`;
+    isOwn || code !== grpcCode.unavailable
+      ? details
+      : `etcd ${address} cannot be reached: ${withoutWrapping(details)}`;
   return new EtcdError(code, message, cause);
 }
