@@ -36,7 +36,7 @@ describe('the structure of the house', () => {
     assert.deepEqual(wrong, []);
   });
 
-  it('nothing but the node context names a global path (DESIGN 5b, wall 10)', () => {
+  it('nothing but the node context names a global path (ARCHITECTURE.md, wall 10)', () => {
     const global =
       /['"`](\/var\/lib|\/var\/log|\/run\/|\/var\/run\/(?!secrets)|\/etc\/kubernetes|\/etc\/cni|\/opt\/cni)/;
     const wrong: string[] = [];

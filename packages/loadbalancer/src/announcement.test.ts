@@ -8,7 +8,7 @@ import { AnnouncementFileError, loadAnnouncementFile, parseAnnouncements } from 
 
 const service = (name: string) => ({ kind: 'service' as const, name });
 
-describe('announcements are keyed by address (DESIGN 5b, wall 8)', () => {
+describe('announcements are keyed by address (ARCHITECTURE, wall 8)', () => {
   it('a file asks for an address with no API and no Service anywhere', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'cloudless-announce-')), 'vip.yaml');
     writeFileSync(path, 'announcements:\n  - address: 192.0.2.10\n    candidates: [node-2, node-1]\n');

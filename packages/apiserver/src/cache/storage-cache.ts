@@ -47,7 +47,7 @@ interface Waiter {
 
 /**
  * All objects of one storage resource as bytes, kept current by one storage watch: an ordered map of entries and a
- * history of changes that all watchers share (DESIGN.md section 6, "cache of bytes").
+ * history of changes that all watchers share.
  */
 export class StorageCache {
   readonly codec: ObjectCodec;

@@ -138,7 +138,7 @@ const converters: Readonly<Record<string, Converter>> = {
 };
 
 /**
- * The conversion slot of the request path (DESIGN.md 5b, wall 4): every object passes here between the version of
+ * The conversion slot of the request path (ARCHITECTURE.md, wall 4): every object passes here between the version of
  * its URL and the one it is stored in. Changes and returns `object`, which the caller owns.
  */
 export function convert(object: KubeObject, from: Resource, to: Resource): KubeObject {

@@ -82,7 +82,7 @@ export class StoredResource {
 }
 
 /**
- * The one generic store behind every kind (DESIGN.md section 6): holds what all operations share; the operations
+ * The one generic store behind every kind: holds what all operations share; the operations
  * are functions over it in `create.ts`, `update.ts`, `delete.ts`, `list.ts` and `watch.ts`.
  */
 export class Registry {

@@ -14,7 +14,7 @@ import type { Strategy } from './strategy.ts';
 const user = { name: 'admin', groups: ['system:masters'] };
 const anything = (object: unknown) => object as KubeObject & Record<string, unknown>;
 
-describe('the walls of the request path (DESIGN.md 5b)', () => {
+describe('the walls of the request path (ARCHITECTURE.md)', () => {
   const open: TestServer[] = [];
   after(async () => {
     for (const test of open) await test[Symbol.asyncDispose]();

@@ -41,8 +41,8 @@ const ofParentKind: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * From an authenticated request to its result: authorization, decoding, and the registry's operation (DESIGN.md
- * section 6, "Path of a write"). The same for requests over TLS and from clients in this process.
+ * From an authenticated request to its result: authorization, decoding, and the registry's operation, in the
+ * order that this package's README gives. The same for requests over TLS and from clients in this process.
  */
 export class Pipeline {
   readonly registry: Registry;

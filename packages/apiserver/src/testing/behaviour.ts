@@ -10,7 +10,7 @@ import { StatusError } from '@cloudless/kube/status';
 import type { ConfigMap } from '@cloudless/kube/types/core-v1';
 import { startTestServer, type TestServer } from './test-server.ts';
 
-/** What every client sees, in this process and over TLS: one behaviour (DESIGN.md 5b, wall 7). */
+/** What every client sees, in this process and over TLS: one behaviour (ARCHITECTURE.md, wall 7). */
 const clients: Record<string, (test: TestServer) => KubeClient> = {
   'in process': ({ server }) => server.clientFor({ name: 'admin', groups: ['system:masters'] }),
   'over HTTPS': ({ url, pki }) =>

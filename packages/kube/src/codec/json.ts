@@ -1,4 +1,4 @@
-// JSON as Kubernetes means it: integers are int64 and stay exact (DESIGN.md 5b, wall 3).
+// JSON as Kubernetes means it: integers are int64 and stay exact (ARCHITECTURE.md, wall 3).
 import { JsonSyntaxError, readJson } from './json-reader.ts';
 
 export { JsonSyntaxError } from './json-reader.ts';

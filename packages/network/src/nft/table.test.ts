@@ -29,7 +29,7 @@ function recorder(): Nft & { scripts: string[] } {
   };
 }
 
-describe('the one owner of the nft table (DESIGN 5b, wall 9)', () => {
+describe('the one owner of the nft table (ARCHITECTURE, wall 9)', () => {
   for (const [sentence, broken] of [
     [
       'a map without the part’s prefix',

@@ -1,4 +1,4 @@
-/** Takes and releases addresses and node ports of a Service with its own write (DESIGN.md 5b, wall 5). */
+/** Takes and releases addresses and node ports of a Service with its own write (ARCHITECTURE.md, wall 5). */
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { Service } from '@cloudless/kube/types/core-v1';

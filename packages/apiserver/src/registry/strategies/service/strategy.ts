@@ -9,8 +9,8 @@ import { isExternallyAccessible, isHeadless, specOf } from './traits.ts';
 import { validateService, validateServiceStatus, validateServiceUpdate } from './validate.ts';
 
 /**
- * No node ports unless asked for (DESIGN.md 8): a load balancer that does not say gets none. Upstream's default is
- * `true`; whoever says so, or names a `nodePort`, gets ports as upstream gives them.
+ * No node ports unless asked for: a load balancer that does not say gets none. Upstream's default is `true`; whoever
+ * says so, or names a `nodePort`, gets ports as upstream gives them.
  */
 function beforeDefaults(service: Service): void {
   const spec = specOf(service);
