@@ -6,7 +6,7 @@ import type { RawOptions } from './options.ts';
  * The `cloudless` command. Each action's module is loaded when it is chosen: a command that only reads a file does
  * not pay for the API server.
  */
-function program(): Command {
+export function program(): Command {
   const cli = new Command('cloudless')
     .description('Kubernetes out of the cloud: everything to run it on machines of your own.')
     .helpCommand(false)

@@ -51,7 +51,7 @@ describe('a supervised child', () => {
   });
 
   it('is starting, then ready, then stopped; its output is in its log', async () => {
-    make(`${ready} console.error('hello'); ${stay}`).start();
+    make(`console.error('hello'); ${ready} ${stay}`).start();
     assert.equal(state(), 'starting');
     await until('ready', () => state() === 'ready');
     const pid = child.status.pid as number;
