@@ -236,7 +236,7 @@ describe('`up` with an etcd that cannot be used', () => {
 
   it('another CA: names the endpoint, the file and the remedy', async () => {
     const ca = join(others.pki, 'etcd/ca.crt');
-    const message = await refusal([...etcd.flags, `--etcd-cafile=${ca}`], 15_000);
+    const message = await refusal([...etcd.flags, `--etcd-cafile=${ca}`], 30_000);
     assert.match(message, /--etcd-servers https:\/\/127\.0\.0\.1:2379/);
     assert.ok(message.includes(`--etcd-cafile ${ca} must be the CA that signed its certificate`), message);
   });
@@ -249,14 +249,14 @@ describe('`up` with an etcd that cannot be used', () => {
     );
     assert.match(message, /--etcd-servers https:\/\/127\.0\.0\.1:2379/);
     assert.ok(message.includes(`--etcd-certfile ${cert} must be signed by the CA that it trusts`), message);
-    const without = await refusal(etcd.flags.slice(0, 2), 15_000);
+    const without = await refusal(etcd.flags.slice(0, 2), 30_000);
     assert.match(without, /give the client certificate that it asks for with --etcd-certfile/);
   });
 
   it('a file that is no certificate', async () => {
     const path = join(files.root, 'nonsense.crt');
     writeFileSync(path, 'not PEM\n');
-    const message = await refusal([...etcd.flags, `--etcd-cafile=${path}`], 15_000);
+    const message = await refusal([...etcd.flags, `--etcd-cafile=${path}`], 30_000);
     assert.ok(message.includes(`--etcd-cafile ${path}: cannot be used`), message);
   });
 
