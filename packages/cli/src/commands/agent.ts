@@ -1,5 +1,7 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { loadKubeconfig } from '@cloudless/kube/client/kubeconfig';
+import { type Kubeconfig, loadKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { type ClusterConfig, contextOf, saveConfig } from '../cluster-config.ts';
 import {
   checkPortFree,
@@ -20,7 +22,7 @@ export async function agent(raw: RawOptions & { detach?: boolean; kubeconfig: st
   const options = parseOptions(raw);
   const context = contextOf(options);
   const kubeconfig = resolve(raw.kubeconfig);
-  loadKubeconfig(kubeconfig);
+  checkIdentity(loadKubeconfig(kubeconfig), kubeconfig, options.nodeName);
   progress.step('look at this machine');
   if (await askSupervisor(context, { command: 'status' }, 5000))
     throw new MachineError(`a node runs below ${options.root} already: see 'cloudless status'`);
@@ -56,4 +58,16 @@ export async function agent(raw: RawOptions & { detach?: boolean; kubeconfig: st
   if (!raw.detach) return runUntilStopped(config, configPath, progress, joined);
   await startDetached(config, configPath, progress);
   joined();
+}
+
+/** A node's credentials are good for that node only: the API would refuse everything, and say less. */
+function checkIdentity(config: Kubeconfig, path: string, nodeName: string): void {
+  const { clientCert, clientCertFile } = config;
+  const text = clientCertFile === undefined ? clientCert : readFileSync(clientCertFile, 'utf8');
+  if (text === undefined) return;
+  const name = /^CN=(.*)$/m.exec(new X509Certificate(text).subject)?.[1] ?? '';
+  if (name !== `system:node:${nodeName}`)
+    throw new UsageError(
+      `${path} is for ${name}, not for system:node:${nodeName}: use that node's name with --node-name, or make another with 'cloudless kubeconfig node ${nodeName}'`,
+    );
 }
