@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { type AddressPlan, AnnouncementTable } from './announcement.ts';
 import { AnnouncementFileError, loadAnnouncementFile, parseAnnouncements } from './file-source.ts';
 
 const service = (name: string) => ({ kind: 'service' as const, name });
 
 describe('announcements are keyed by address (ARCHITECTURE, wall 8)', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cloudless-announce-'));
+  after(() => rmSync(folder, { recursive: true }));
+
   it('a file asks for an address with no API and no Service anywhere', () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'cloudless-announce-')), 'vip.yaml');
+    const path = join(folder, 'vip.yaml');
     writeFileSync(path, 'announcements:\n  - address: 192.0.2.10\n    candidates: [node-2, node-1]\n');
     const table = new AnnouncementTable();
     const heard: Array<[string, AddressPlan | undefined]> = [];
@@ -77,7 +80,7 @@ describe('announcements are keyed by address (ARCHITECTURE, wall 8)', () => {
     });
 
   it('a broken file leaves the last good announcements in force', () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'cloudless-announce-')), 'vip.yaml');
+    const path = join(folder, 'vip.yaml');
     const table = new AnnouncementTable();
     writeFileSync(path, 'announcements: [{address: 192.0.2.1}]');
     loadAnnouncementFile(path, table);
