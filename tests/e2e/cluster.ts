@@ -152,8 +152,11 @@ export class Kubectl {
   }
 
   /** Runs to the end; standard output. Rejects with standard error. */
-  async run(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<string> {
-    const child = this.start(args);
+  async run(
+    args: string[],
+    options: { input?: string; timeoutMs?: number; env?: NodeJS.ProcessEnv } = {},
+  ): Promise<string> {
+    const child = this.start(args, options.env);
     let [stdout, stderr] = ['', ''];
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
@@ -170,8 +173,11 @@ export class Kubectl {
     throw new Error(`kubectl ${args.join(' ')}: ${end}\n${stderr}${stdout}`);
   }
 
-  start(args: string[]): ChildProcess {
-    const child = spawn(this.path, args, { env: this.#environment, stdio: ['pipe', 'pipe', 'pipe'] });
+  start(args: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+    const child = spawn(this.path, args, {
+      env: { ...this.#environment, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
     return child;
@@ -196,7 +202,7 @@ export async function eventually<T>(
     }
     if (performance.now() > endMs)
       throw new Error(
-        `not within ${timeoutMs} ms: ${what}`,
+        `not within ${timeoutMs} ms: ${what}${last instanceof Error ? `; at last: ${last.message}` : ''}`,
         last instanceof Error ? { cause: last } : undefined,
       );
     await new Promise((resolve) => setTimeout(resolve, 100));
