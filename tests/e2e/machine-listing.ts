@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeContext } from '../../packages/kube/src/node/context.ts';
+import { kubeletDefaults } from '../../packages/kubelet/src/index.ts';
+import { cgroupRootOf } from '../../packages/kubelet/src/kubelet/start.ts';
 
 /** What a node could leave behind on a machine, as sorted lines. */
 export interface MachineListing {
@@ -19,13 +22,15 @@ const lines = (text: string): string[] =>
     .filter((line) => line !== '')
     .sort();
 
-function cgroupsBelow(mount: string): string[] {
+/** Nodes with other roots may live on this machine at the same time: only this one's cgroups count. */
+function cgroupsBelow(mount: string, root: string): string[] {
+  const own = cgroupRootOf(nodeContext({ root, nodeName: 'any' }), kubeletDefaults)[0] as string;
   return readdirSync(mount, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && /kubepods|cloudless/.test(entry.name))
+    .filter((entry) => entry.isDirectory() && entry.name.startsWith(own))
     .map((entry) => join(mount, entry.name));
 }
 
-/** Takes the listing of this network namespace and of the machine around it; `marker` is in every command line of the node. */
+/** Takes the listing of this network namespace and of the machine around it; `marker` is the node's root, which is in its command lines. */
 export function listMachine(marker: string): MachineListing {
   const processes = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
@@ -51,7 +56,7 @@ export function listMachine(marker: string): MachineListing {
     nft: execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }),
     cgroups: mounts
       .filter((line) => / - cgroup2? /.test(line))
-      .flatMap((line) => cgroupsBelow(line.split(' ')[4] as string))
+      .flatMap((line) => cgroupsBelow(line.split(' ')[4] as string, marker))
       .sort(),
     shimSockets: existsSync('/run/containerd/s') ? readdirSync('/run/containerd/s').sort() : [],
   };
