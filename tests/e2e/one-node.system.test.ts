@@ -116,7 +116,8 @@ describe('one node', () => {
 
   it('kill -9 of containerd: pods go on, and are adopted', async () => {
     const pid = Number(
-      execFileSync('sh', ['-c', `pgrep -f -- "containerd --config ${cluster.root}/"`], { encoding: 'utf8' })
+      // No shell between: its own command line would match too.
+      execFileSync('pgrep', ['-f', '--', `containerd --config ${cluster.root}/`], { encoding: 'utf8' })
         .trim()
         .split('\n')[0],
     );
