@@ -136,6 +136,11 @@ describe('the network of a node', () => {
     ip('addr', 'add', '192.0.2.10/24', 'dev', 'uplink');
     for (const name of ['uplink', 'world']) ip('link', 'set', name, 'up');
     ip('route', 'add', 'default', 'via', '192.0.2.1');
+    // The kernel tells of a link's carrier a moment after it is up.
+    await until(
+      'the uplink carries',
+      () => /^uplink\S* +UP/m.test(ip('-brief', 'link')) && !ip('route').includes('linkdown'),
+    );
     untouched = listing();
     network = await start();
   });
@@ -317,6 +322,7 @@ describe('the network of a node', () => {
     assert.equal(readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(), '1');
     await network.remove();
     ip('addr', 'del', '192.0.2.11/24', 'dev', 'uplink');
+    await until('the pods’ namespaces have ended', () => !/ cl[0-9a-f]{12}/.test(listing()));
     assert.equal(listing(), untouched);
     assert.equal(readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim(), '0');
     assert.equal(existsSync(context.paths.cniState), false);
