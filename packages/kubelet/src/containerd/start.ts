@@ -174,7 +174,7 @@ class Keeper {
     try {
       await this.#ready(cri);
     } catch (error) {
-      if (!this.#adopted) this.#end();
+      if (!this.#adopted) await this.#end();
       throw error;
     }
     this.#watch();
@@ -275,8 +275,11 @@ class Keeper {
     }, pauseMs);
   }
 
-  #end(): void {
-    if (this.#record) kill(this.#record.pid, 'SIGKILL');
+  async #end(): Promise<void> {
+    if (this.#record) {
+      kill(this.#record.pid, 'SIGKILL');
+      await waitEnded(this.#record, 5_000);
+    }
     rmSync(this.#pidFile, { force: true });
   }
 

@@ -294,10 +294,10 @@ describe("the kubelet's API", () => {
 
       it('attach -i joins a container and ends its standard input', async () => {
         const name = `reader-${kubectls.indexOf(program)}`;
-        // containerd hands on the input before it listens to the output: what is said at once may go unheard.
-        const answer = 'while read line; do sleep 0.5; echo got $line; done; echo end';
-        await addPod(name, ['sh', '-c', answer], { stdin: true });
-        const { stdout, code } = await kubectl(program, ['attach', '-q', '-i', name], 'one\ntwo\n');
+        await addPod(name, ['sh', '-c', 'while read line; do echo got $line; done; echo end'], {
+          stdin: true,
+        });
+        const { stdout, code } = await kubectl(program, ['attach', '-i', name], 'one\ntwo\n');
         assert.equal(stdout, 'got one\ngot two\nend\n');
         assert.equal(code, 0);
       });
