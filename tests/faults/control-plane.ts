@@ -69,19 +69,22 @@ export class ControlPlane {
     closeSync(log);
     this.#child = child;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
-    this.#ready = new Promise((resolve, reject) => {
-      child.on('message', (message: ChildMessage) => {
-        if (message.type === 'ready') resolve();
-        if (message.type === 'fatal') reject(new Error(`the control plane gave up: ${message.message}`));
-      });
-      child.once('exit', (code, signal) =>
-        reject(new Error(`the control plane ended: ${signal ?? `exit code ${code}`}${this.logTail()}`)),
-      );
-      const late = (): void => reject(new Error(`not ready in ${readyWithinMs} ms${this.logTail()}`));
-      setTimeout(late, readyWithinMs).unref();
-    });
+    this.#ready = this.#becomesReady(child);
     // A killed start is nobody's failure.
     this.#ready.catch(() => {});
+  }
+
+  async #becomesReady(child: ChildProcess): Promise<void> {
+    const outcome = Promise.withResolvers<string | undefined>();
+    child.on('message', (message: ChildMessage) => {
+      if (message.type === 'ready') outcome.resolve(undefined);
+      if (message.type === 'fatal') outcome.resolve(`gave up: ${message.message}`);
+    });
+    child.once('exit', (code, signal) => outcome.resolve(`ended: ${signal ?? `exit code ${code}`}`));
+    const late = setTimeout(() => outcome.resolve(`is not ready in ${readyWithinMs} ms`), readyWithinMs);
+    const failure = await outcome.promise;
+    clearTimeout(late);
+    if (failure !== undefined) throw new Error(`the control plane ${failure}${this.logTail()}`);
   }
 
   ready(): Promise<void> {
