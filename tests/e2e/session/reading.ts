@@ -16,11 +16,11 @@ export const reading: Chapter = {
   'get in every output': async (s) => {
     assert.match(
       await s.k('get deployment d'),
-      /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nd +2\/2 +2 +2 +\d+s\n$/,
+      /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nd +2\/2 +2 +2 +\S+\n$/,
     );
     assert.match(
       await s.k('get pods -o wide'),
-      /^NAME +READY +STATUS +RESTARTS +AGE +IP +NODE +NOMINATED NODE +READINESS GATES\n(d-\S+ +1\/1 +Running +0 +\d+s +10\.244\.\S+ +node-1 +<none> +<none>\n){2}$/,
+      /^NAME +READY +STATUS +RESTARTS +AGE +IP +NODE +NOMINATED NODE +READINESS GATES\n(d-\S+ +1\/1 +Running +0 +\S+ +10\.244\.\S+ +node-1 +<none> +<none>\n){2}$/,
     );
     assert.deepEqual(JSON.parse(await s.k('get configmap c -o json')).data, { a: '1', b: '2' });
     assert.match(await s.k('get configmap c -o yaml'), /^data:\n {2}a: "1"\n {2}b: "2"\nkind: ConfigMap$/m);

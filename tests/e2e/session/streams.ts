@@ -44,9 +44,8 @@ export const streams: Chapter = {
       async () => (await s.k('logs crasher --previous')) === 'dying\n',
       90_000,
     );
-    assert.match(
-      await s.k('describe pod crasher'),
-      /Last State: +Terminated\n +Reason: +Error\n +Exit Code: +3/,
+    await eventually('describe tells of the first', async () =>
+      /Last State: +Terminated\n +Reason: +Error\n +Exit Code: +3/.test(await s.k('describe pod crasher')),
     );
     await s.k('delete pod crasher --now');
   },
