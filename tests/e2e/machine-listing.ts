@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeContext } from '../../packages/kube/src/node/context.ts';
 import { kubeletDefaults } from '../../packages/kubelet/src/index.ts';
@@ -13,7 +13,6 @@ export interface MachineListing {
   routes: string[];
   nft: string;
   cgroups: string[];
-  shimSockets: string[];
 }
 
 const lines = (text: string): string[] =>
@@ -58,6 +57,18 @@ export function listMachine(marker: string): MachineListing {
       .filter((line) => / - cgroup2? /.test(line))
       .flatMap((line) => cgroupsBelow(line.split(' ')[4] as string, marker))
       .sort(),
-    shimSockets: existsSync('/run/containerd/s') ? readdirSync('/run/containerd/s').sort() : [],
   };
+}
+
+/**
+ * Sockets of the shims that run a node's pods. They lie in a folder that all containerds of a machine share, so they
+ * are found by what containerd notes of each pod; ask before the end, and see after it that none is left.
+ */
+export function shimSocketsOf(root: string): string[] {
+  const tasks = join(root, 'run/cloudless/containerd/io.containerd.runtime.v2.task/k8s.io');
+  return globSync(join(tasks, '*/address')).map((path) =>
+    readFileSync(path, 'utf8')
+      .trim()
+      .replace(/^unix:\/\//, ''),
+  );
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { join } from 'node:path';
 import { isolate } from '../../packages/network/src/testing/namespaces.ts';
 import { addUplink, builtImage, eventually, repository, TestCluster } from './cluster.ts';
-import { listMachine } from './machine-listing.ts';
+import { listMachine, shimSocketsOf } from './machine-listing.ts';
 
 const images = ['back', 'front'].map((name) => builtImage(`examples/web/images/${name}/image.yaml`));
 isolate();
@@ -144,8 +145,17 @@ describe('one node', () => {
   });
 
   it('down leaves no process, mount, interface, nft rule, route, cgroup or socket behind', async () => {
+    const sockets = shimSocketsOf(cluster.root);
+    assert.ok(
+      sockets.length >= 4 && sockets.every((path) => existsSync(path)),
+      `sockets of the pods: ${sockets.join(' ')}`,
+    );
     await cluster.cloudless('down');
     assert.deepEqual(listMachine(marker), before_);
+    assert.deepEqual(
+      sockets.filter((path) => existsSync(path)),
+      [],
+    );
   });
 
   it('up again on the same state: every object is there, and pods start', async () => {
