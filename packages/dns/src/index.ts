@@ -9,6 +9,7 @@
  */
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { KubeClient } from '@cloudless/kube/client/client';
+import { serveHealth } from '@cloudless/kube/health';
 import type { Logger } from '@cloudless/kube/logger';
 import { ClusterRecords } from './cluster/records.ts';
 import { answerQuery } from './cluster/resolver.ts';
@@ -16,7 +17,6 @@ import { watchRecords } from './cluster/watch.ts';
 import { startForwarder } from './forward/forwarder.ts';
 import { readUpstreams, type Upstream } from './forward/upstreams.ts';
 import { dnsMetrics } from './metrics.ts';
-import { serveHealth } from './server/health.ts';
 import { listen } from './server/listener.ts';
 
 export interface ClusterDnsOptions {
@@ -75,7 +75,14 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
           }),
         ),
       );
-    parts.push(await serveHealth(options.healthPort, () => watch.hasSynced, metrics.registry));
+    parts.push(
+      await serveHealth({
+        port: options.healthPort,
+        isReady: () => watch.hasSynced,
+        notReady: 'the first sync is not done',
+        metrics: [() => metrics.registry.metrics()],
+      }),
+    );
   } catch (error) {
     await stopAll();
     throw error;

@@ -4,13 +4,13 @@ import { type ApiServer } from '@cloudless/apiserver/server/options';
 import { startDefaultApiServer } from '@cloudless/apiserver/server/default';
 import { Datastore, metricsText, openDatastore } from '@cloudless/datastore';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
+import { serveHealth } from '@cloudless/kube/health';
 import type { Running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { kubernetesVersion, ownVersion } from '../kubernetes-version.ts';
 import { provideClusterDns } from './cluster-dns.ts';
-import { serveControlPlaneHealth } from './control-plane-health.ts';
 import { report, stopRequested } from './report.ts';
 
 const log = logger('control-plane');
@@ -91,8 +91,21 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     let working = false;
     const metrics: Array<() => string | Promise<string>> =
       store instanceof Datastore ? [() => metricsText(store.figures())] : [];
-    const health = { isReady: () => working, metrics };
-    parts.push(await serveControlPlaneHealth(context.ports.controlPlaneHealth, health, log));
+    const health = {
+      port: context.ports.controlPlaneHealth,
+      isReady: () => working,
+      notReady: 'the first objects are being written',
+      metrics,
+    };
+    try {
+      parts.push(await serveHealth(health));
+    } catch (error) {
+      // A port that is taken costs only this; the API server's own are behind its port.
+      log.warn(
+        { port: health.port, err: String(error) },
+        'health and metrics of the control plane are not served',
+      );
+    }
     const { startControlPlaneClients } = await import('./controllers.ts');
     report({ type: 'progress', step: 'first objects' });
     // The clients' roles are among the first objects.

@@ -1,0 +1,42 @@
+import { createServer } from 'node:http';
+import { type Running, running } from './lifecycle.ts';
+
+export interface HealthSources {
+  /** Port on loopback. */
+  port: number;
+  isReady(): boolean;
+  /** What `/readyz` says while it is not. */
+  notReady: string;
+  /** Prometheus text of each part that is served here. */
+  metrics: ReadonlyArray<() => string | Promise<string>>;
+}
+
+/** `/healthz`, `/livez`, `/readyz` and `/metrics` on loopback. Rejects when the port cannot be bound. */
+export async function serveHealth(sources: HealthSources): Promise<Running> {
+  const server = createServer((request, response) => {
+    const path = (request.url ?? '').split('?')[0];
+    if (path === '/metrics') {
+      void Promise.all(sources.metrics.map(async (text) => await text())).then(
+        (texts) =>
+          response
+            .setHeader('content-type', 'text/plain; version=0.0.4; charset=utf-8')
+            .end(texts.join('\n')),
+        (error: unknown) => response.writeHead(500).end(String(error)),
+      );
+      return;
+    }
+    const known = path === '/healthz' || path === '/livez' || path === '/readyz';
+    const ok = known && (path !== '/readyz' || sources.isReady());
+    response.statusCode = ok ? 200 : known ? 503 : 404;
+    response.end(ok ? 'ok' : known ? sources.notReady : 'not found');
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(sources.port, '127.0.0.1', resolve);
+  });
+  return running(async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await closed;
+  });
+}
