@@ -1,10 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Catalogue, Served, Subresource } from '../registry/catalogue.ts';
 
-/** Discovery documents of the served resources, plain and aggregated; each is made at first use. */
+interface Aggregated {
+  document: object;
+  etag: string;
+}
+
+/** Discovery documents of the served resources, plain and aggregated; each is made at first use after a change. */
 export class Discovery {
   readonly #catalogue: Catalogue;
   readonly #documents = new Map<string, object>();
+  #generation = 0;
 
   constructor(catalogue: Catalogue) {
     this.#catalogue = catalogue;
@@ -16,16 +22,20 @@ export class Discovery {
   }
 
   /** `APIGroupDiscoveryList` of `/api` or `/apis`, in apidiscovery.k8s.io `v2` or `v2beta1`. */
-  aggregated(path: string, version: string): { document: object; etag: string } | undefined {
+  aggregated(path: string, version: string): Aggregated | undefined {
     if (path !== '/api' && path !== '/apis') return undefined;
-    const document = this.#once(`${version} ${path}`, () =>
-      this.#aggregated(path === '/api', version),
-    ) as object;
-    const etag = createHash('sha512').update(JSON.stringify(document)).digest('hex').toUpperCase();
-    return { document, etag };
+    return this.#once(`${version} ${path}`, () => {
+      const document = this.#aggregated(path === '/api', version);
+      const etag = createHash('sha512').update(JSON.stringify(document)).digest('hex').toUpperCase();
+      return { document, etag };
+    }) as Aggregated;
   }
 
   #once(key: string, make: () => object | undefined): object | undefined {
+    if (this.#generation !== this.#catalogue.generation) {
+      this.#documents.clear();
+      this.#generation = this.#catalogue.generation;
+    }
     let document = this.#documents.get(key);
     if (!document) {
       document = make();

@@ -1,5 +1,10 @@
 import { apiVersionOf, type Resource } from '@cloudless/kube/object';
 import { catalogue as builtIn, groupVersions, type ResourceFacts } from '@cloudless/kube/schema/catalogue';
+import type {
+  CustomResourceDefinition,
+  CustomResourceDefinitionVersion,
+  JSONSchemaProps,
+} from '@cloudless/kube/types/apiextensions-v1';
 import type { ResourceDeclaration } from './strategy.ts';
 
 /** Kind of a subresource's body, and what may be done with it. */
@@ -9,6 +14,14 @@ export interface Subresource {
   readonly version: string;
   readonly kind: string;
   readonly verbs: readonly string[];
+}
+
+/** What a CustomResourceDefinition says of one of its served versions. */
+export interface CustomVersion {
+  readonly definition: CustomResourceDefinition;
+  readonly version: CustomResourceDefinitionVersion;
+  /** `version.schema.openAPIV3Schema`; an object that keeps every field when the version has none. */
+  readonly schema: JSONSchemaProps;
 }
 
 /** One resource in one served version. */
@@ -23,6 +36,8 @@ export interface Served {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly subresources: ReadonlyMap<string, Subresource>;
+  /** Undefined for built-in kinds. */
+  readonly custom: CustomVersion | undefined;
 }
 
 /** Known to Kubernetes, but not served here yet: they are left out of discovery, and a request gets 404. */
@@ -50,12 +65,19 @@ function isServed(fact: ResourceFacts, config: Readonly<Record<string, boolean>>
   );
 }
 
-/** What the server serves: lookup by URL and by kind, and the order of discovery. */
+type GroupVersions = ReadonlyMap<string, readonly Served[]>;
+
+/**
+ * What the server serves: lookup by URL and by kind, and the order of discovery. Built-in kinds stand from the start,
+ * custom ones come and go.
+ */
 export class Catalogue {
   readonly #byPath = new Map<string, Served>();
   readonly #byKind = new Map<string, Served>();
-  /** Served group versions in order of preference, with their resources. */
-  readonly groupVersions: ReadonlyMap<string, readonly Served[]>;
+  readonly #builtIn: GroupVersions;
+  #groupVersions: GroupVersions;
+  #custom: readonly Served[] = [];
+  #generation = 0;
 
   constructor(
     declarations: readonly ResourceDeclaration[] = [],
@@ -75,7 +97,40 @@ export class Catalogue {
     }
     for (const [groupVersion, all] of byGroupVersion)
       if (all.length === 0) byGroupVersion.delete(groupVersion);
-    this.groupVersions = byGroupVersion;
+    this.#builtIn = byGroupVersion;
+    this.#groupVersions = byGroupVersion;
+  }
+
+  /** Served group versions in order of preference, with their resources. */
+  get groupVersions(): GroupVersions {
+    return this.#groupVersions;
+  }
+
+  /** Grows with every change of what is served; whoever keeps documents made from the catalogue goes by it. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /**
+   * Serves exactly these custom resources from now on. They come in the order of discovery: group by group, after the
+   * built-in groups. One that a built-in kind stands in the way of is left out.
+   */
+  replaceCustom(served: readonly Served[]): void {
+    for (const { resource } of this.#custom) {
+      const groupVersion = apiVersionOf(resource);
+      this.#byPath.delete(`${groupVersion}/${resource.plural}`);
+      this.#byKind.delete(`${groupVersion}/${resource.kind}`);
+    }
+    this.#custom = served.filter(({ resource }) => !this.#builtIn.has(apiVersionOf(resource)));
+    const byGroupVersion = new Map<string, readonly Served[]>(this.#builtIn);
+    for (const each of this.#custom) {
+      const groupVersion = apiVersionOf(each.resource);
+      this.#byPath.set(`${groupVersion}/${each.resource.plural}`, each);
+      this.#byKind.set(`${groupVersion}/${each.resource.kind}`, each);
+      byGroupVersion.set(groupVersion, [...(byGroupVersion.get(groupVersion) ?? []), each]);
+    }
+    this.#groupVersions = byGroupVersion;
+    this.#generation++;
   }
 
   find(group: string, version: string, plural: string): Served | undefined {
@@ -107,5 +162,6 @@ function servedOf(fact: ResourceFacts, declaration: ResourceDeclaration | undefi
     shortNames: declaration?.shortNames ?? fact.shortNames,
     categories: declaration?.categories ?? fact.categories,
     subresources: new Map(subresources.map((each) => [each.name, each])),
+    custom: undefined,
   };
 }
