@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { etcdCompliance } from '@cloudless/kube/etcd/compliance';
 import { openDatastore } from './index.ts';
+import { openMemoryDatastore } from './memory.ts';
 
 for (const [name, cacheBytes] of [
   ['the embedded engine', undefined],
@@ -20,3 +21,8 @@ for (const [name, cacheBytes] of [
     };
   });
 }
+
+etcdCompliance('the engine in memory', async () => {
+  const store = await openMemoryDatastore();
+  return { store, stop: () => store.close() };
+});
