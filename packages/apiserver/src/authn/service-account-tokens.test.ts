@@ -220,7 +220,7 @@ describe('a service account token', () => {
   });
 
   it('can be verified by others through discovery', async () => {
-    const paths = oidcPaths({ issuer, jwksUri: `${issuer}/openid/v1/jwks`, keys: [keys.ec] });
+    const paths = oidcPaths({ issuer, jwksUri: () => `${issuer}/openid/v1/jwks`, keys: [keys.ec] });
     const bodies = await Promise.all(paths.map(async (path) => path.handle({} as never)));
     const [discovery, jwks] = bodies.map(({ body }) => JSON.parse(String(body)) as Record<string, never>);
     assert.equal(discovery?.['issuer'], issuer);

@@ -17,7 +17,7 @@ import type { PartContext, PostStartHook } from '../server/options.ts';
 export interface KubernetesServiceOptions {
   /** The address's own family decides the addressType of the slice. */
   advertiseAddress: string;
-  /** Port of the API server, to which the Service's 443 leads. */
+  /** Port of the API server, to which the Service's 443 leads; 0: the one it came to listen on. */
   port: number;
   /** The first range gives the Service its address: the first one after the network's. */
   serviceCidrs: readonly string[];
@@ -157,11 +157,12 @@ function keep(context: PartContext, options: KubernetesServiceOptions): void {
 }
 
 /** Makes the Service and its endpoints, and keeps them so. */
-export function kubernetesServiceHook(options: KubernetesServiceOptions): PostStartHook {
+export function kubernetesServiceHook(given: KubernetesServiceOptions): PostStartHook {
   let keeping = false;
   return {
     name: 'start-kubernetes-service-controller',
     async run(context) {
+      const options = { ...given, port: given.port || context.address.port };
       await reconcileKubernetesService(context, options);
       if (!keeping) keep(context, options);
       keeping = true;

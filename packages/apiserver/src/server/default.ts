@@ -17,7 +17,7 @@ import { clusterHooks } from '../hooks/index.ts';
 import { strategies } from '../registry/strategies/index.ts';
 import { reviewEndpoints } from '../reviews/index.ts';
 import { lazyStreams } from '../streams/lazy.ts';
-import type { KubeletEndpoint } from '../streams/streams.ts';
+import type { KubeletEndpoint, Streams } from '../streams/streams.ts';
 import type { ApiServer, PartContext, PostStartHook, ServerTls, VersionInfo } from './options.ts';
 import { startApiServer } from './start.ts';
 
@@ -36,6 +36,10 @@ export interface DefaultApiServerOptions {
   advertiseAddress: string;
   serviceCidrs: readonly string[];
   compactionIntervalMs?: number | undefined;
+  /** Admission plugins to leave out, by upstream's names (`--disable-admission-plugins`). */
+  disableAdmissionPlugins?: readonly string[];
+  /** In place of the way to kubelets over HTTPS: for nodes that are no machines. */
+  streams?: Streams;
   /** Run after the default hooks. */
   hooks?: readonly PostStartHook[];
   version: VersionInfo;
@@ -73,22 +77,27 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
       return authorization(context);
     },
     admission: (context, authorizer) =>
-      defaultAdmission({ ...context, authorizer, rbac: authorization(context).rbac }),
+      defaultAdmission({ ...context, authorizer, rbac: authorization(context).rbac }).filter(
+        ({ name }) => !options.disableAdmissionPlugins?.includes(name),
+      ),
     strategies,
     declarations: [],
     endpoints: ({ caches }, authorizer) => reviewEndpoints({ authorizer, ...authentication(caches) }),
     paths: oidcPaths({
       issuer,
-      jwksUri: `https://${options.advertiseAddress}:${options.listen.port}/openid/v1/jwks`,
+      jwksUri: () =>
+        `https://${options.advertiseAddress}:${(parts as PartContext).address.port}/openid/v1/jwks`,
       keys: [key],
     }),
-    streams: lazyStreams({
-      kubeletEndpoint: (nodeName) => kubeletEndpoint(parts as PartContext, nodeName),
-      clientCert: options.kubeletClient.cert,
-      clientKey: options.kubeletClient.key,
-      kubeletCa: options.kubeletClient.ca,
-      log: options.log,
-    }),
+    streams:
+      options.streams ??
+      lazyStreams({
+        kubeletEndpoint: (nodeName) => kubeletEndpoint(parts as PartContext, nodeName),
+        clientCert: options.kubeletClient.cert,
+        clientKey: options.kubeletClient.key,
+        kubeletCa: options.kubeletClient.ca,
+        log: options.log,
+      }),
   });
 }
 

@@ -17,6 +17,8 @@ export interface PartContext {
   readonly caches: Caches;
   /** In-process client of `system:apiserver` in `system:masters` (upstream's loopback client). */
   readonly client: KubeClient;
+  /** Where the server listens, the real port included. Known once it does, before any hook runs; throws until then. */
+  readonly address: { readonly host: string; readonly port: number };
   readonly clock: Clock;
   readonly log: Logger;
   /** Aborted when the server stops. */

@@ -10,7 +10,7 @@ import type { HealthCheck } from '../http/health.ts';
 import { InflightLimit } from '../http/inflight.ts';
 import { lazyCodecs, parseYaml, readProtobuf } from '../http/lazy-codecs.ts';
 import { Paths } from '../http/paths.ts';
-import { listenTls } from '../http/server.ts';
+import { listenTls, type TlsServer } from '../http/server.ts';
 import { RequestMetrics } from '../metrics/requests.ts';
 import { serverMetrics } from '../metrics/server.ts';
 import { Catalogue } from '../registry/catalogue.ts';
@@ -57,10 +57,15 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let clientFor: ApiServer['clientFor'] = () => {
     throw new Error('the API server is still being put together');
   };
+  let server: TlsServer | undefined;
   const context: PartContext = {
     caches: registry.caches,
     get client() {
       return clientFor(loopbackUser);
+    },
+    get address() {
+      if (!server) throw new Error('the API server does not listen yet');
+      return server.address;
     },
     clock,
     log,
@@ -128,25 +133,26 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     log,
     signal,
   });
-  const server = await listenTls({ listen: options.listen, tls: options.tls, handler, clock, log }).catch(
+  const listening = await listenTls({ listen: options.listen, tls: options.tls, handler, clock, log }).catch(
     (error: unknown) => {
       stopping.abort();
       throw error;
     },
   );
+  server = listening;
   startCompaction({ store, clock, log, signal, intervalMs: options.compactionIntervalMs });
   const ready = hooks.start();
   const handle = running(async () => {
     options.signal?.removeEventListener('abort', onAbort);
     stopping.abort();
-    await server.close();
+    await listening.close();
     await hooks.ended;
   });
   const onAbort = (): void => void handle.stop();
   options.signal?.addEventListener('abort', onAbort, { once: true });
   if (options.signal?.aborted) onAbort();
   return Object.assign(handle, {
-    address: server.address,
+    address: listening.address,
     clientFor,
     caches: registry.caches,
     ready,

@@ -56,6 +56,8 @@ export interface KubeletOptions {
   taints?: KubeletConfiguration['registerWithTaints'] | undefined;
   /** With it, the node's Lease is renewed by a thread of its own; else by `client`. */
   kubeconfig?: string | undefined;
+  /** What the node has, in place of what this machine has: then nothing of the machine is read and no folder made. */
+  machine?: (Machine & { diskBytes: number }) | undefined;
   /** No files, mounts or cgroups, and probes that always succeed: for {@link simulatedRuntime}. */
   simulated?: boolean | undefined;
   signal?: AbortSignal | undefined;
@@ -133,10 +135,8 @@ class KubeletProcess {
 
   async start(): Promise<Kubelet> {
     const { cri, context, config } = this.#options;
-    const machine = await readMachine();
-    await mkdir(context.paths.kubelet, { recursive: true, mode: 0o750 });
-    const pressure = await readPressure(context.paths.kubelet);
-    const amounts = nodeAmounts(machine, config, pressure.diskBytes);
+    const machine = this.#options.machine ?? (await machineOf(context));
+    const amounts = nodeAmounts(machine, config, machine.diskBytes);
     const version = await cri.version({});
     this.#health = await watchRuntimeHealth({
       cri,
@@ -388,6 +388,13 @@ class KubeletProcess {
     await this.#objects.stop();
     await Promise.all(this.#parts.map((part) => part.stop()));
   }
+}
+
+/** This machine, and the disk that pods write to. */
+async function machineOf({ paths }: NodeContext): Promise<Machine & { diskBytes: number }> {
+  await mkdir(paths.kubelet, { recursive: true, mode: 0o750 });
+  const [machine, { diskBytes }] = await Promise.all([readMachine(), readPressure(paths.kubelet)]);
+  return { ...machine, diskBytes };
 }
 
 /** The cgroup above `kubepods`: the configuration's, or one of its own for a node that is not the whole machine. */
