@@ -162,7 +162,7 @@ export function kubernetesServiceHook(given: KubernetesServiceOptions): PostStar
   return {
     name: 'start-kubernetes-service-controller',
     async run(context) {
-      const options = { ...given, port: given.port || context.address.port };
+      const options = { ...given, port: given.port || context.address().port };
       await reconcileKubernetesService(context, options);
       if (!keeping) keep(context, options);
       keeping = true;

@@ -86,7 +86,7 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
     paths: oidcPaths({
       issuer,
       jwksUri: () =>
-        `https://${options.advertiseAddress}:${(parts as PartContext).address.port}/openid/v1/jwks`,
+        `https://${options.advertiseAddress}:${(parts as PartContext).address().port}/openid/v1/jwks`,
       keys: [key],
     }),
     streams:

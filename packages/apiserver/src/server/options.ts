@@ -18,7 +18,7 @@ export interface PartContext {
   /** In-process client of `system:apiserver` in `system:masters` (upstream's loopback client). */
   readonly client: KubeClient;
   /** Where the server listens, the real port included. Known once it does, before any hook runs; throws until then. */
-  readonly address: { readonly host: string; readonly port: number };
+  address(): { readonly host: string; readonly port: number };
   readonly clock: Clock;
   readonly log: Logger;
   /** Aborted when the server stops. */

@@ -63,7 +63,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     get client() {
       return clientFor(loopbackUser);
     },
-    get address() {
+    address() {
       if (!server) throw new Error('the API server does not listen yet');
       return server.address;
     },
