@@ -13,6 +13,8 @@ export interface WriteContext {
   /** CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as sent. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly dryRun: boolean;
+  /** Admission has judged the whole of which this write is a part, such as an eviction: it is not asked again. */
+  readonly admitted?: boolean;
   /** Adds a `Warning` header. */
   warn(text: string): void;
 }

@@ -147,8 +147,8 @@ export async function deleteObject(
       old: old.object,
       transaction,
     });
-    await registry.admit(request);
-    await registry.validate(request);
+    if (!context.admitted) await registry.admit(request);
+    if (!context.admitted) await registry.validate(request);
     const plan = planDeletion(stored, old.object, options, registry.parts.clock.nowMs());
     if (plan.type === 'pending') return { gone: false, entry: old };
     const object = plan.type === 'mark' ? plan.object : undefined;

@@ -128,7 +128,7 @@ async function prepareUpdate(
   const { metadata } = object;
   matchNamespace(metadata, stored.resource, context.namespace);
   const request = registry.admissionRequest(context, 'UPDATE', { object, old, transaction });
-  await registry.admit(request);
+  if (!context.admitted) await registry.admit(request);
   scopeToSubresource(context, stored, object, old);
   carrySystemFields(object, old);
   const strategyContext = registry.strategyContext(context);
@@ -143,7 +143,7 @@ async function prepareUpdate(
   if (found.length > 0) throw invalid(stored, context.name, found);
   for (const text of strategy.warnings?.(strategyContext, object, old) ?? []) context.warn(text);
   strategy.canonicalize?.(object);
-  await registry.validate(request);
+  if (!context.admitted) await registry.validate(request);
 }
 
 type Parts = KubeObject & { status?: unknown; spec?: Record<string, unknown> };

@@ -243,7 +243,8 @@ describe('what kinds need beyond the generic store', () => {
       /Operation cannot be fulfilled on pods\/binding "p": pod p is already assigned to node "n1"/,
     );
 
-    const running = { ...bound, status: { ...bound.status, phase: 'Running' } };
+    const ready = [{ type: 'Ready', status: 'True' }];
+    const running = { ...bound, status: { ...bound.status, phase: 'Running', conditions: ready } };
     await client.update(core.pods, running, { ...at, subresource: 'status' });
     const { policy } = await import('@cloudless/kube/resources');
     const budget = {
