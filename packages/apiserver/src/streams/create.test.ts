@@ -58,6 +58,10 @@ describe("the API server's way to a kubelet", () => {
         socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\nconnection: close\r\n\r\ngone');
         return;
       }
+      if (incoming.url?.includes('command=stranger')) {
+        socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\nconnection: close\r\n\r\nForbidden');
+        return;
+      }
       socket.write(
         'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\nx-kept: yes\r\n\r\n',
       );
@@ -172,9 +176,16 @@ describe("the API server's way to a kubelet", () => {
     assert.equal(kubeletSaw[0]?.headers.authorization, undefined);
   });
 
-  it('throws before the first byte when the kubelet refuses or is away', async () => {
-    assert.match(await upgrade('/exec?stdout=true&command=refused', ''), /^HTTP\/1\.1 500/);
-    assert.equal(failure().code, 404);
+  it('gives the client the words in which the kubelet refuses', async () => {
+    assert.match(
+      await upgrade('/exec?stdout=true&command=refused', ''),
+      /^HTTP\/1\.1 404 Not Found\r\n[^]*\r\n\r\ngone$/,
+    );
+  });
+
+  it('throws before the first byte when the kubelet is away or turns the API server away', async () => {
+    assert.match(await upgrade('/exec?stdout=true&command=stranger', ''), /^HTTP\/1\.1 500/);
+    assert.match(failure().message, /^the kubelet of node "n1" refuses the API server \(403\): Forbidden/);
     const right = endpointPort;
     endpointPort = 1;
     try {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -158,6 +158,17 @@ async function passLog(answer: IncomingMessage, response: ServerResponse): Promi
   }
 }
 
+/** The kubelet's own answer to an upgrade that it refuses (upstream: UpgradeAwareHandler echoes it). */
+function refusal(statusCode: number, contentType: string, body: string): string {
+  const head = [
+    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? 'Error'}`,
+    `Content-Type: ${contentType}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
 async function carry(call: {
   kubelet: Kubelet;
   incoming: IncomingMessage;
@@ -188,16 +199,13 @@ async function carry(call: {
       await passUpgrade({ incoming, socket, head, target });
     }
   } catch (error) {
-    if (error instanceof UpgradeRefused) {
-      const { response } = error;
-      throw statusFromKubelet(
-        response.statusCode ?? 502,
-        await readBody(response),
-        kubelet.nodeName,
-        call.name,
-      );
-    }
-    throw unreachable(kubelet, error);
+    if (!(error instanceof UpgradeRefused)) throw unreachable(kubelet, error);
+    const { statusCode = 502, headers } = error.response;
+    const body = await readBody(error.response);
+    // Who we are to the kubelet is our own affair; all else that it says is for the client, who prints it.
+    if (statusCode < 400 || statusCode === 401 || statusCode === 403)
+      throw statusFromKubelet(statusCode, body, kubelet.nodeName, call.name);
+    socket.end(refusal(statusCode, headers['content-type'] ?? 'text/plain; charset=utf-8', body));
   } finally {
     call.signal.removeEventListener('abort', leave);
   }

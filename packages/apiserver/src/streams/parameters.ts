@@ -173,6 +173,8 @@ export function statusFromKubelet(
         'InternalError',
         `the kubelet of node "${nodeName}" refuses the API server (${code}): ${text}; the API server's client certificate for kubelets must be of the cluster's CA and its user allowed nodes/proxy`,
       );
+    case 500:
+      return errors.internal(text);
     default:
       return new StatusError(
         code >= 500 ? code : 502,

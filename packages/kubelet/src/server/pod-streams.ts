@@ -4,6 +4,7 @@ import {
   isWebSocket,
   offersProtocol,
   portForwardTunnel,
+  type RemoteCommandStreams,
   remoteCommandStreams,
   translatePortForward,
   translateRemoteCommand,
@@ -14,6 +15,7 @@ import type { Pod } from '@cloudless/kube/types/core-v1';
 import { CriError, criCode } from '../cri/error.ts';
 import { ContainerState, PodSandboxState } from '../cri/generated/types.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
+import { containersOf } from '../naming/pod.ts';
 import { labels } from '../runtime/labels.ts';
 import { HttpError } from './http-error.ts';
 
@@ -28,19 +30,42 @@ export interface PodStreamRequest {
 
 const connectTimeoutMs = 10_000;
 
-/** The running container of that name; throws 404 when there is none. */
-export async function runningContainer(cri: CriRuntime, pod: Pod, container: string): Promise<string> {
+/** The id of the newest running container of that name. */
+async function findRunning(cri: CriRuntime, pod: Pod, container: string): Promise<string | undefined> {
   const { containers } = await cri.listContainers({
     filter: {
       state: { state: ContainerState.CONTAINER_RUNNING },
       labelSelector: { [labels.podUid]: pod.metadata.uid ?? '', [labels.containerName]: container },
     },
   });
-  const newest = containers.toSorted((a, b) => Number(b.createdAt - a.createdAt))[0];
-  if (!newest) {
-    throw new HttpError(404, `container not found ("${container}")`);
-  }
-  return newest.id;
+  return containers.toSorted((a, b) => Number(b.createdAt - a.createdAt))[0]?.id;
+}
+
+/** The running container of that name; throws 404 when there is none. */
+export async function runningContainer(cri: CriRuntime, pod: Pod, container: string): Promise<string> {
+  const id = await findRunning(cri, pod, container);
+  if (id === undefined) throw new HttpError(404, `container not found ("${container}")`);
+  return id;
+}
+
+/** Upstream's full name of a pod, as its messages show it. */
+const fullName = ({ metadata }: Pod): string => `${metadata.name}_${metadata.namespace ?? ''}`;
+
+/**
+ * Where the runtime waits for somebody who joins a container. Whether there is a terminal is a matter of how the
+ * container was started, not of the request.
+ */
+async function attachUrl(
+  cri: CriRuntime,
+  { pod, container }: PodStreamRequest,
+  streams: RemoteCommandStreams,
+): Promise<string> {
+  const containerId = await findRunning(cri, pod, container);
+  if (containerId === undefined)
+    throw new HttpError(404, `container ${container} not found in pod ${fullName(pod)}`);
+  const spec = containersOf(pod).find((each) => each.spec.name === container)?.spec;
+  const tty = spec?.tty ?? false;
+  return (await cri.attach({ ...streams, containerId, tty, stderr: streams.stderr && !tty })).url;
 }
 
 async function readySandbox(cri: CriRuntime, pod: Pod): Promise<string> {
@@ -51,7 +76,7 @@ async function readySandbox(cri: CriRuntime, pod: Pod): Promise<string> {
     },
   });
   const newest = items.toSorted((a, b) => Number(b.createdAt - a.createdAt))[0];
-  if (!newest) throw new HttpError(404, `pod "${pod.metadata.name}" has no sandbox that runs`);
+  if (!newest) throw new HttpError(404, `pod not found (${JSON.stringify(fullName(pod))})`);
   return newest.id;
 }
 
@@ -75,17 +100,16 @@ async function streamingUrl(cri: CriRuntime, request: PodStreamRequest): Promise
     const podSandboxId = await readySandbox(cri, request.pod);
     return (await cri.portForward({ podSandboxId, port: portsOf(request.query) })).url;
   }
-  const { stdin, stdout, stderr, tty } = remoteCommandStreams(request.query);
-  if (!stdin && !stdout && !stderr) {
+  const streams = remoteCommandStreams(request.query);
+  if (!streams.stdin && !streams.stdout && !streams.stderr) {
     throw new HttpError(400, 'you must specify at least 1 of stdin, stdout, stderr');
   }
+  if (request.kind === 'attach') return attachUrl(cri, request, streams);
   const containerId = await runningContainer(cri, request.pod, request.container);
-  const streams = { containerId, stdin, stdout, stderr, tty };
-  if (request.kind === 'attach') return (await cri.attach(streams)).url;
   const cmd = request.query.getAll('command');
   if (cmd.length === 0)
     throw new HttpError(400, 'you must specify a command to run: the parameter command is missing');
-  return (await cri.exec({ ...streams, cmd })).url;
+  return (await cri.exec({ ...streams, containerId, cmd })).url;
 }
 
 /** What a CRI refusal is in HTTP. */
