@@ -40,6 +40,8 @@ export interface DefaultApiServerOptions {
   disableAdmissionPlugins?: readonly string[];
   /** In place of the way to kubelets over HTTPS: for nodes that are no machines. */
   streams?: Streams;
+  /** As in `ApiServerOptions`. */
+  runtimeConfig?: Readonly<Record<string, boolean>>;
   /** Run after the default hooks. */
   hooks?: readonly PostStartHook[];
   version: VersionInfo;

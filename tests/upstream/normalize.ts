@@ -1,0 +1,43 @@
+/** What two servers may rightly differ in: identities, times, versions, addresses of this run. */
+
+const patterns: ReadonlyArray<readonly [RegExp, string]> = [
+  [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UID'],
+  [/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g, 'TIME'],
+  [/\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+(?: m=[+-][\d.]+)?/g, 'TIME'],
+  [/127\.0\.0\.1:\d+/g, 'SERVER'],
+];
+
+/** A text without what belongs to one server only. Go's printed differences of whole structs are cut off. */
+export function normalText(text: string): string {
+  let out = text;
+  for (const [pattern, word] of patterns) out = out.replace(pattern, word);
+  return out.replace(/\n\s*(?:[\u00a0 ]+(?:core|v1|[a-z]+)\.\w+\{|@@)[\s\S]*$/, '\nDIFFERENCE');
+}
+
+const dropped = new Set(['uid', 'resourceVersion', 'managedFields', 'selfLink']);
+const serverGiven = new Set(['continue', 'token', 'clusterIP', 'nodePort', 'healthCheckNodePort']);
+
+/** A parsed body without what belongs to one server only; members in the order of their names. */
+export function normalBody(value: unknown, key = '', parent = ''): unknown {
+  if (Array.isArray(value)) return value.map((each) => normalBody(each, '', key));
+  if (typeof value === 'string') {
+    if (value !== '' && serverGiven.has(key)) return `<${key}>`;
+    return normalText(value);
+  }
+  if (typeof value === 'number' && serverGiven.has(key) && value !== 0) return `<${key}>`;
+  if (typeof value !== 'object' || value === null) return value;
+  const out: Record<string, unknown> = {};
+  for (const name of Object.keys(value).sort()) {
+    const member = (value as Record<string, unknown>)[name];
+    if (key === 'metadata' && dropped.has(name)) continue;
+    if (key === 'details' && name === 'uid') continue;
+    if (name === 'resourceVersion' && parent === '' && key === 'metadata') continue;
+    if (name === 'creationTimestamp' && typeof member === 'string') {
+      out[name] = 'TIME';
+      continue;
+    }
+    out[name] = normalBody(member, name, key);
+  }
+  if (key === 'metadata' && typeof out['generateName'] === 'string') out['name'] = '<generated>';
+  return out;
+}

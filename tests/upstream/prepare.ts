@@ -1,0 +1,74 @@
+import type { Ask, Peer } from './peer.ts';
+import type { Tested } from './resources.ts';
+import type { Servers } from './servers.ts';
+
+const json = { 'content-type': 'application/json' };
+
+const post = (path: string, object: object): Ask => ({
+  method: 'POST',
+  path,
+  headers: json,
+  body: JSON.stringify(object),
+});
+
+/** What samples refer to: controllers would make some of it. */
+const fixtures: readonly Ask[] = [
+  ...['default', 'web'].map((name) =>
+    post('/api/v1/namespaces/default/serviceaccounts', {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name },
+    }),
+  ),
+  post('/apis/scheduling.k8s.io/v1/priorityclasses', {
+    apiVersion: 'scheduling.k8s.io/v1',
+    kind: 'PriorityClass',
+    metadata: { name: 'high' },
+    value: 1000,
+  }),
+];
+
+/** Until the namespace and priority classes are there, and a pod would be admitted: caches of admission lag. */
+async function waitForBasics(peer: Peer): Promise<void> {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'probe' },
+    spec: { priorityClassName: 'high', serviceAccountName: 'web', containers: [{ name: 'a', image: 'b' }] },
+  };
+  for (let i = 0; i < 300; i++) {
+    const { status } = await peer.send(post('/api/v1/namespaces/default/pods?dryRun=All', pod));
+    if (status === 201) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`${peer.name}: no pod is admitted in namespace default after 30 s`);
+}
+
+/**
+ * Makes the objects that stand on both servers while cases run. Answers with a line for each sample that one of the
+ * servers refused: such a kind is tested by refusals only.
+ */
+export async function prepareServers(servers: Servers, tested: readonly Tested[]): Promise<string[]> {
+  const peers = [servers.upstream, servers.ours];
+  for (const peer of peers) {
+    for (const fixture of fixtures) {
+      for (let i = 0; i < 50; i++) {
+        const { status } = await peer.send(fixture);
+        if (status === 201 || status === 409) break;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+    await waitForBasics(peer);
+  }
+  const lines: string[] = [];
+  for (const { collection, base, label, facts } of tested) {
+    for (const peer of peers) {
+      const answer = await peer.send(post(collection, base));
+      const storedElsewhere = answer.status === 409 && facts.storage?.version !== facts.version;
+      if (answer.status === 201 || storedElsewhere) continue;
+      const { message } = JSON.parse(answer.body.toString()) as { message?: string };
+      lines.push(`${label}: ${peer.name} answers ${answer.status}: ${message ?? ''}`);
+    }
+  }
+  return lines;
+}
