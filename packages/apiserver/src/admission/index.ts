@@ -6,6 +6,7 @@
  * ```
  */
 import type { Clock } from '@cloudless/kube/clock';
+import type { Logger } from '@cloudless/kube/logger';
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { RbacAuthorizer } from '../authz/rbac.ts';
 import type { Caches } from '../cache/cache.ts';
@@ -16,6 +17,7 @@ import { RoleEscalation } from './escalation.ts';
 import { LimitRanger } from './limit-ranger.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction/index.ts';
+import type { ObjectVersions } from './object-versions.ts';
 import type { AdmissionPlugin } from './plugin.ts';
 import { OwnerReferencesPermissionEnforcement } from './owner-references.ts';
 import { PodSecurity } from './pod-security/index.ts';
@@ -25,12 +27,17 @@ import { runtimeClass } from './runtime-class.ts';
 import { ServiceAccountAdmission } from './service-account.ts';
 import { persistentVolumeClaimResize, storageObjectInUseProtection } from './storage.ts';
 import { taintNodesByCondition } from './taint-nodes.ts';
+import { admissionWebhooks } from './webhook/index.ts';
 
 export interface AdmissionParts {
   caches: Caches;
   clock: Clock;
   authorizer: Authorizer;
   rbac: RbacAuthorizer;
+  versions: ObjectVersions;
+  log: Logger;
+  /** Ends the connections to webhooks. */
+  signal: AbortSignal;
   /** Set where the pv- and pvc-protection controllers run; else nothing would take their finalizers away. */
   protectStorageObjects?: boolean;
   /** Off by default, as upstream. */
@@ -40,6 +47,7 @@ export interface AdmissionParts {
 /** Upstream's default plugins, and NodeRestriction as kubeadm adds it, in upstream's order (kubeapiserver/options/plugins.go). */
 export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
   const { caches, authorizer } = parts;
+  const webhooks = admissionWebhooks(parts);
   return [
     new NamespaceLifecycle(parts),
     new LimitRanger(parts),
@@ -58,6 +66,8 @@ export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     certificateSigning(authorizer),
     certificateSubjectRestriction,
     defaultIngressClass(caches),
+    webhooks.mutating,
+    webhooks.validating,
     new RoleEscalation(parts),
     new ResourceQuota(parts),
   ];

@@ -28,10 +28,24 @@ export interface AdmissionRequest {
   transaction: Transaction | undefined;
   /** Adds a `Warning` header. */
   warn(text: string): void;
+  /** Adds an annotation to the request's audit event; the first value of a key stays. Absent when nothing is audited. */
+  readonly annotate?: ((key: string, value: string) => void) | undefined;
+  /** Set by the first `admit` that changed the object from outside; all of them then run a second time. */
+  reinvocation?: Reinvocation;
+}
+
+/** What a second round of `admit` knows of the first (upstream: admission.ReinvocationContext). */
+export interface Reinvocation {
+  /** Whether a second round is wanted. */
+  needed: boolean;
+  /** Whether this is it. */
+  again: boolean;
+  /** By plugin. */
+  readonly state: Map<string, unknown>;
 }
 
 /**
- * Admission: all `admit`s run in order (they may change `object`), then validation of the strategy, then all
+ * Admission: all `admit`s run in order (they may change `object`), once more where `reinvocation` asks for it, then validation of the strategy, then all
  * `validate`s. Both refuse by throwing `StatusError`. On a lost race both run again on the fresh object.
  */
 export interface AdmissionPlugin {

@@ -17,6 +17,8 @@ export interface WriteContext {
   readonly admitted?: boolean;
   /** Adds a `Warning` header. */
   warn(text: string): void;
+  /** Adds an annotation to the audit event; absent when nothing is audited. */
+  readonly annotate?: ((key: string, value: string) => void) | undefined;
 }
 
 /** Rounds of admission and allocation before a write that keeps losing races is refused. */

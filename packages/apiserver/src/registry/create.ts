@@ -5,7 +5,7 @@ import type { Entry } from '../cache/entry.ts';
 import { newTransaction } from '../storage/transaction.ts';
 import { commitObject, raceLost } from './commit.ts';
 import { maxRaces, type WriteContext } from './context.ts';
-import { fillSystemFields, generatedName, matchNamespace } from './metadata.ts';
+import { fillSystemFields, generatedName, matchNamespace, wipeSystemFields } from './metadata.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { hasGeneration, keepsStatusOnCreate } from './rules.ts';
 import { nameRuleOf, validateObjectMeta } from './validation/metadata.ts';
@@ -30,9 +30,9 @@ export async function createObject(
   let names = 0;
   for (let races = 0; races < maxRaces; races++) {
     const object = body();
-    const generated = await prepare(registry, stored, context, object);
+    open(stored, context, object);
     const transaction = newTransaction();
-    await finish(registry, stored, context, object, transaction);
+    const generated = await finish(registry, stored, context, object, transaction);
     const name = object.metadata.name as string;
     const outcome = await commitObject(registry, stored, {
       namespace: context.namespace,
@@ -56,43 +56,48 @@ export async function createObject(
   throw raceLost(context.served.resource, context.name);
 }
 
-/** Metadata and mutating admission; whether the name was generated. */
-async function prepare(
-  registry: Registry,
-  stored: StoredResource,
-  context: WriteContext,
-  object: KubeObject,
-): Promise<boolean> {
-  const { resource } = context.served;
-  const { metadata } = object;
+/** What a new object may say of itself, before anybody else looks at it. */
+function open(stored: StoredResource, context: WriteContext, { metadata }: KubeObject): void {
   if ((metadata.resourceVersion ?? '') !== '' && metadata.resourceVersion !== '0') {
     throw errors.badRequest('resourceVersion should not be set on objects to be created');
   }
   delete metadata.resourceVersion;
   if (context.name !== '') metadata.name ??= context.name;
   matchNamespace(metadata, stored.resource, context.namespace);
+  wipeSystemFields(metadata);
+}
+
+/** What only the server sets, after mutating admission (rest.BeforeCreate); whether the name was generated. */
+function complete(
+  registry: Registry,
+  stored: StoredResource,
+  context: WriteContext,
+  object: KubeObject,
+): boolean {
+  const { metadata } = object;
+  matchNamespace(metadata, stored.resource, context.namespace);
   fillSystemFields(metadata, registry.parts.clock.nowMs());
   const generated = Boolean(metadata.generateName) && !metadata.name;
   if (generated) metadata.name = generatedName(metadata.generateName as string);
-  if (context.served.subresources.has('status') && !keepsStatusOnCreate(resource)) {
+  if (context.served.subresources.has('status') && !keepsStatusOnCreate(context.served.resource)) {
     (object as { status?: unknown }).status = {};
   }
   if (hasGeneration(stored.resource)) metadata.generation = 1;
   return generated;
 }
 
-/** Admission, strategy, allocation and validation, in the order of the path of a write. */
+/** Admission, strategy, allocation and validation, in the order of the path of a write; whether the name was generated. */
 async function finish(
   registry: Registry,
   stored: StoredResource,
   context: WriteContext,
   object: KubeObject,
   transaction: ReturnType<typeof newTransaction>,
-): Promise<void> {
+): Promise<boolean> {
   const { strategy } = stored;
   const request = registry.admissionRequest(context, 'CREATE', { object, old: undefined, transaction });
   await registry.admit(request);
-  matchNamespace(object.metadata, stored.resource, context.namespace);
+  const generated = complete(registry, stored, context, object);
   const strategyContext = registry.strategyContext(context);
   strategy.prepareForCreate?.(strategyContext, object);
   await strategy.allocate?.(strategyContext, { object, old: undefined, transaction });
@@ -105,6 +110,7 @@ async function finish(
   for (const text of strategy.warnings?.(strategyContext, object, undefined) ?? []) context.warn(text);
   strategy.canonicalize?.(object);
   await registry.validate(request);
+  return generated;
 }
 
 function alreadyExists(context: WriteContext, name: string, current: Entry | undefined): StatusError {

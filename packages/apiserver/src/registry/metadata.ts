@@ -37,13 +37,25 @@ export function matchNamespace(metadata: ObjectMeta, resource: Resource, namespa
   metadata.namespace = namespace;
 }
 
-/** Empties what only the server sets, then sets it: uid and creation time (rest.FillObjectMetaSystemFields). */
-export function fillSystemFields(metadata: ObjectMeta, nowMs: number): void {
+/** Empties what only the server sets, in what a client sent (rest.WipeObjectMetaSystemFields). */
+export function wipeSystemFields(metadata: ObjectMeta): void {
+  delete metadata.managedFields;
+  delete metadata.uid;
+  delete metadata.creationTimestamp;
+  wipeLife(metadata);
+}
+
+/** What an object that is only being made cannot have yet. */
+function wipeLife(metadata: ObjectMeta): void {
   delete metadata.deletionTimestamp;
   delete metadata.deletionGracePeriodSeconds;
   delete metadata.selfLink;
-  delete metadata.managedFields;
   delete metadata.generation;
+}
+
+/** Sets what only the server sets: uid and creation time (rest.FillObjectMetaSystemFields). */
+export function fillSystemFields(metadata: ObjectMeta, nowMs: number): void {
+  wipeLife(metadata);
   metadata.uid = randomUUID();
   metadata.creationTimestamp = timestamp(nowMs);
 }

@@ -131,8 +131,16 @@ export class Registry {
     };
   }
 
-  /** Runs `admit` of every plugin that handles the request, in order. */
+  /** Runs `admit` of every plugin that handles the request, in order, and all of them once more when one asks for it. */
   async admit(request: AdmissionRequest): Promise<void> {
+    await this.#admitOnce(request);
+    const { reinvocation } = request;
+    if (!reinvocation?.needed) return;
+    reinvocation.again = true;
+    await this.#admitOnce(request);
+  }
+
+  async #admitOnce(request: AdmissionRequest): Promise<void> {
     for (const plugin of this.#plugins) {
       if (!plugin.admit || !plugin.handles(request.operation, request.resource, request.subresource))
         continue;
@@ -175,6 +183,7 @@ export class Registry {
       dryRun,
       transaction: objects.transaction,
       warn: (text) => context.warn(text),
+      annotate: context.annotate,
     };
   }
 

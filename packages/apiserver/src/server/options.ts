@@ -4,6 +4,7 @@ import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import type { Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { UserInfo } from '@cloudless/kube/user';
+import type { ObjectVersions } from '../admission/object-versions.ts';
 import type { AdmissionPlugin } from '../admission/plugin.ts';
 import type { Authenticator } from '../authn/authenticator.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
@@ -19,6 +20,8 @@ export interface PartContext {
   readonly client: KubeClient;
   /** Where the server listens, the real port included. Known once it does, before any hook runs; throws until then. */
   address(): { readonly host: string; readonly port: number };
+  /** Objects of requests in other versions than the stored one. */
+  readonly versions: ObjectVersions;
   readonly clock: Clock;
   readonly log: Logger;
   /** Aborted when the server stops. */

@@ -16,6 +16,7 @@ import { serverMetrics } from '../metrics/server.ts';
 import { Catalogue } from '../registry/catalogue.ts';
 import { Registry } from '../registry/registry.ts';
 import { Decoder } from '../request/decoder.ts';
+import { RegistryVersions } from '../request/object-versions.ts';
 import { applyPatch } from '../request/patches.ts';
 import { Pipeline } from '../request/pipeline.ts';
 import { startCompaction } from '../storage/compaction.ts';
@@ -58,8 +59,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     throw new Error('the API server is still being put together');
   };
   let server: TlsServer | undefined;
+  const decoder = new Decoder({ parseYaml, readProtobuf });
   const context: PartContext = {
     caches: registry.caches,
+    versions: new RegistryVersions(registry, decoder),
     get client() {
       return clientFor(loopbackUser);
     },
@@ -74,7 +77,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { authorizer, ready: authorizerReady } = options.authorizer(context);
   const pipeline = new Pipeline({
     registry,
-    decoder: new Decoder({ parseYaml, readProtobuf }),
+    decoder,
     patch: applyPatch,
     authorizer,
     authorizerReady,

@@ -18,6 +18,8 @@ export interface TestPki {
   ca: string;
   server: { cert: string; key: string };
   admin: { cert: string; key: string };
+  /** One more certificate of the CA; `extension` in openssl's words, such as `subjectAltName=DNS:x`. */
+  issue(name: string, subject: string, extension: string): { cert: string; key: string };
   remove(): void;
 }
 
@@ -61,6 +63,7 @@ export function makePki(): TestPki {
     server: issue('server', '/CN=server', 'subjectAltName=IP:127.0.0.1,DNS:localhost'),
     admin: issue('admin', '/O=system:masters/CN=admin', 'extendedKeyUsage=clientAuth'),
     ca: readFileSync(at('ca.crt'), 'utf8'),
+    issue,
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

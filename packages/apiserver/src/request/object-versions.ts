@@ -1,0 +1,77 @@
+import type { KubeObject, Resource } from '@cloudless/kube/object';
+import type { BodyPlace, ObjectVersions } from '../admission/object-versions.ts';
+import { convert } from '../registry/conversion.ts';
+import type { Registry } from '../registry/registry.ts';
+import { scaleOf, withScale } from '../registry/scale.ts';
+import { cloneJson } from '../storage/codec.ts';
+import type { BodyDecoder, BodyKind } from './body.ts';
+
+/** {@link ObjectVersions} by the registry's catalogue, conversion and defaults. */
+export class RegistryVersions implements ObjectVersions {
+  readonly #registry: Registry;
+  readonly #decoder: BodyDecoder;
+  #equivalents = new Map<string, Resource[]>();
+  #generation = -1;
+
+  constructor(registry: Registry, decoder: BodyDecoder) {
+    this.#registry = registry;
+    this.#decoder = decoder;
+  }
+
+  equivalents(resource: Resource): readonly Resource[] {
+    const { catalogue } = this.#registry;
+    if (this.#generation !== catalogue.generation) {
+      this.#generation = catalogue.generation;
+      this.#equivalents = new Map();
+      for (const served of catalogue.all()) {
+        const key = storageKey(served.storage);
+        const all = this.#equivalents.get(key);
+        if (all) all.push(served.resource);
+        else this.#equivalents.set(key, [served.resource]);
+      }
+    }
+    return this.#equivalents.get(storageKey(this.#registry.open(resource).resource)) ?? [resource];
+  }
+
+  kindOf({ resource, subresource }: BodyPlace): BodyKind {
+    const { group, version, plural } = resource;
+    const served = this.#registry.catalogue.find(group, version, plural);
+    return (subresource === '' ? undefined : served?.subresources.get(subresource)) ?? resource;
+  }
+
+  show(object: KubeObject, place: BodyPlace): KubeObject {
+    if (this.#isScale(place)) return scaleOf(object);
+    if (!this.#isStoredObject(place)) return cloneJson(object);
+    const stored = this.#registry.open(place.resource).resource;
+    const shown = convert(cloneJson(object), stored, place.resource);
+    const { group, version, kind } = place.resource;
+    const { apiVersion: _version, kind: _kind, ...rest } = shown;
+    return { apiVersion: group === '' ? version : `${group}/${version}`, kind, ...rest };
+  }
+
+  adopt(changed: unknown, place: BodyPlace, current: KubeObject): KubeObject {
+    const kind = this.kindOf(place);
+    const decoded = this.#decoder.decodePatched(changed, kind, 'Ignore', () => {});
+    if (this.#isScale(place)) return withScale(current, decoded);
+    if (!this.#isStoredObject(place)) return decoded;
+    const { resource: stored } = this.#registry.open(place.resource);
+    const { parts } = this.#registry;
+    if (stored.version !== place.resource.version || stored.group !== place.resource.group)
+      parts.defaultsOf(place.resource)(decoded);
+    const converted = convert(decoded, place.resource, stored);
+    parts.defaultsOf(stored)(converted);
+    return converted;
+  }
+
+  #isScale(place: BodyPlace): boolean {
+    return place.subresource === 'scale' && this.kindOf(place).kind === 'Scale';
+  }
+
+  /** Whether the body is the stored object, and not one of a subresource's own kind such as a Binding. */
+  #isStoredObject(place: BodyPlace): boolean {
+    const { group, kind } = this.kindOf(place);
+    return group === place.resource.group && kind === place.resource.kind;
+  }
+}
+
+const storageKey = ({ group, plural }: Resource): string => `${group}/${plural}`;
