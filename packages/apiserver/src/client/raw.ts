@@ -1,8 +1,12 @@
+import { promisify } from 'node:util';
+import { gunzip as gunzipCallback } from 'node:zlib';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Paths } from '../http/paths.ts';
 import { parseRequest } from '../request/parse.ts';
 import type { Pipeline } from '../request/pipeline.ts';
+
+const gunzip = promisify(gunzipCallback);
 
 export type RawRequest = (
   user: UserInfo,
@@ -25,6 +29,7 @@ export function rawRequests(pipeline: Pipeline, paths: Paths): RawRequest {
     const answer = await paths.answer(method, info.path, query, user);
     if ((answer.status ?? 200) >= 400)
       throw new StatusError(answer.status as number, '', String(answer.body));
+    if (answer.encoding === 'gzip') return (await gunzip(answer.body)).toString('utf8');
     return typeof answer.body === 'string' ? answer.body : Buffer.from(answer.body).toString('utf8');
   };
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { catalogue as known } from '@cloudless/kube/schema/catalogue';
-import { OpenApi } from '../openapi/openapi.ts';
 import { Catalogue } from '../registry/catalogue.ts';
 import { Discovery } from './discovery.ts';
 
@@ -85,83 +84,5 @@ describe('discovery', () => {
       missing.map(({ plural }) => plural),
       ['componentstatuses'],
     );
-  });
-});
-
-describe('OpenAPI', () => {
-  const openApi = new OpenApi(new Catalogue(), 'v1.36.0');
-  const read = (path: string): Record<string, never> => {
-    const answer = openApi.respond(path, new URLSearchParams(), '');
-    assert.ok(answer, path);
-    return JSON.parse(Buffer.from(answer.body as Uint8Array).toString()) as Record<string, never>;
-  };
-  /** Every `$ref` of a document. */
-  function* refs(value: unknown): Generator<string> {
-    if (typeof value !== 'object' || value === null) return;
-    for (const [key, member] of Object.entries(value)) {
-      // JSONSchemaProps has a field of that name, too.
-      if (key === '$ref' && typeof member === 'string') yield member;
-      else yield* refs(member);
-    }
-  }
-
-  it('indexes a document per group version, whose hash lets clients keep it', () => {
-    const { paths } = read('/openapi/v3') as unknown as {
-      paths: Record<string, { serverRelativeURL: string }>;
-    };
-    assert.ok('apis/apps/v1' in paths && 'api/v1' in paths);
-    const url = paths['apis/apps/v1']?.serverRelativeURL ?? '';
-    assert.match(url, /^\/openapi\/v3\/apis\/apps\/v1\?hash=[0-9A-F]{128}$/);
-    const [path = '', search = ''] = url.split('?');
-    const answer = openApi.respond(path, new URLSearchParams(search), '');
-    assert.equal(answer?.headers?.['etag'], `"${search.slice('hash='.length)}"`);
-    assert.equal(openApi.respond('/openapi/v3/apis/none/v1', new URLSearchParams(), ''), undefined);
-  });
-
-  it('refers to nothing it does not hold, and says what kubectl looks for', () => {
-    for (const path of [
-      '/openapi/v3/api/v1',
-      '/openapi/v3/apis/apps/v1',
-      '/openapi/v3/apis/apiextensions.k8s.io/v1',
-    ]) {
-      const document = read(path) as unknown as { components: { schemas: Record<string, unknown> } };
-      for (const ref of refs(document)) {
-        assert.ok(ref.replace('#/components/schemas/', '') in document.components.schemas, `${path}: ${ref}`);
-      }
-    }
-    const apps = read('/openapi/v3/apis/apps/v1') as unknown as {
-      components: { schemas: Record<string, Record<string, unknown>> };
-      paths: Record<
-        string,
-        Record<string, { parameters: Array<{ name: string }>; 'x-kubernetes-group-version-kind': object }>
-      >;
-    };
-    assert.deepEqual(
-      apps.components.schemas['io.k8s.api.apps.v1.Deployment']?.['x-kubernetes-group-version-kind'],
-      [{ group: 'apps', version: 'v1', kind: 'Deployment' }],
-    );
-    const patch = apps.paths['/apis/apps/v1/namespaces/{namespace}/deployments/{name}']?.['patch'];
-    assert.ok(patch?.parameters.some(({ name }) => name === 'fieldValidation'));
-    const pod = apps.components.schemas['io.k8s.api.core.v1.PodSpec'] as {
-      properties: Record<string, Record<string, unknown>>;
-    };
-    assert.equal(pod.properties['containers']?.['x-kubernetes-patch-merge-key'], 'name');
-    assert.deepEqual(pod.properties['containers']?.['x-kubernetes-list-map-keys'], ['name']);
-  });
-
-  it('has a v2 document in JSON and in protobuf', () => {
-    const document = read('/openapi/v2') as unknown as {
-      swagger: string;
-      definitions: Record<string, unknown>;
-    };
-    assert.equal(document.swagger, '2.0');
-    for (const ref of refs(document))
-      assert.ok(ref.replace('#/definitions/', '') in document.definitions, ref);
-    const accept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
-    const answer = openApi.respond('/openapi/v2', new URLSearchParams(), accept);
-    const bytes = Buffer.from(answer?.body as Uint8Array);
-    // Field 1, three bytes: `2.0`.
-    assert.deepEqual([...bytes.subarray(0, 5)], [0x0a, 3, ...Buffer.from('2.0')]);
-    assert.ok(bytes.includes('io.k8s.api.core.v1.Pod'));
   });
 });

@@ -1,3 +1,5 @@
+import { promisify } from 'node:util';
+import { gunzip as gunzipCallback } from 'node:zlib';
 import { StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Discovery } from '../discovery/discovery.ts';
@@ -9,6 +11,8 @@ import type { Encoder } from './encode.ts';
 import { answerHealth, type HealthCheck } from './health.ts';
 import { mediaTypes, negotiate } from './negotiate.ts';
 import type { Outgoing, Request } from './respond.ts';
+
+const gunzip = promisify(gunzipCallback);
 
 export interface PathsParts {
   encoder: Encoder;
@@ -48,8 +52,9 @@ export class Paths {
       return await this.#discovery(request, out, path);
     const answer = await this.answer(request.method ?? 'GET', path, query, user, request.headers);
     const etag = answer.headers?.['etag'];
-    if (etag && request.headers['if-none-match'] === etag) {
-      out.head(304, { etag });
+    if (etag && (answer.status ?? 200) === 200 && matches(request.headers['if-none-match'], etag)) {
+      const { vary } = answer.headers ?? {};
+      out.head(304, { etag, ...(vary === undefined ? {} : { vary }) });
       return out.end();
     }
     await this.#send(out, answer);
@@ -73,7 +78,8 @@ export class Paths {
       const document = this.#parts.discovery.plain(path);
       found = document && json(document);
     } else if (path.startsWith('/openapi/')) {
-      found = (await this.#parts.openApi()).respond(path, query, String(headers['accept'] ?? ''));
+      const openApi = await this.#parts.openApi();
+      found = await openApi.respond(path, query, String(headers['accept'] ?? ''));
     } else found = await this.#own(path, query);
     if (!found) throw notServed();
     return found;
@@ -81,8 +87,11 @@ export class Paths {
 
   async #send(out: Outgoing, response: PathResponse): Promise<void> {
     for (const name in response.headers) out.response.setHeader(name, response.headers[name] as string);
+    const code = response.status ?? 200;
     const body = typeof response.body === 'string' ? Buffer.from(response.body) : response.body;
-    await out.send(response.status ?? 200, response.contentType, [body]);
+    if (response.encoding !== 'gzip') await out.send(code, response.contentType, [body]);
+    else if (out.acceptsGzip) out.sendCompressed(code, response.contentType, body);
+    else await out.send(code, response.contentType, [await gunzip(body)]);
   }
 
   async #own(path: string, query: URLSearchParams): Promise<PathResponse | undefined> {
@@ -145,6 +154,12 @@ export class Paths {
     ];
     return [...own, ...this.#exact.keys()].sort();
   }
+}
+
+/** Whether an `If-None-Match` header names this tag (RFC 9110, 13.1.2). */
+function matches(header: string | undefined, etag: string): boolean {
+  const tags = header?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? [];
+  return tags.includes(etag) || tags.includes('*');
 }
 
 const isRead = (method: string): boolean => method === 'GET' || method === 'HEAD';

@@ -58,7 +58,7 @@ export class Outgoing {
     const set = (name: string, value: string | string[]): unknown =>
       (response as { setHeader(name: string, value: string | string[]): unknown }).setHeader(name, value);
     for (const name in headers) set(name, String(headers[name]));
-    set('cache-control', 'no-cache, private');
+    if (!response.hasHeader('cache-control')) set('cache-control', 'no-cache, private');
     if (this.#warnings.length > 0) set('warning', this.#warnings.map(toLatin1));
     response.statusCode = code;
   }
@@ -130,6 +130,17 @@ export class Outgoing {
     const gzip = createGzip({ level: gzipLevel, flush: constants.Z_NO_FLUSH });
     // A client that leaves early is no error of ours.
     await pipeline(Readable.from(chunks), gzip, this.response as Writable).catch(() => {});
+  }
+
+  /** A body that is compressed already. */
+  sendCompressed(code: number, contentType: string, body: Uint8Array): void {
+    this.head(code, {
+      'content-type': contentType,
+      'content-encoding': 'gzip',
+      'content-length': body.length,
+      vary: 'Accept, Accept-Encoding',
+    });
+    this.end(this.#isHead ? undefined : body);
   }
 
   /** Ends the response without waiting for a client that does not read. */

@@ -1,189 +1,284 @@
+/** Paths of the built-in resources, as upstream's installer registers them (apiserver/pkg/endpoints/installer.go). */
 import { apiVersionOf } from '@cloudless/kube/object';
-import { type GroupVersionKind, schemaOf } from '@cloudless/kube/schema/schema';
-import type { Served } from '../registry/catalogue.ts';
-import { definitionName } from './schemas.ts';
+import type { Served, Subresource } from '../registry/catalogue.ts';
+import { returnsDeletedObject } from '../registry/rules.ts';
+import { definitionOfKind, metaDefinition } from './definitions.ts';
+import {
+  bodies,
+  type Method,
+  naming,
+  type Operation,
+  type Parameter,
+  parameters,
+  type PathItem,
+  pathParameters,
+  title,
+} from './operation.ts';
+import { refTo, type Schema } from './schema.ts';
 
-export type OpenApiVersion = 'v2' | 'v3';
-type Json = Record<string, unknown>;
-
-export const schemaPath = (name: string, version: OpenApiVersion): string =>
-  version === 'v2' ? `#/definitions/${name}` : `#/components/schemas/${name}`;
-
-const bodyTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
-const patchTypes = [
+export const mediaTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+const watchMediaTypes = [
+  ...mediaTypes,
+  'application/json;stream=watch',
+  'application/vnd.kubernetes.protobuf;stream=watch',
+];
+const patchMediaTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
 ];
+const anything = ['*/*'];
+const text: Schema = { type: 'string' };
 
-/** Query parameters by verb. `kubectl` looks for `fieldValidation` and `dryRun` before it trusts the server. */
-const writeParameters = { dryRun: 'string', fieldManager: 'string', fieldValidation: 'string' };
-const listParameters = {
-  allowWatchBookmarks: 'boolean',
-  continue: 'string',
-  fieldSelector: 'string',
-  labelSelector: 'string',
-  limit: 'integer',
-  resourceVersion: 'string',
-  resourceVersionMatch: 'string',
-  sendInitialEvents: 'boolean',
-  timeoutSeconds: 'integer',
-  watch: 'boolean',
-};
-const deleteParameters = {
-  dryRun: 'string',
-  gracePeriodSeconds: 'integer',
-  orphanDependents: 'boolean',
-  propagationPolicy: 'string',
-};
-
-interface Operation {
-  method: string;
-  action: string;
-  parameters: Readonly<Record<string, string>>;
-  /** Kind of the body; none for reads. */
-  takes?: GroupVersionKind | 'patch' | undefined;
-  gives: GroupVersionKind;
-}
-
-const itemVerbs: Readonly<Record<string, Pick<Operation, 'method' | 'action' | 'parameters'>>> = {
-  get: { method: 'get', action: 'get', parameters: {} },
-  update: { method: 'put', action: 'put', parameters: writeParameters },
-  patch: { method: 'patch', action: 'patch', parameters: { ...writeParameters, force: 'boolean' } },
-  delete: { method: 'delete', action: 'delete', parameters: deleteParameters },
+/** Subresources that are streams, and their parameters; `proxy` also has paths below it. */
+const streams: Readonly<
+  Record<string, { kind: string; parameters: readonly Parameter[]; methods: Method[] }>
+> = {
+  exec: { kind: 'PodExecOptions', parameters: parameters.exec, methods: ['get', 'post'] },
+  attach: { kind: 'PodAttachOptions', parameters: parameters.attach, methods: ['get', 'post'] },
+  portforward: {
+    kind: 'PodPortForwardOptions',
+    parameters: parameters.portforward,
+    methods: ['get', 'post'],
+  },
+  proxy: {
+    kind: '',
+    parameters: parameters.proxy,
+    methods: ['get', 'put', 'post', 'delete', 'options', 'head', 'patch'],
+  },
 };
 
-function parameter(name: string, type: string, where: 'query' | 'path', version: OpenApiVersion): Json {
-  const required = where === 'path' ? { required: true } : {};
-  const typed = version === 'v2' ? { type } : { schema: { type } };
-  return { name, in: where, ...required, ...typed, uniqueItems: true };
+interface GroupVersionKind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
 }
 
-function withoutUnique({ uniqueItems: _unused, ...rest }: Json): Json {
-  return rest;
+const typeOf = (kind: GroupVersionKind): Schema => {
+  const name = definitionOfKind(kind);
+  return name === undefined ? text : refTo(name);
+};
+const status = refTo(metaDefinition('Status'));
+const watchEvent = refTo(metaDefinition('WatchEvent'));
+
+/** All paths of one built-in resource, subresources and the deprecated `/watch/` ones included. */
+export function* pathsOf(served: Served): Generator<PathItem> {
+  const builder = new ResourcePaths(served);
+  yield builder.collection();
+  if (served.resource.namespaced && served.verbs.includes('list')) yield builder.allNamespaces();
+  if (!served.computed) yield builder.item();
+  for (const subresource of served.subresources.values()) yield* builder.subresource(subresource);
+  if (served.verbs.includes('watch')) yield* builder.watches();
 }
 
-/** The paths of these resources, with what clients read: kinds, actions, parameters, bodies. */
-export function pathsOf(served: readonly Served[], version: OpenApiVersion): Json {
-  const paths: Record<string, Json> = {};
-  for (const each of served) {
-    const { resource, verbs, subresources, computed } = each;
-    const root = `/${resource.group === '' ? 'api' : 'apis'}/${apiVersionOf(resource)}`;
-    const scoped = resource.namespaced ? `${root}/namespaces/{namespace}` : root;
-    const collection = `${scoped}/${resource.plural}`;
-    const list = { ...resource, kind: `${resource.kind}List` };
-    const operations: Operation[] = [];
-    if (verbs.includes('list')) {
-      operations.push({ method: 'get', action: 'list', parameters: listParameters, gives: list });
-    }
-    if (verbs.includes('create')) {
-      operations.push({
-        method: 'post',
-        action: 'post',
-        parameters: writeParameters,
-        takes: resource,
-        gives: resource,
-      });
-    }
+class ResourcePaths {
+  readonly #served: Served;
+  readonly #root: string;
+  readonly #scoped: string;
+  readonly #atScope: readonly Parameter[];
+  readonly #scope: string;
+  readonly #naming: { prefix: string; tag: string };
+
+  constructor(served: Served) {
+    const { group, version, namespaced } = served.resource;
+    this.#served = served;
+    this.#root = `/${group === '' ? 'api' : 'apis'}/${apiVersionOf(served.resource)}`;
+    this.#scoped = namespaced ? '/namespaces/{namespace}' : '';
+    this.#atScope = namespaced ? [pathParameters.namespace] : [];
+    this.#scope = namespaced ? 'Namespaced' : '';
+    this.#naming = naming(group, version);
+  }
+
+  get #collection(): string {
+    return `${this.#root}${this.#scoped}/${this.#served.resource.plural}`;
+  }
+
+  collection(): PathItem {
+    const { verbs, resource } = this.#served;
+    const operations = new Map<Method, Operation>();
+    if (verbs.includes('list')) operations.set('get', this.#list(`list`, this.#scope, '', this.#atScope));
+    if (verbs.includes('create')) operations.set('post', this.#create(resource, '', this.#atScope));
     if (verbs.includes('deletecollection')) {
-      const parameters = { ...listParameters, ...deleteParameters };
-      operations.push({
-        method: 'delete',
-        action: 'deletecollection',
-        parameters,
-        gives: statusOf(resource),
+      operations.set('delete', {
+        ...this.#facts(resource, 'deletecollection', `Collection${this.#scope}`, ''),
+        id: this.#id('delete', `Collection${this.#scope}`, ''),
+        parameters: [...this.#atScope, ...parameters.pretty, ...parameters.deleting, ...parameters.selecting],
+        body: bodies.deleteOptions,
+        codes: [200],
+        answer: status,
       });
     }
-    paths[collection] = pathItem(each, operations, version, scoped !== root, false);
-    if (resource.namespaced && verbs.includes('list')) {
-      paths[`${root}/${resource.plural}`] = pathItem(each, operations.slice(0, 1), version, false, false);
-    }
-    if (!computed)
-      paths[`${collection}/{name}`] = pathItem(
-        each,
-        itemOperations(verbs, resource),
-        version,
-        scoped !== root,
-        true,
-      );
-    for (const subresource of subresources.values()) {
-      const own = itemOperations(subresource.verbs, subresource);
-      if (subresource.verbs.includes('create')) {
-        own.push({
-          method: 'post',
-          action: 'post',
-          parameters: writeParameters,
-          takes: subresource,
-          gives: subresource,
-        });
+    return { path: this.#collection, operations };
+  }
+
+  allNamespaces(): PathItem {
+    const operation = this.#list('list', '', 'ForAllNamespaces', []);
+    return {
+      path: `${this.#root}/${this.#served.resource.plural}`,
+      operations: new Map([['get', operation]]),
+    };
+  }
+
+  item(): PathItem {
+    const { resource, verbs } = this.#served;
+    return { path: `${this.#collection}/{name}`, operations: this.#itemOperations(verbs, resource, '') };
+  }
+
+  *subresource(subresource: Subresource): Generator<PathItem> {
+    const path = `${this.#collection}/{name}/${subresource.name}`;
+    const stream = streams[subresource.name];
+    if (stream) {
+      yield { path, operations: this.#connect(subresource, [], '') };
+      if (subresource.name === 'proxy') {
+        const operations = this.#connect(subresource, [pathParameters.path], 'WithPath');
+        yield { path: `${path}/{path}`, operations };
       }
-      paths[`${collection}/{name}/${subresource.name}`] = pathItem(each, own, version, scoped !== root, true);
+      return;
     }
+    yield { path, operations: this.#itemOperations(subresource.verbs, subresource, subresource.name) };
   }
-  return paths;
-}
 
-function itemOperations(verbs: readonly string[], kind: GroupVersionKind): Operation[] {
-  return Object.entries(itemVerbs)
-    .filter(([verb]) => verbs.includes(verb))
-    .map(([verb, facts]) => {
-      const takes = verb === 'update' ? kind : verb === 'patch' ? 'patch' : undefined;
-      return { ...facts, takes, gives: verb === 'delete' ? statusOf(kind) : kind };
+  *watches(): Generator<PathItem> {
+    const { resource, verbs } = this.#served;
+    const { plural, namespaced } = resource;
+    const single = (path: string, operation: Operation): PathItem => ({
+      path,
+      operations: new Map([['get', operation]]),
     });
-}
-
-const statusOf = (kind: GroupVersionKind): GroupVersionKind => ({ ...kind, kind: 'Status' });
-
-function pathItem(
-  served: Served,
-  operations: readonly Operation[],
-  version: OpenApiVersion,
-  namespaced: boolean,
-  named: boolean,
-): Json {
-  const at = [...(namespaced ? ['namespace'] : []), ...(named ? ['name'] : [])];
-  const item: Json = { parameters: at.map((name) => parameter(name, 'string', 'path', version)) };
-  for (const operation of operations) item[operation.method] = operationOf(served, operation, version);
-  return item;
-}
-
-const refOf = (kind: GroupVersionKind, version: OpenApiVersion): Json => {
-  const struct = schemaOf(kind);
-  return struct ? { $ref: schemaPath(definitionName(struct.name), version) } : { type: 'object' };
-};
-
-function operationOf(served: Served, operation: Operation, version: OpenApiVersion): Json {
-  const { resource } = served;
-  const { group, version: apiVersion } = resource;
-  const kind = operation.takes && operation.takes !== 'patch' ? operation.takes : resource;
-  const query = Object.entries(operation.parameters).map(([name, type]) =>
-    parameter(name, type, 'query', version),
-  );
-  const result = refOf(operation.gives, version);
-  const facts = {
-    'x-kubernetes-action': operation.action,
-    'x-kubernetes-group-version-kind': { group: kind.group, version: kind.version, kind: kind.kind },
-    tags: [`${group === '' ? 'core' : group.split('.')[0]}_${apiVersion}`],
-  };
-  const patch = operation.takes === 'patch';
-  const types = patch ? patchTypes : bodyTypes;
-  const body = patch
-    ? { type: 'object' }
-    : operation.takes && refOf(operation.takes as GroupVersionKind, version);
-  if (version === 'v2') {
-    const parameters = [
-      ...query,
-      ...(body ? [{ name: 'body', in: 'body', required: true, schema: body }] : []),
-    ];
-    const responses = { 200: { description: 'OK', schema: result } };
-    return { ...facts, consumes: types, produces: bodyTypes, parameters, responses };
+    const watch = (action: string, scope: string, suffix: string, at: readonly Parameter[]): Operation => ({
+      ...this.#facts(resource, action, '', ''),
+      id: this.#id('watch', scope, suffix),
+      produces: watchMediaTypes,
+      parameters: [...at, ...parameters.pretty, ...parameters.list],
+      codes: [200],
+      answer: watchEvent,
+    });
+    if (namespaced)
+      yield single(`${this.#root}/watch/${plural}`, watch('watchlist', '', 'ListForAllNamespaces', []));
+    const collection = `${this.#root}/watch${this.#scoped}/${plural}`;
+    yield single(collection, watch('watchlist', this.#scope, 'List', this.#atScope));
+    if (!verbs.includes('get')) return;
+    const named = [...this.#atScope, pathParameters.name];
+    yield single(`${collection}/{name}`, watch('watch', this.#scope, '', named));
   }
-  const content = (schema: Json, all: readonly string[]): Json =>
-    Object.fromEntries(all.map((type) => [type, { schema }]));
-  return {
-    ...facts,
-    parameters: query.map(withoutUnique),
-    ...(body ? { requestBody: { required: true, content: content(body, types) } } : {}),
-    responses: { 200: { description: 'OK', content: content(result, bodyTypes) } },
-  };
+
+  #id(verb: string, scope: string, suffix: string): string {
+    return `${verb}${this.#naming.prefix}${scope}${this.#served.resource.kind}${suffix}`;
+  }
+
+  /** What all operations have in common. */
+  #facts(
+    { group, version, kind }: GroupVersionKind,
+    action: string,
+    scope: string,
+    suffix: string,
+  ): Pick<Operation, 'id' | 'tags' | 'consumes' | 'produces' | 'action' | 'kind'> {
+    return {
+      id: this.#id(action, scope, suffix),
+      tags: [this.#naming.tag],
+      consumes: anything,
+      produces: mediaTypes,
+      action,
+      kind: { group, version, kind },
+    };
+  }
+
+  #list(verb: string, scope: string, suffix: string, at: readonly Parameter[]): Operation {
+    const { resource } = this.#served;
+    return {
+      ...this.#facts(resource, 'list', scope, suffix),
+      id: this.#id(verb, scope, suffix),
+      produces: watchMediaTypes,
+      parameters: [...at, ...parameters.pretty, ...parameters.list],
+      codes: [200],
+      answer: typeOf({ ...resource, kind: `${resource.kind}List` }),
+    };
+  }
+
+  #create(kind: GroupVersionKind, subresource: string, at: readonly Parameter[]): Operation {
+    return {
+      ...this.#facts(kind, 'post', this.#scope, title(subresource)),
+      id: this.#id('create', this.#scope, title(subresource)),
+      parameters: [...at, ...parameters.pretty, ...parameters.writing],
+      body: { schema: typeOf(kind), required: true },
+      codes: [200, 201, 202],
+      answer: typeOf(kind),
+    };
+  }
+
+  #itemOperations(
+    verbs: readonly string[],
+    kind: GroupVersionKind,
+    subresource: string,
+  ): Map<Method, Operation> {
+    const at = [...this.#atScope, pathParameters.name, ...parameters.pretty];
+    const suffix = title(subresource);
+    const facts = (verb: string, action: string): Omit<Operation, 'parameters' | 'codes' | 'answer'> => ({
+      ...this.#facts(kind, action, '', ''),
+      id: this.#id(verb, this.#scope, suffix),
+    });
+    const operations = new Map<Method, Operation>();
+    const answer = typeOf(kind);
+    if (verbs.includes('get')) {
+      const isLog = subresource === 'log';
+      operations.set('get', {
+        ...facts('read', 'get'),
+        ...(isLog ? { produces: ['text/plain', ...mediaTypes] } : {}),
+        parameters: isLog ? [...at, ...parameters.log] : at,
+        codes: [200],
+        answer: isLog ? text : answer,
+      });
+    }
+    if (verbs.includes('update')) {
+      operations.set('put', {
+        ...facts('replace', 'put'),
+        parameters: [...at, ...parameters.writing],
+        body: { schema: answer, required: true },
+        codes: [200, 201],
+        answer,
+      });
+    }
+    if (subresource !== '' && verbs.includes('create')) {
+      operations.set('post', this.#create(kind, subresource, [...this.#atScope, pathParameters.name]));
+    }
+    if (verbs.includes('delete')) {
+      operations.set('delete', {
+        ...facts('delete', 'delete'),
+        parameters: [...at, ...parameters.deleting],
+        body: bodies.deleteOptions,
+        codes: [200, 202],
+        answer: returnsDeletedObject(this.#served.resource) ? answer : status,
+      });
+    }
+    if (verbs.includes('patch')) {
+      operations.set('patch', {
+        ...facts('patch', 'patch'),
+        consumes: patchMediaTypes,
+        parameters: [...at, ...parameters.patching],
+        body: bodies.patch,
+        codes: [200, 201],
+        answer,
+      });
+    }
+    return operations;
+  }
+
+  #connect(subresource: Subresource, below: readonly Parameter[], suffix: string): Map<Method, Operation> {
+    const { resource } = this.#served;
+    const stream = streams[subresource.name] as (typeof streams)[string];
+    const kind = { ...resource, kind: stream.kind || `${resource.kind}ProxyOptions` };
+    const operations = new Map<Method, Operation>();
+    for (const method of stream.methods) {
+      operations.set(method, {
+        ...this.#facts(kind, 'connect', '', ''),
+        id: `connect${this.#naming.prefix}${title(method)}${this.#scope}${resource.kind}${title(subresource.name)}${suffix}`,
+        produces: anything,
+        parameters: [...this.#atScope, pathParameters.name, ...below, ...stream.parameters],
+        codes: [200],
+        answer: text,
+      });
+    }
+    return operations;
+  }
 }

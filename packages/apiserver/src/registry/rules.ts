@@ -88,6 +88,15 @@ const returnsDeleted: ReadonlySet<string> = new Set([
   '/ResourceQuota',
   '/ServiceAccount',
   '/Service',
+  'resource.k8s.io/DeviceClass',
+  'resource.k8s.io/ResourceClaim',
+  'resource.k8s.io/ResourceClaimTemplate',
+  'resource.k8s.io/ResourceSlice',
+  'storage.k8s.io/CSIDriver',
+  'storage.k8s.io/CSINode',
+  'storage.k8s.io/StorageClass',
+  'storage.k8s.io/VolumeAttachment',
+  'storage.k8s.io/VolumeAttributesClass',
 ]);
 
 /** Whether a deletion answers with the object instead of a Status (ReturnDeletedObject). */

@@ -52,6 +52,8 @@ export interface PathResponse {
   status?: number;
   contentType: string;
   headers?: Readonly<Record<string, string>>;
+  /** `body` is compressed; clients that do not take it so get it unpacked. */
+  encoding?: 'gzip';
   body: string | Uint8Array;
 }
 

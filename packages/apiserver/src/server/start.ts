@@ -108,7 +108,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     discovery: new Discovery(catalogue),
     async openApi() {
       const { OpenApi } = await import('../openapi/openapi.ts');
-      return (openApi ??= new OpenApi(catalogue, options.version.gitVersion));
+      return (openApi ??= new OpenApi({
+        catalogue,
+        gitVersion: options.version.gitVersion,
+        paths: (options.paths ?? []).map((handler) => handler.path),
+      }));
     },
     version: options.version,
     live: liveChecks(options),
