@@ -9,6 +9,10 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** Parts that may be left out for others in their place: upstream's own, or another network. */
+export const disableable = ['network', 'dns', 'loadbalancer', 'controllers', 'scheduler'] as const;
+export type DisabledPart = (typeof disableable)[number];
+
 /** Everything `up` and `agent` can be told, parsed. Kept in `cluster.json`, so that later commands agree. */
 export interface ClusterOptions {
   root: string;
@@ -19,7 +23,7 @@ export interface ClusterOptions {
   podCidr: string;
   serviceCidr: string;
   clusterDomain: string;
-  disable: Array<'network' | 'dns' | 'loadbalancer'>;
+  disable: DisabledPart[];
   ports: NodePorts;
   /** An etcd v3 endpoint as storage instead of the embedded datastore. */
   etcd: EtcdOptions | undefined;
@@ -140,7 +144,7 @@ export function parseOptions(raw: RawOptions): ClusterOptions {
     clusterDomain,
     disable: (raw.disable ?? [])
       .flatMap((value) => value.split(','))
-      .map((value) => oneOf('--disable', value, ['network', 'dns', 'loadbalancer'])),
+      .map((value) => oneOf('--disable', value, disableable)),
     ports: portsOf(raw),
     etcd: etcdOf(raw),
     compactionIntervalMs:

@@ -24,7 +24,10 @@ export function program(): Command {
       .option('--pod-cidr <block>', 'addresses of pods', '10.244.0.0/16')
       .option('--service-cidr <block>', 'addresses of Services', '10.96.0.0/12')
       .option('--cluster-domain <name>', "the cluster's DNS domain", 'cluster.local')
-      .option('--disable <part...>', 'leave out network or dns, for those who bring their own')
+      .option(
+        '--disable <part...>',
+        'leave out network, dns, controllers or scheduler, for those who bring their own',
+      )
       .option('--detach', 'go on in the background');
 
   withNode(cli.command('up').description('start a cluster on this machine, or start it again'))

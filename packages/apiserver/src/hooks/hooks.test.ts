@@ -11,6 +11,7 @@ const options = {
   advertiseAddress: '192.0.2.10',
   port: 6443,
   serviceCidrs: ['10.96.0.0/12', 'fd00:10:96::/112'],
+  authentication: { clientCa: () => 'client CA', requestHeaderCa: () => 'proxy CA' },
 };
 
 /** Waits for something that happens by itself soon. */
@@ -42,6 +43,16 @@ describe('after the start', () => {
       assert.equal(namespace.status?.phase, 'Active');
       assert.equal(namespace.metadata.labels?.['kubernetes.io/metadata.name'], name);
     }
+  });
+
+  it('components with ports of their own find whom to believe', async () => {
+    const client = test.server.clientFor(admin);
+    const info = await client.get(core.configmaps, 'extension-apiserver-authentication', {
+      namespace: 'kube-system',
+    });
+    assert.equal(info.data?.['client-ca-file'], 'client CA');
+    assert.equal(info.data?.['requestheader-client-ca-file'], 'proxy CA');
+    assert.equal(info.data?.['requestheader-username-headers'], '["X-Remote-User"]');
   });
 
   it('the system priority classes exist', async () => {

@@ -32,6 +32,8 @@ export interface DefaultApiServerOptions {
   serviceAccountIssuer: string;
   /** Client certificate for kubelets, PEM, and the CA of their serving certificates. */
   kubeletClient: { cert: string; key: string; ca: string };
+  /** PEM of the front-proxy CA, for components that are reached through a proxy. */
+  requestHeaderCa?: (() => string) | undefined;
   /** Address at which others reach this server: the `kubernetes` Service leads there. */
   advertiseAddress: string;
   serviceCidrs: readonly string[];
@@ -71,6 +73,10 @@ export async function startDefaultApiServer(options: DefaultApiServerOptions): P
         serviceCidrs: options.serviceCidrs,
         advertiseAddress: options.advertiseAddress,
         port: options.listen.port,
+        authentication: {
+          clientCa: () => options.tls.clientCa(),
+          requestHeaderCa: options.requestHeaderCa,
+        },
       }),
       ...(options.hooks ?? []),
     ],

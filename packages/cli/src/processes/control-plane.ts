@@ -15,6 +15,8 @@ import { report, stopRequested } from './report.ts';
 
 const log = logger('control-plane');
 const dayMs = 24 * 3600 * 1000;
+/** Health and metrics where upstream's controller-manager has the usual port. */
+const portBesideUpstream = 10261;
 
 /** A file's text, read again when the file has changed: certificates rotate without a restart. */
 function watchedFile(path: string): () => string {
@@ -92,7 +94,8 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     const metrics: Array<() => string | Promise<string>> =
       store instanceof Datastore ? [() => metricsText(store.figures())] : [];
     const health = {
-      port: context.ports.controlPlaneHealth,
+      // That of upstream's controller-manager, unless it runs here itself.
+      port: config.disable.includes('controllers') ? portBesideUpstream : context.ports.controlPlaneHealth,
       isReady: () => working,
       notReady: 'the first objects are being written',
       metrics,
@@ -143,6 +146,7 @@ function startApi(config: ClusterConfig, context: NodeContext, store: EtcdStore)
       key: text('apiserver-kubelet-client.key'),
       ca: text('ca.crt'),
     },
+    requestHeaderCa: watchedFile(join(pki, 'front-proxy-ca.crt')),
     advertiseAddress: config.nodeIp,
     serviceCidrs: [config.serviceCidr],
     compactionIntervalMs: config.compactionIntervalMs,

@@ -17,21 +17,26 @@ export interface ControlPlaneClients {
   metrics: ReadonlyArray<() => string | Promise<string>>;
 }
 
-/** Starts the parts that are clients of the API, each under an identity of its own; they retry until it serves them. */
+/** Starts those parts that are clients of the API and not left out, each under an identity of its own; they retry until it serves them. */
 export function startControlPlaneClients(
   config: ClusterConfig,
   context: NodeContext,
   api: ApiServer,
 ): ControlPlaneClients {
   const registry = new Registry();
-  const scheduler = startScheduler({
-    client: api.clientFor({ name: 'system:kube-scheduler', groups: ['system:authenticated'] }),
-    clock: context.clock,
-    log: logger('scheduler'),
-  });
-  const parts: Running[] = [
-    scheduler,
-    startControllers({
+  const parts: Running[] = [];
+  const metrics: Array<() => string | Promise<string>> = [() => registry.metrics()];
+  if (!config.disable.includes('scheduler')) {
+    const scheduler = startScheduler({
+      client: api.clientFor({ name: 'system:kube-scheduler', groups: ['system:authenticated'] }),
+      clock: context.clock,
+      log: logger('scheduler'),
+    });
+    parts.push(scheduler);
+    metrics.push(() => scheduler.metrics.text());
+  }
+  if (!config.disable.includes('controllers')) {
+    const controllers = startControllers({
       clientFor: (account) => api.clientFor(serviceAccountUser('kube-system', account)),
       caCertificate: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
       caKey: readFileSync(join(context.paths.pki, 'ca.key'), 'utf8'),
@@ -40,7 +45,8 @@ export function startControlPlaneClients(
       metrics: workQueueMetrics(registry),
       clock: context.clock,
       log: logger('controllers'),
-    }),
-  ];
-  return { parts, metrics: [() => scheduler.metrics.text(), () => registry.metrics()] };
+    });
+    parts.push(controllers);
+  }
+  return { parts, metrics };
 }
