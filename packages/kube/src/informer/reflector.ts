@@ -128,7 +128,10 @@ class Reflector<T extends KubeObject> {
     if (error instanceof StatusError && error.code >= 400 && error.code < 500 && error.code !== 429) {
       this.#listed = false;
     }
-    this.#options.log?.warn({ resource: what, err: error }, 'watch failed; will be tried again');
+    // Once per outage: every informer of a process repeats it while the API is away.
+    const level = this.#failures === 0 ? 'warn' : 'debug';
+    const why = error instanceof Error ? error.message : String(error);
+    this.#options.log?.[level]({ resource: what, err: why }, 'watch failed; will be tried again');
     this.#options.onError?.(error);
     return false;
   }
