@@ -13,9 +13,13 @@ import type { KubeObject } from '@cloudless/kube/object';
 import { atRevision, type ObjectCodec } from '../storage/codec.ts';
 import { keyBytes, type ResourceKeys } from '../storage/keys.ts';
 import { Entry } from './entry.ts';
+import { FieldIndex } from './field-index.ts';
 import { Change, History } from './history.ts';
 import { OrderedEntries } from './ordered.ts';
 import { tooLargeRevision } from './revisions.ts';
+import { type ChangeListener, type Route, Routes } from './routes.ts';
+
+export type { ChangeListener } from './routes.ts';
 
 /** Objects loaded per request when a cache fills; keeps single answers of a gRPC store small. */
 const loadPageSize = 2_000;
@@ -36,9 +40,6 @@ export interface CacheParts {
   signal: AbortSignal;
 }
 
-/** Told of every batch of changes of one store message, in revision order, after the cache has them. */
-export type ChangeListener = (changes: readonly Change[]) => void;
-
 interface Waiter {
   revision: number;
   resolve: () => void;
@@ -58,6 +59,8 @@ export class StorageCache {
   readonly ready: Promise<void>;
   readonly #parts: CacheParts;
   readonly #listeners = new Set<ChangeListener>();
+  readonly #routes = new Routes();
+  readonly #indexes = new Map<string, FieldIndex>();
   readonly #waiters = new Set<Waiter>();
   /** Values this process is writing, by key: when they come back by the watch they need no parsing. */
   readonly #written = new Map<string, { value: Uint8Array; object: KubeObject }>();
@@ -97,13 +100,28 @@ export class StorageCache {
 
   /** Watches and subscriptions at the moment. */
   get watchers(): number {
-    return this.#listeners.size;
+    return this.#listeners.size + this.#routes.size;
   }
 
-  /** Calls `listener` after each batch; returns the way to unsubscribe. */
-  subscribe(listener: ChangeListener): () => void {
+  /**
+   * Calls `listener` after each batch, with a `route` only for (and with) changes of objects that have or had its value;
+   * returns the way to unsubscribe.
+   */
+  subscribe(listener: ChangeListener, route?: Route): () => void {
+    if (route) return this.#routes.add(route, listener);
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** The entries that a route leads to, in key order, by an index that is made on first use and kept from then on. */
+  indexed({ field, value, valueOf }: Route): readonly Entry[] {
+    let index = this.#indexes.get(field);
+    if (!index) this.#indexes.set(field, (index = new FieldIndex(valueOf, this.entries.all())));
+    return index.of(value);
+  }
+
+  #reindex(old: Entry | undefined, entry: Entry | undefined): void {
+    for (const index of this.#indexes.values()) index.replace(old, entry);
   }
 
   /** Says what is about to be written, so that its return by the watch reuses `object` (frozen). */
@@ -256,12 +274,14 @@ export class StorageCache {
       if (!entry) continue;
       seen.add(entry.key);
       const old = this.entries.set(entry);
+      this.#reindex(old, entry);
       if (old?.revision === entry.revision) continue;
       changes.push(new Change(old ? 'modified' : 'added', entry.revision, entry, old));
     }
     for (const old of this.entries.snapshot()) {
       if (seen.has(old.key)) continue;
       this.entries.delete(old.namespace, old.name);
+      this.#reindex(old, undefined);
       changes.push(new Change('deleted', revision, old.at(revision), old));
     }
     this.#revision = revision;
@@ -324,6 +344,7 @@ export class StorageCache {
       }
     }
     const old = this.entries.set(fresh);
+    this.#reindex(old, fresh);
     return new Change(old ? 'modified' : 'added', fresh.revision, fresh, old);
   }
 
@@ -331,17 +352,20 @@ export class StorageCache {
     const key = Buffer.from(kv.key.buffer, kv.key.byteOffset, kv.key.byteLength).toString('utf8');
     const at = this.keys.parse(key);
     const old = at && this.entries.delete(at.namespace, at.name);
+    this.#reindex(old, undefined);
     return old && new Change('deleted', kv.modRevision, old.at(kv.modRevision), old);
   }
 
   #tell(changes: readonly Change[]): void {
-    for (const listener of this.#listeners) {
+    const tell = (listener: ChangeListener, theirs: readonly Change[]): void => {
       try {
-        listener(changes);
+        listener(theirs);
       } catch (error) {
         this.#parts.log.error({ err: error, prefix: this.keys.root }, 'a listener of the cache failed');
       }
-    }
+    };
+    for (const listener of this.#listeners) tell(listener, changes);
+    this.#routes.deliver(changes, tell);
   }
 
   #wake(): void {

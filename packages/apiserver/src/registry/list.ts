@@ -127,9 +127,13 @@ function fromCache(
 ): ListResult {
   const { entries: all } = stored.cache;
   const { namespace, name, matches } = selection;
-  if (name !== undefined) {
-    const found = single(stored, selection, name).filter((entry) => !matches || matches(entry));
-    return { entries: found, revision };
+  if (name !== undefined || (selection.isIndexed && limit === 0 && startKey === undefined)) {
+    const entries: Entry[] = [];
+    for (const entry of candidates(stored, selection)) {
+      const inNamespace = namespace === '' || entry.namespace === namespace;
+      if (inNamespace && (!matches || matches(entry))) entries.push(entry);
+    }
+    return { entries, revision };
   }
   if (startKey === undefined && (limit === 0 || all.count(namespace) <= limit)) {
     const snapshot = all.snapshot(namespace);
@@ -155,6 +159,14 @@ function fromCache(
   const last = entries.at(-1) as Entry;
   const token = encodeContinue(`${last.key}\0`, stored.keys.under(namespace), revision);
   return { entries, revision, continue: token, remaining: passed };
+}
+
+/** The entries among which those of the selection are, as few as the cache can tell at once. */
+export function candidates(stored: StoredResource, selection: Selection): Iterable<Entry> {
+  const { cache } = stored;
+  const { name, namespace, route, isIndexed } = selection;
+  if (name !== undefined) return single(stored, selection, name);
+  return route && isIndexed ? cache.indexed(route) : cache.entries.all(namespace);
 }
 
 /** Objects of one name: one at most, but in every namespace when none is given. */

@@ -7,6 +7,7 @@ import {
 } from '@cloudless/kube/selector/selector';
 import { errors } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
+import type { Route } from '../cache/routes.ts';
 import type { StoredResource } from './registry.ts';
 
 /** Which objects a list, watch or deletecollection means. */
@@ -17,6 +18,10 @@ export interface Selection {
   readonly name: string | undefined;
   /** Absent: every object. Beyond namespace and name. */
   readonly matches: ((entry: Entry) => boolean) | undefined;
+  /** One value of one field that every object meant has; absent where the request demands no such thing. */
+  readonly route: Route | undefined;
+  /** The cache keeps an index of the route's field. */
+  readonly isIndexed: boolean;
 }
 
 /** Selectors that name the fields of events.k8s.io mean those of the stored core Event. */
@@ -61,7 +66,27 @@ export function selectionOf(
     );
     if (!simple) rest = fields;
   }
-  return { namespace, name, matches: matcher(labels, rest, resource, stored) };
+  const route = routeOf(resource, stored, { namespace, name, fields: rest });
+  const isIndexed = route !== undefined && route.field === stored.strategy.indexedField;
+  return { namespace, name, matches: matcher(labels, rest, resource, stored), route, isIndexed };
+}
+
+/** What narrows the request down most: a name, a field's value, a namespace. */
+function routeOf(
+  resource: Resource,
+  stored: StoredResource,
+  request: { namespace: string; name: string | undefined; fields: FieldSelector | undefined },
+): Route | undefined {
+  const { namespace, name, fields } = request;
+  if (name !== undefined) return { field: 'metadata.name', value: name, valueOf: (entry) => entry.name };
+  const values = stored.strategy.selectableFields ?? {};
+  for (const { field: asked, operator, value } of fields?.requirements ?? []) {
+    const field = storedField(resource, asked);
+    const read = values[field];
+    if (operator === '=' && read) return { field, value, valueOf: ({ object }) => read(object) };
+  }
+  if (namespace === '') return undefined;
+  return { field: 'metadata.namespace', value: namespace, valueOf: (entry) => entry.namespace };
 }
 
 function parsed<T>(text: string | undefined, parse: (text: string) => T, what: string): T | undefined {

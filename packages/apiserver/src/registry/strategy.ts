@@ -55,6 +55,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   table?: TableDefinition<T>;
   /** Values by field selector name, beyond metadata.name and metadata.namespace. */
   selectableFields?: Readonly<Record<string, (object: T) => string>>;
+  /** The one of them by which so many clients list and watch that the cache keeps an index (upstream: pods by node). */
+  indexedField?: string;
 }
 
 /** Columns as upstream prints them (kubernetes/pkg/printers/internalversion). */

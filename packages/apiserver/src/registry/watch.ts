@@ -6,7 +6,7 @@ import { Change } from '../cache/history.ts';
 import { parseRevision, tooOldRevision } from '../cache/revisions.ts';
 import { keyBytes } from '../storage/keys.ts';
 import type { Served } from './catalogue.ts';
-import type { ListParameters } from './list.ts';
+import { candidates, type ListParameters } from './list.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { type Selection, selectionOf } from './selection.ts';
 
@@ -132,9 +132,9 @@ class Watcher implements Watch {
 
   startWithObjects(bookmark: boolean): void {
     const { cache } = this.#stored;
-    const { matches, namespace } = this.#selection;
+    const { matches } = this.#selection;
     const events: Delivery[] = [];
-    for (const entry of cache.entries.all(namespace)) {
+    for (const entry of candidates(this.#stored, this.#selection)) {
       if (within(this.#selection, entry) && (!matches || matches(entry)))
         events.push({ type: 'ADDED', entry });
     }
@@ -155,7 +155,8 @@ class Watcher implements Watch {
   }
 
   #subscribe(): void {
-    if (!this.#stopped) this.#unsubscribe = this.#stored.cache.subscribe((changes) => this.#take(changes));
+    if (this.#stopped) return;
+    this.#unsubscribe = this.#stored.cache.subscribe((changes) => this.#take(changes), this.#selection.route);
   }
 
   #take(changes: readonly Change[]): void {

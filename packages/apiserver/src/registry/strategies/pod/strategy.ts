@@ -120,6 +120,7 @@ export const pod: Strategy<Pod> = {
   warnings: (_context, object) => podWarnings(object),
   gracePeriodSeconds,
   table: podTable,
+  indexedField: 'spec.nodeName',
   selectableFields: {
     'spec.nodeName': (object) => object.spec?.nodeName ?? '',
     'spec.restartPolicy': (object) => object.spec?.restartPolicy ?? '',
