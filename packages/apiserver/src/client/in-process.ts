@@ -65,6 +65,14 @@ function writeQuery(options: WriteOptions & { force?: boolean }): URLSearchParam
   return query;
 }
 
+/** The manager of what a part of the control plane writes: the name that upstream's programs have. */
+function agentOf({ name }: UserInfo): string {
+  if (name.startsWith('system:serviceaccount:kube-system:')) return 'kube-controller-manager';
+  if (name.startsWith('system:node:')) return 'kubelet';
+  if (name === 'system:apiserver') return 'kube-apiserver';
+  return name.startsWith('system:') ? name.slice('system:'.length) : 'cloudless';
+}
+
 /**
  * The Kubernetes API in this process: the same authorization, admission and registry as over TLS, but objects pass
  * as they are, frozen and shared with the cache.
@@ -111,6 +119,7 @@ export class InProcessClient implements KubeClient {
       body: () => body,
       ...(target.patchMediaType === undefined ? {} : { patchMediaType: target.patchMediaType }),
       signal: target.signal ?? never,
+      userAgent: agentOf(this.#user),
       warn: noWarning,
     };
     return await this.#pipeline.handle(call);

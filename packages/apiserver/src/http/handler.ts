@@ -134,6 +134,7 @@ export class Handler {
         return signal();
       },
       patchMediaType: mediaType,
+      userAgent: request.headers['user-agent'] ?? '',
       warn: (text) => out.warn(text),
       async body(): Promise<Body | undefined> {
         if (!withBody.has(request.method ?? '')) return undefined;

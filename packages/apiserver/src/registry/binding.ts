@@ -33,24 +33,28 @@ export async function bindPod(registry: Registry, context: WriteContext, binding
   const served = registry.servedOf(core.pods);
   const node = binding.target.name as string;
   const conflict = (why: string) => errors.conflict({ group: '', plural: 'pods/binding' }, name, why);
-  await updateObject(registry, { ...context, served, subresource: 'binding' }, ({ object: old }) => {
-    const { metadata } = binding;
-    if (metadata?.uid && metadata.uid !== old.metadata.uid) {
-      throw conflict(
-        `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${old.metadata.uid ?? ''}`,
-      );
-    }
-    const pod = cloneJson(old) as unknown as Pod;
-    if (pod.metadata?.deletionTimestamp) {
-      throw conflict(`pod ${name} is being deleted, cannot be assigned to a host`);
-    }
-    if (pod.spec?.nodeName)
-      throw conflict(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
-    if ((pod.spec?.schedulingGates?.length ?? 0) > 0)
-      throw conflict(`pod ${name} has non-empty .spec.schedulingGates`);
-    delete pod.metadata?.resourceVersion;
-    return assign(pod, binding, node, registry.parts.clock.nowMs());
-  });
+  await updateObject(
+    registry,
+    { ...context, served, subresource: 'binding', fieldManager: undefined },
+    ({ object: old }) => {
+      const { metadata } = binding;
+      if (metadata?.uid && metadata.uid !== old.metadata.uid) {
+        throw conflict(
+          `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${old.metadata.uid ?? ''}`,
+        );
+      }
+      const pod = cloneJson(old) as unknown as Pod;
+      if (pod.metadata?.deletionTimestamp) {
+        throw conflict(`pod ${name} is being deleted, cannot be assigned to a host`);
+      }
+      if (pod.spec?.nodeName)
+        throw conflict(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
+      if ((pod.spec?.schedulingGates?.length ?? 0) > 0)
+        throw conflict(`pod ${name} has non-empty .spec.schedulingGates`);
+      delete pod.metadata?.resourceVersion;
+      return assign(pod, binding, node, registry.parts.clock.nowMs());
+    },
+  );
   return created;
 }
 

@@ -13,6 +13,8 @@ export interface WriteContext {
   /** CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as sent. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly dryRun: boolean;
+  /** Comes to own what the write changes; undefined: the change says itself who owns what, or nobody does. */
+  readonly fieldManager: string | undefined;
   /** Admission has judged the whole of which this write is a part, such as an eviction: it is not asked again. */
   readonly admitted?: boolean;
   /** Adds a `Warning` header. */

@@ -2,6 +2,7 @@ import type { FieldError } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
+import { checkAdmittedFields, trackFields } from '../managed-fields/track.ts';
 import { newTransaction } from '../storage/transaction.ts';
 import { commitObject, raceLost } from './commit.ts';
 import { maxRaces, type WriteContext } from './context.ts';
@@ -31,6 +32,7 @@ export async function createObject(
   for (let races = 0; races < maxRaces; races++) {
     const object = body();
     open(stored, context, object);
+    trackFields(registry, stored, context, object, undefined);
     const transaction = newTransaction();
     const generated = await finish(registry, stored, context, object, transaction);
     const name = object.metadata.name as string;
@@ -96,7 +98,9 @@ async function finish(
 ): Promise<boolean> {
   const { strategy } = stored;
   const request = registry.admissionRequest(context, 'CREATE', { object, old: undefined, transaction });
+  const { managedFields } = object.metadata;
   await registry.admit(request);
+  checkAdmittedFields(object, managedFields, (text) => context.warn(text));
   const generated = complete(registry, stored, context, object);
   const strategyContext = registry.strategyContext(context);
   strategy.prepareForCreate?.(strategyContext, object);

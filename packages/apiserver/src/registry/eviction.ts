@@ -142,6 +142,7 @@ class PodEviction {
       name,
       namespace,
       dryRun,
+      fieldManager: 'kube-apiserver',
     };
     await updateObject(this.#registry, context, ({ object }) => {
       const budget = cloneJson(object) as unknown as PodDisruptionBudget;
@@ -162,7 +163,7 @@ class PodEviction {
     if (!this.#context.dryRun) {
       const { entry } = await updateObject(
         this.#registry,
-        { ...this.#context, subresource: 'status' },
+        { ...this.#context, subresource: 'status', fieldManager: undefined },
         ({ object }) =>
           withCondition(object as unknown as Pod, preconditions, this.#registry.parts.clock.nowMs()),
       );

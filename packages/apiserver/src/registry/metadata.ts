@@ -39,7 +39,6 @@ export function matchNamespace(metadata: ObjectMeta, resource: Resource, namespa
 
 /** Empties what only the server sets, in what a client sent (rest.WipeObjectMetaSystemFields). */
 export function wipeSystemFields(metadata: ObjectMeta): void {
-  delete metadata.managedFields;
   delete metadata.uid;
   delete metadata.creationTimestamp;
   wipeLife(metadata);

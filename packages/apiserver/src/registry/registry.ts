@@ -11,8 +11,10 @@ import { ObjectCodec, type ProtobufReader } from '../storage/codec.ts';
 import { keyBytes, type ResourceKeys, resourceKeys } from '../storage/keys.ts';
 import { LeasePool } from '../storage/lease-pool.ts';
 import type { Transaction } from '../storage/transaction.ts';
+import { FieldManagers } from '../managed-fields/field-managers.ts';
 import type { Catalogue, Served } from './catalogue.ts';
 import type { WriteContext } from './context.ts';
+import { timestamp } from './metadata.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
 
 export interface RegistryParts {
@@ -90,6 +92,7 @@ export class Registry {
   readonly catalogue: Catalogue;
   readonly caches: Caches;
   readonly eventLeases: LeasePool;
+  readonly fieldManagers: FieldManagers;
   #plugins: readonly AdmissionPlugin[] = [];
   readonly #stored = new Map<string, StoredResource>();
 
@@ -97,6 +100,7 @@ export class Registry {
     this.parts = parts;
     this.catalogue = parts.catalogue;
     this.eventLeases = new LeasePool(parts.store, parts.clock, parts.eventTtlSeconds);
+    this.fieldManagers = new FieldManagers(parts.catalogue, () => timestamp(parts.clock.nowMs()));
     this.caches = cachesOver((resource) => this.open(resource).cache);
   }
 

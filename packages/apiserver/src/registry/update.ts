@@ -2,6 +2,7 @@ import { fieldErrors, FieldPath } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
 import { errors } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
+import { checkAdmittedFields, keepTimes, setManagedFields, trackFields } from '../managed-fields/track.ts';
 import { cloneJson, equalJson } from '../storage/codec.ts';
 import { newTransaction, type Transaction } from '../storage/transaction.ts';
 import { commitObject, raceLost } from './commit.ts';
@@ -23,8 +24,10 @@ import { validateObjectMetaUpdate } from './validation/metadata.ts';
 export type NewObject = (old: Entry) => KubeObject | Promise<KubeObject>;
 
 export interface UpdateOptions {
-  /** Gives the object to create when there is none and the kind allows it (PUT only). */
+  /** Gives the object to create when there is none and the kind allows it. */
   create?: () => KubeObject;
+  /** Whether any kind allows that (apply). */
+  forceCreate?: boolean;
   /** Whether a lost race is tried again although the client gave a resourceVersion (a patch of the newest). */
   retryConflicts?: boolean;
 }
@@ -48,14 +51,16 @@ export async function updateObject(
   let conflicts = 0;
   for (let races = 0; races < maxRaces; races++) {
     if (!old) {
-      if (!options.create || !allowsCreateOnUpdate(stored.resource))
+      if (!options.create || !(options.forceCreate || allowsCreateOnUpdate(stored.resource)))
         throw errors.notFound(resource, context.name);
       return { entry: await createObject(registry, context, options.create), created: true };
     }
     const object = await change(old);
+    trackFields(registry, stored, context, object, old);
     const conditional = checkPreconditions(context, stored, object, old);
     const transaction = newTransaction();
     await prepareUpdate(registry, stored, context, object, old, transaction);
+    keepTimes(object, old.object);
     const { deletionGracePeriodSeconds, deletionTimestamp } = old.object.metadata;
     const ends =
       Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !finalizersLeft(stored.resource, object);
@@ -128,9 +133,13 @@ async function prepareUpdate(
   const { metadata } = object;
   matchNamespace(metadata, stored.resource, context.namespace);
   const request = registry.admissionRequest(context, 'UPDATE', { object, old, transaction });
+  const tracked = metadata.managedFields;
   if (!context.admitted) await registry.admit(request);
+  checkAdmittedFields(object, tracked, (text) => context.warn(text));
+  const { managedFields } = object.metadata;
   scopeToSubresource(context, stored, object, old);
   carrySystemFields(object, old);
+  setManagedFields(object, managedFields);
   const strategyContext = registry.strategyContext(context);
   strategy.prepareForUpdate?.(strategyContext, object, old);
   if (hasGeneration(stored.resource)) bumpGeneration(object, old);
@@ -244,8 +253,6 @@ function carrySystemFields(object: KubeObject, old: KubeObject): void {
   }
   if (before.generation === undefined) delete metadata.generation;
   else metadata.generation = before.generation;
-  if (before.managedFields) metadata.managedFields = cloneJson(before.managedFields);
-  else delete metadata.managedFields;
   delete metadata.selfLink;
 }
 

@@ -37,6 +37,8 @@ export interface BodyDecoder {
   ): KubeObject;
   /** A patch's own document, JSON or YAML. */
   parsePatch(body: Body): unknown;
+  /** What is applied, JSON or YAML, as it is; `duplicates` says what a strict decoder would of repeated keys. */
+  parseApplied(body: Body): { value: KubeObject; duplicates: string | undefined };
 }
 
 /** Applies one patch to an object and returns a new one. `kind` selects list keys for a strategic merge. */

@@ -16,6 +16,8 @@ export interface Call {
   body(): Promise<Body | undefined> | Body | undefined;
   /** Media type of a PATCH, without parameters. */
   readonly patchMediaType?: string;
+  /** Whose changes they are where the request names no `fieldManager`. */
+  readonly userAgent: string;
   readonly signal: AbortSignal;
   warn(text: string): void;
 }

@@ -95,6 +95,41 @@ export class Decoder implements BodyDecoder {
     }
   }
 
+  parseApplied(body: Body): { value: KubeObject; duplicates: string | undefined } {
+    const duplicates: string[] = [];
+    const value = body.type === 'object' ? body.object : this.#applied(body.bytes, duplicates);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      const what = Array.isArray(value) ? 'array' : typeof value;
+      throw errors.badRequest(
+        `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${what} into Go value of type map[string]interface {}`,
+      );
+    }
+    const texts = ['yaml: unmarshal errors:', ...duplicates.map((text) => `  ${text}`)].join('\n');
+    return {
+      value: value as KubeObject,
+      duplicates: duplicates.length === 0 ? undefined : `error converting YAML to JSON: ${texts}`,
+    };
+  }
+
+  /** JSON is YAML, too; only what repeats keys is read as such, for the words. */
+  #applied(bytes: Uint8Array, duplicates: string[]): unknown {
+    if (!isYamlText(bytes)) {
+      try {
+        const value = parseJson(bytes);
+        if (!hasDuplicates(bytes, value)) return value;
+      } catch (cause) {
+        if (!(cause instanceof JsonSyntaxError)) throw cause;
+      }
+    }
+    try {
+      const text = Buffer.from(bytes).toString('utf8');
+      return this.#parts.parseYaml(text, (duplicate) => duplicates.push(duplicate));
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw errors.badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`);
+    }
+  }
+
   /** The value of a body; duplicate keys go to `problems`. */
   #parse(body: Body & { type: 'bytes' }, problems: string[] | undefined): unknown {
     switch (body.mediaType) {

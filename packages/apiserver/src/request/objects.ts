@@ -12,14 +12,15 @@ import { updateObject } from '../registry/update.ts';
 import type { ApplyPatch, Body, BodyDecoder, BodyKind, FieldValidation } from './body.ts';
 import type { Call, Result } from './call.ts';
 import { deleteOptionsOf, listParameters, type WriteParameters, writeParameters } from './parameters.ts';
+import { managerOfUserAgent } from '../managed-fields/identity.ts';
+import { setManagedFields } from '../managed-fields/track.ts';
+import { applyMediaType, isApply, readApplied } from './applied.ts';
 import { objectIn } from './view.ts';
 
-const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic' | 'apply'>> = {
+const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic'>> = {
   'application/json-patch+json': 'json',
   'application/merge-patch+json': 'merge',
   'application/strategic-merge-patch+json': 'strategic',
-  'application/apply-patch+yaml': 'apply',
-  'application/apply-patch+cbor': 'apply',
 };
 
 /** Kinds that are kept but do nothing yet, with what their creator is told. */
@@ -53,6 +54,7 @@ export class ObjectRequests {
       name: call.info.name,
       options: parameters.options,
       dryRun: parameters.dryRun,
+      fieldManager: parameters.fieldManager || managerOfUserAgent(call.userAgent),
       warn: (text) => call.warn(text),
     };
   }
@@ -136,7 +138,14 @@ export class ObjectRequests {
     return { type: 'entry', code: created ? 201 : 200, served, entry };
   }
 
-  async patch(call: Call, served: Served, namespace: string): Promise<Result> {
+  /** `mayCreate` throws 403 when an apply would create the object and the user may only patch it. */
+  async patch(
+    call: Call,
+    served: Served,
+    namespace: string,
+    mayCreate: () => void = () => {},
+  ): Promise<Result> {
+    if (isApply(call)) return await this.#apply(call, served, namespace, mayCreate);
     const change = await this.patcher(call, served.resource);
     const context = this.context(call, served, namespace, change.parameters);
     let warn = (text: string): void => call.warn(text);
@@ -162,18 +171,48 @@ export class ObjectRequests {
     return { type: 'entry', code: 200, served, entry };
   }
 
+  async #apply(call: Call, served: Served, namespace: string, mayCreate: () => void): Promise<Result> {
+    const applied = await readApplied(call, this.decoder);
+    const { parameters } = applied;
+    const context = { ...this.context(call, served, namespace, parameters), fieldManager: undefined };
+    const manager = this.registry.fieldManagers.of(served, context.subresource);
+    const merged = (live: KubeObject | undefined): KubeObject => {
+      const { object, managedFields } = manager.apply(
+        live,
+        applied.document,
+        parameters.fieldManager,
+        parameters.force,
+      );
+      applied.judge();
+      const decoded = this.decoder.decodePatched(object, served.resource, 'Ignore', () => {});
+      checkName(decoded, context.name);
+      const settled = this.#settle(decoded, context);
+      setManagedFields(settled, managedFields);
+      return settled;
+    };
+    const create = (): KubeObject => {
+      mayCreate();
+      return merged(undefined);
+    };
+    const { entry, created } = await updateObject(
+      this.registry,
+      context,
+      (old) => merged(objectIn(old, served.resource)),
+      {
+        ...(context.subresource === '' ? { create, forceCreate: true } : {}),
+        retryConflicts: applied.document.metadata?.resourceVersion === undefined,
+      },
+    );
+    return { type: 'entry', code: created ? 201 : 200, served, entry };
+  }
+
   /** Reads a PATCH's type, parameters and document; throws 415 for types that are not served. */
   async patcher(call: Call, kind: BodyKind) {
     const mediaType = call.patchMediaType ?? '';
     const type = patchTypes[mediaType];
-    if (type === 'apply') {
-      throw errors.unsupportedMediaType(
-        `server-side apply (${mediaType}) is not served yet; use kubectl apply without --server-side`,
-      );
-    }
     if (!type) {
       throw errors.unsupportedMediaType(
-        `the body of the request was in an unknown format - accepted media types include: ${Object.keys(patchTypes).slice(0, 3).join(', ')}`,
+        `the body of the request was in an unknown format - accepted media types include: ${[...Object.keys(patchTypes), applyMediaType].join(', ')}`,
       );
     }
     const parameters = writeParameters(call.query, 'PatchOptions', type);
@@ -220,6 +259,7 @@ export class ObjectRequests {
       name: '',
       options: { ...options },
       dryRun,
+      fieldManager: undefined,
       warn: (text) => call.warn(text),
     };
     const entries = await deleteCollection(this.registry, context, list, options);

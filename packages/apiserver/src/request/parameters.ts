@@ -10,6 +10,8 @@ export interface WriteParameters {
   dryRun: boolean;
   fieldValidation: FieldValidation;
   fieldManager: string;
+  /** Of an apply: whether fields are taken from their managers. */
+  force: boolean;
   /** As CreateOptions, UpdateOptions or PatchOptions, for admission. */
   options: Readonly<Record<string, unknown>>;
 }
@@ -62,6 +64,7 @@ export function writeParameters(
   return {
     dryRun: dryRun.length > 0,
     fieldManager,
+    force: force === true,
     fieldValidation: (fieldValidation || 'Warn') as FieldValidation,
     options: {
       kind,

@@ -13,6 +13,7 @@ import { forbidden } from './forbidden.ts';
 import { ObjectRequests } from './objects.ts';
 import type { ParsedRequest } from './parse.ts';
 import { listParameters } from './parameters.ts';
+import { ScaleRequests } from './scale.ts';
 import { SubresourceRequests } from './subresources.ts';
 
 export interface PipelineParts {
@@ -50,6 +51,7 @@ export class Pipeline {
   readonly #ready: Promise<void>;
   readonly #objects: ObjectRequests;
   readonly #subresources: SubresourceRequests;
+  readonly #scales: ScaleRequests;
   #authorizerReady = false;
 
   constructor(parts: PipelineParts) {
@@ -58,6 +60,7 @@ export class Pipeline {
     this.#ready = parts.authorizerReady;
     this.#objects = new ObjectRequests(parts);
     this.#subresources = new SubresourceRequests(this.#objects, parts.endpoints);
+    this.#scales = new ScaleRequests(this.#objects);
     parts.authorizerReady.then(
       () => void (this.#authorizerReady = true),
       () => {},
@@ -123,7 +126,9 @@ export class Pipeline {
           this.#mustAllow(call.user, { ...info, verb: 'create' });
         });
       case 'patch':
-        return await this.#objects.patch(call, served, namespace);
+        return await this.#objects.patch(call, served, namespace, () => {
+          this.#mustAllow(call.user, { ...info, verb: 'create' });
+        });
       case 'delete':
         return await this.#objects.delete(call, served, namespace);
       default:
@@ -143,7 +148,7 @@ export class Pipeline {
       );
     }
     if (streamed.has(subresource)) return await this.#subresources.stream(call, served, namespace);
-    if (subresource === 'scale') return await this.#subresources.scale(call, served, namespace);
+    if (subresource === 'scale') return await this.#scales.handle(call, served, namespace);
     if (subresource === 'binding' || subresource === 'eviction')
       return await this.#subresources.podAction(call, served, namespace);
     if (!ofParentKind.has(subresource)) return await this.#subresources.endpoint(call, served, namespace);

@@ -1,7 +1,6 @@
 import { type KubeObject, pathOf } from '@cloudless/kube/object';
 import { core } from '@cloudless/kube/resources';
 import { StatusError } from '@cloudless/kube/status';
-import type { Scale } from '@cloudless/kube/types/autoscaling-v1';
 import type { Binding, Pod } from '@cloudless/kube/types/core-v1';
 import { bindPod } from '../registry/binding.ts';
 import type { Served } from '../registry/catalogue.ts';
@@ -9,15 +8,13 @@ import type { WriteContext } from '../registry/context.ts';
 import type { Endpoint } from '../registry/endpoint.ts';
 import { evictPod } from '../registry/eviction.ts';
 import { getObject } from '../registry/get.ts';
-import { scaleOf, withScale } from '../registry/scale.ts';
-import { updateObject } from '../registry/update.ts';
 import type { StreamRequest } from '../streams/streams.ts';
 import type { Body, BodyKind } from './body.ts';
 import type { Call, Result } from './call.ts';
 import type { ObjectRequests } from './objects.ts';
 import { type WriteParameters, writeParameters } from './parameters.ts';
 
-/** Requests whose body is no stored object: scale, binding, eviction, computed resources, streams. */
+/** Requests whose body is no stored object: binding, eviction, computed resources, streams. */
 export class SubresourceRequests {
   readonly #objects: ObjectRequests;
   readonly #endpoints = new Map<string, Endpoint>();
@@ -28,40 +25,6 @@ export class SubresourceRequests {
       const { resource, subresource } = endpoint;
       this.#endpoints.set(`${resource.group}/${resource.plural}/${subresource}`, endpoint);
     }
-  }
-
-  async scale(call: Call, served: Served, namespace: string): Promise<Result> {
-    const { info } = call;
-    if (info.verb === 'get') {
-      const { object } = await getObject(this.#objects.registry, served, { namespace, name: info.name });
-      return { type: 'object', code: 200, object: scaleOf(object) };
-    }
-    const kind = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
-    const { decoder } = this.#objects;
-    const warn = (text: string): void => call.warn(text);
-    if (info.verb === 'patch') {
-      const change = await this.#objects.patcher(call, kind);
-      const context = this.#objects.context(call, served, namespace, change.parameters);
-      const { entry } = await updateObject(
-        this.#objects.registry,
-        context,
-        ({ object }) => {
-          const patched = change.apply(scaleOf(object));
-          const scale = decoder.decodePatched(patched, kind, change.parameters.fieldValidation, warn);
-          return withScale(object, scale);
-        },
-        { retryConflicts: !change.namesVersion },
-      );
-      return { type: 'object', code: 200, object: scaleOf(entry.object) };
-    }
-    const parameters = writeParameters(call.query, 'UpdateOptions');
-    const context = this.#objects.context(call, served, namespace, parameters);
-    const body = await this.#objects.requiredBody(call);
-    const scale = decoder.decode(body, kind, parameters.fieldValidation, warn) as unknown as Scale;
-    const { entry } = await updateObject(this.#objects.registry, context, ({ object }) =>
-      withScale(object, scale),
-    );
-    return { type: 'object', code: 200, object: scaleOf(entry.object) };
   }
 
   async podAction(call: Call, served: Served, namespace: string): Promise<Result> {

@@ -377,11 +377,11 @@ export function describeApi(
           refused(422, /the server rejected our request due to an error in our request/),
         );
         await assert.rejects(
-          client.patch(core.configmaps, 'patched', 'apply', configMap('patched'), {
+          client.patch(core.configmaps, 'patched', 'apply', configMap('patched', { a: 'mine' }), {
             ...at,
             fieldManager: 'me',
           }),
-          refused(415, /server-side apply .* is not served yet/),
+          refused(409, /^Apply failed with 1 conflict: conflict with ".*" using v1: \.data\.a$/),
         );
         await assert.rejects(
           client.patch(core.configmaps, 'absent', 'merge', { data: {} }, at),
