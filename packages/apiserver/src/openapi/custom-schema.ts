@@ -140,8 +140,8 @@ class Publisher {
     const published: Record<string, unknown> = {};
     for (const member of plain) {
       const value = schema[member];
-      // Go leaves out what is zero: an absent flag and a false one are the same.
-      if (value !== undefined && value !== false) published[member] = value;
+      // Go leaves out what is zero: an absent flag and a false one are the same; a default of false is not.
+      if (value !== undefined && (value !== false || member === 'default')) published[member] = value;
     }
     if (schema.type) published['type'] = schema.type;
     if (schema.required && schema.required.length > 0) published['required'] = schema.required;

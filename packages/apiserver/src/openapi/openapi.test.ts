@@ -207,6 +207,7 @@ describe('custom kinds in OpenAPI', () => {
         properties: {
           schedule: { type: 'string', pattern: '^.+$', default: '* * * * *' },
           note: { type: 'string', nullable: true },
+          paused: { type: 'boolean', default: false, nullable: false },
           port: { 'x-kubernetes-int-or-string': true },
           anything: {
             type: 'object',
@@ -253,6 +254,7 @@ describe('custom kinds in OpenAPI', () => {
     const spec = kind?.properties['spec'] as { properties: Record<string, Json> };
     assert.deepEqual(spec.properties['schedule'], schema.properties?.['spec']?.properties?.['schedule']);
     assert.deepEqual(spec.properties['note'], { type: 'string', nullable: true });
+    assert.deepEqual(spec.properties['paused'], { type: 'boolean', default: false });
     assert.deepEqual(spec.properties['port']?.['anyOf'], [{ type: 'integer' }, { type: 'string' }]);
     assert.deepEqual(spec.properties['choice']?.['oneOf'], [{ pattern: '^a' }, { pattern: '^b' }]);
     assert.deepEqual(spec.properties['template']?.['required'], ['kind', 'apiVersion']);
