@@ -8,6 +8,7 @@ import type { UserInfo } from '@cloudless/kube/user';
 import type { Authorizer } from '../authz/authorizer.ts';
 import { MemoryCaches } from '../testing/memory-caches.ts';
 import { BootstrapTokenAuthenticator } from './bootstrap-tokens.ts';
+import type { RequestInfo } from '../request/info.ts';
 import { impersonate } from './impersonation.ts';
 import { certificateSubject } from './subject.ts';
 import { x509Authenticator } from './x509.ts';
@@ -145,22 +146,32 @@ describe('a bootstrap token', () => {
 });
 
 describe('impersonation', () => {
-  const real: UserInfo = { name: 'root', groups: ['system:masters'] };
+  const real: UserInfo = { name: 'root', groups: ['ops'] };
+  const request: RequestInfo = {
+    isResource: true,
+    verb: 'list',
+    path: '/api/v1/namespaces/n/pods',
+    apiPrefix: 'api',
+    group: '',
+    version: 'v1',
+    namespace: 'n',
+    resource: 'pods',
+    subresource: '',
+    name: '',
+  };
+  /** Allows `VERB GROUP/RESOURCE/SUBRESOURCE/NAMESPACE/NAME`, empty parts left out; the plain verb when there is none. */
   const allowing = (...allowed: string[]): Authorizer => ({
-    authorize: ({ verb, group, resource, subresource, namespace, name }) => ({
-      verdict:
-        verb === 'impersonate' &&
-        allowed.includes(
-          [group, resource, subresource, namespace, name].filter((part) => part !== '').join('/'),
-        )
-          ? 'allow'
-          : 'no-opinion',
-      reason: '',
-    }),
+    authorize({ verb, group, resource, subresource, namespace, name }) {
+      const what = [group, resource, subresource, namespace, name].filter((part) => part !== '').join('/');
+      const fits = (verb === 'impersonate' && allowed.includes(what)) || allowed.includes(`${verb} ${what}`);
+      return { verdict: fits ? 'allow' : 'no-opinion', reason: '' };
+    },
   });
+  const as = (headers: Record<string, string>, authorizer: Authorizer, user = real) =>
+    impersonate(user, headers, authorizer, request);
 
   it('of nobody changes nothing', () => {
-    assert.equal(impersonate(real, {}, allowing()), real);
+    assert.equal(as({}, allowing()), undefined);
   });
 
   it('of a user, its groups, uid and extra, each allowed by itself', () => {
@@ -170,60 +181,101 @@ describe('impersonation', () => {
       'impersonate-uid': '7',
       'impersonate-extra-example.com%2fscopes': 'view',
     };
-    const needed = [
-      'users/jo',
-      'groups/a',
-      'groups/b',
-      'authentication.k8s.io/uids/7',
-      'authentication.k8s.io/userextras/example.com/scopes/view',
-    ];
-    assert.deepEqual(impersonate(real, headers, allowing(...needed)), {
+    const user = {
       name: 'jo',
       groups: ['a', 'b', 'system:authenticated'],
       uid: '7',
       extra: { 'example.com/scopes': ['view'] },
-    });
-    for (const missing of needed)
-      assert.throws(
-        () => impersonate(real, headers, allowing(...needed.filter((one) => one !== missing))),
-        refused(403),
-        missing,
-      );
+    };
+    const auth = 'authentication.k8s.io';
+    const rest = [`${auth}/uids/7`, `${auth}/userextras/example.com/scopes/view`];
+    const plain = ['users/jo', 'groups/a', 'groups/b', ...rest];
+    const verb = 'impersonate:user-info';
+    const constrained = [
+      'impersonate-on:user-info:list pods/n',
+      ...[`${auth}/users/jo`, `${auth}/groups/a`, `${auth}/groups/b`, ...rest].map(
+        (what) => `${verb} ${what}`,
+      ),
+    ];
+    assert.deepEqual(as(headers, allowing(...plain)), { user, constraint: '' });
+    assert.deepEqual(as(headers, allowing(...constrained)), { user, constraint: verb });
+    for (const needed of [plain, constrained])
+      for (const missing of needed)
+        assert.throws(
+          () => as(headers, allowing(...needed.filter((one) => one !== missing))),
+          refused(403),
+          missing,
+        );
   });
 
-  it('of a service account takes on its groups', () => {
+  it('of a service account takes on its groups, and is refused in the words of the first way', () => {
     const headers = { 'impersonate-user': 'system:serviceaccount:n:a' };
-    const { groups } = impersonate(real, headers, allowing('serviceaccounts/n/a'));
-    assert.deepEqual(groups, ['system:serviceaccounts', 'system:serviceaccounts:n', 'system:authenticated']);
+    const groups = ['system:serviceaccounts', 'system:serviceaccounts:n', 'system:authenticated'];
+    assert.deepEqual(as(headers, allowing('serviceaccounts/n/a'))?.user.groups, groups);
+    const verb = 'impersonate:serviceaccount';
+    const allowed = allowing(
+      'impersonate-on:serviceaccount:list pods/n',
+      `${verb} authentication.k8s.io/serviceaccounts/n/a`,
+    );
+    const found = as(headers, allowed);
+    assert.deepEqual([found?.user.groups, found?.constraint], [groups, verb]);
     assert.throws(
-      () => impersonate(real, headers, allowing()),
+      () => as(headers, allowing()),
       refused(
         403,
-        /serviceaccounts "a" is forbidden: User "root" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "n"/,
+        /pods is forbidden: User "root" cannot impersonate-on:serviceaccount:list resource "pods" in API group "" in the namespace "n"/,
       ),
     );
   });
 
-  it('of anonymous is unauthenticated', () => {
-    const { groups } = impersonate(
-      real,
-      { 'impersonate-user': 'system:anonymous' },
-      allowing('users/system:anonymous'),
+  it('of the node an account runs on, or of any', () => {
+    const headers = { 'impersonate-user': 'system:node:one' };
+    const account = (node: string): UserInfo => ({
+      name: 'system:serviceaccount:n:agent',
+      groups: [],
+      extra: { 'authentication.kubernetes.io/node-name': [node] },
+    });
+    const own = allowing(
+      'impersonate-on:associated-node:list pods/n',
+      'impersonate:associated-node authentication.k8s.io/nodes/*',
     );
-    assert.deepEqual(groups, ['system:unauthenticated']);
+    const found = as(headers, own, account('one'));
+    assert.deepEqual(found?.user.groups, ['system:nodes', 'system:authenticated']);
+    assert.throws(() => as(headers, own, account('two')), refused(403));
+    const any = allowing(
+      'impersonate-on:arbitrary-node:list pods/n',
+      'impersonate:arbitrary-node authentication.k8s.io/nodes/one',
+    );
+    assert.equal(as(headers, any)?.constraint, 'impersonate:arbitrary-node');
+  });
+
+  it('with constraints never makes a master', () => {
+    const headers = { 'impersonate-user': 'jo', 'impersonate-group': 'system:masters' };
+    const all: Authorizer = {
+      authorize: ({ verb }) => ({ verdict: verb === 'impersonate' ? 'no-opinion' : 'allow', reason: '' }),
+    };
+    assert.throws(
+      () => as(headers, all),
+      refused(403, /impersonating the system:masters group is not allowed/),
+    );
+    assert.equal(as(headers, allowing('users/jo', 'groups/system:masters'))?.constraint, '');
+  });
+
+  it('of anonymous is unauthenticated', () => {
+    const found = as({ 'impersonate-user': 'system:anonymous' }, allowing('users/system:anonymous'));
+    assert.deepEqual(found?.user.groups, ['system:unauthenticated']);
   });
 
   it('of groups alone is a mistake; a broken key is taken as it is', () => {
     assert.throws(
-      () => impersonate(real, { 'impersonate-group': 'system:masters' }, allowing()),
-      refused(400),
+      () => as({ 'impersonate-group': 'system:masters' }, allowing()),
+      refused(
+        400,
+        /requested &user.DefaultInfo\{Name:"", UID:"", Groups:\[\]string\{"system:masters"\}, Extra:map\[string\]\[\]string\(nil\)\} without impersonating a user name/,
+      ),
     );
     const headers = { 'impersonate-user': 'jo', 'impersonate-extra-%zz': 'v' };
-    const { extra } = impersonate(
-      real,
-      headers,
-      allowing('users/jo', 'authentication.k8s.io/userextras/%zz/v'),
-    );
-    assert.deepEqual(extra, { '%zz': ['v'] });
+    const found = as(headers, allowing('users/jo', 'authentication.k8s.io/userextras/%zz/v'));
+    assert.deepEqual(found?.user.extra, { '%zz': ['v'] });
   });
 });

@@ -17,6 +17,8 @@ import { type ParsedRequest, selectedName } from '../request/parse.ts';
 import type { Call, Result } from '../request/call.ts';
 import type { Pipeline } from '../request/pipeline.ts';
 import { objectIn } from '../request/view.ts';
+import type { RequestAudit } from '../audit/event.ts';
+import type { InProcessAudit } from './in-process-audit.ts';
 import { watchEvents } from './watch-events.ts';
 import type { RawRequest } from './raw.ts';
 
@@ -81,14 +83,16 @@ export class InProcessClient implements KubeClient {
   readonly #pipeline: Pipeline;
   readonly #user: UserInfo;
   readonly #raw: RawRequest;
+  readonly #audit: InProcessAudit | undefined;
 
-  constructor(pipeline: Pipeline, user: UserInfo, raw: RawRequest) {
+  constructor(pipeline: Pipeline, user: UserInfo, raw: RawRequest, audit?: InProcessAudit) {
     this.#pipeline = pipeline;
     this.#user = user;
     this.#raw = raw;
+    this.#audit = audit;
   }
 
-  async #handle(resource: Resource, target: Target): Promise<Result> {
+  async #handle(resource: Resource, target: Target): Promise<Result & { audit?: RequestAudit }> {
     target.signal?.throwIfAborted();
     const { verb, name = '', subresource = '' } = target;
     const namespace = resource.namespaced ? (target.namespace ?? '') : '';
@@ -122,7 +126,21 @@ export class InProcessClient implements KubeClient {
       userAgent: agentOf(this.#user),
       warn: noWarning,
     };
-    return await this.#pipeline.handle(call);
+    if (!this.#audit) return await this.#pipeline.handle(call);
+    return await this.#audited(this.#audit, call);
+  }
+
+  async #audited(audit: InProcessAudit, call: Call): Promise<Result & { audit?: RequestAudit }> {
+    const request = await audit.begin(call.user, call.info, call.query);
+    if (!request) return await this.#pipeline.handle(call);
+    try {
+      const result = await this.#pipeline.handle({ ...call, audit: request });
+      await audit.answered(request, result);
+      return { ...result, audit: request };
+    } catch (error) {
+      await audit.failed(request, error);
+      throw error;
+    }
   }
 
   async #object<T>(resource: Resource, target: Target): Promise<T> {
@@ -175,7 +193,11 @@ export class InProcessClient implements KubeClient {
     });
     if (result.type !== 'watch') throw new TypeError('a watch was answered with something else');
     const { registry } = this.#pipeline;
-    yield* watchEvents<T>(registry, result.served, result.parameters, options);
+    try {
+      yield* watchEvents<T>(registry, result.served, result.parameters, options);
+    } finally {
+      if (result.audit) await this.#audit?.ended(result.audit);
+    }
   }
 
   create<T extends KubeObject>(

@@ -29,3 +29,10 @@ export function credentialsOf(request: Request): Credentials {
   }
   return { ...facts, headers };
 }
+
+/** Address of the peer; undefined when the connection is gone. */
+export const peerAddress = (request: Request): string | undefined => socketOf(request)?.remoteAddress;
+
+/** Whether the peer showed a certificate, good or bad. */
+export const sentCertificate = (request: Request): boolean =>
+  credentialsOf(request).peerCertificate !== undefined;

@@ -7,7 +7,9 @@ import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
-import type { Authenticator } from '../authn/authenticator.ts';
+import type { RequestAudit } from '../audit/event.ts';
+import type { Audit } from '../audit/index.ts';
+import type { Authenticator, Credentials } from '../authn/authenticator.ts';
 import type { RequestMetrics } from '../metrics/requests.ts';
 import type { Body } from '../request/body.ts';
 import { type Call, notServed } from '../request/call.ts';
@@ -16,6 +18,7 @@ import { isTrue, type ParsedRequest, parseRequest } from '../request/parse.ts';
 import { timeoutSeconds } from '../request/parameters.ts';
 import type { Impersonate } from '../server/options.ts';
 import type { Streams } from '../streams/streams.ts';
+import { auditResult, beginAudit, failedMethods, onHead, requestReceived } from './audited.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Encoder } from './encode.ts';
 import type { InflightLimit } from './inflight.ts';
@@ -35,6 +38,8 @@ export interface HandlerParts {
   streams: Streams;
   limit: InflightLimit;
   metrics: RequestMetrics;
+  /** Undefined: nothing is audited, and nothing is spent on it. */
+  audit: Audit | undefined;
   clock: Clock;
   log: Logger;
   signal: AbortSignal;
@@ -70,19 +75,40 @@ export class Handler {
       await this.#fail(request, out, error);
     } finally {
       metrics.observe(info, request.method ?? '', out.code, clock.monotonicMs() - startedMs);
+      if (out.audit)
+        await this.#completeAudit(out.audit, out.code || response.statusCode, response.headersSent);
+    }
+  }
+
+  /** Writes the last event; the answer is on its way, so that nobody hears when it cannot be written. */
+  async #completeAudit(audit: RequestAudit, code: number, answered: boolean): Promise<void> {
+    if (answered) audit.code(code);
+    else audit.closedEarly();
+    try {
+      await audit.stage(audit.panicked ? 'Panic' : 'ResponseComplete');
+    } catch {
+      // The log has told of it.
     }
   }
 
   async #serve(request: Request, out: Outgoing, info: ParsedRequest, query: URLSearchParams): Promise<void> {
     const { pipeline, limit, paths } = this.#parts;
-    out.response.setHeader('audit-id', auditId(request));
-    const user = await this.#user(request);
+    const id = auditId(request);
+    out.response.setHeader('audit-id', id);
+    const user = await this.#user(request, info, id, out);
+    if (out.audit && longRunning(info)) {
+      const { audit } = out;
+      onHead(out.response, (code) => {
+        audit.code(code);
+        void audit.stage('ResponseStarted');
+      });
+    }
     const leave = longRunning(info)
       ? undefined
       : limit.enter(info.verb, user.groups.includes('system:masters'));
     try {
       if (!info.isResource) {
-        await pipeline.authorize(user, info);
+        await pipeline.authorize(user, info, out.audit);
         await paths.respond(request, out, info, query, user);
         return;
       }
@@ -96,23 +122,47 @@ export class Handler {
     }
   }
 
-  /** Authentication, then impersonation. */
-  async #user(request: Request): Promise<UserInfo> {
+  /** Authentication, the begin of the audit, then impersonation. */
+  async #user(
+    request: Request,
+    info: ParsedRequest,
+    id: string,
+    out: { audit: RequestAudit | undefined },
+  ): Promise<UserInfo> {
+    const { audit, clock, impersonate, pipeline } = this.#parts;
+    const receivedMs = audit ? clock.nowMs() : 0;
     const credentials = credentialsOf(request);
-    let user: UserInfo | undefined;
+    let user: UserInfo;
+    try {
+      user = await this.#authenticate(credentials);
+    } catch (error) {
+      if (audit) {
+        out.audit = beginAudit(audit, request, { auditId: id, info, user: undefined, receivedMs });
+        out.audit?.refusedAuthentication(failedMethods(request));
+      }
+      throw error;
+    }
+    if (audit) {
+      out.audit = beginAudit(audit, request, { auditId: id, info, user, receivedMs });
+      if (out.audit) await requestReceived(out.audit);
+    }
+    const impersonated = impersonate?.(user, credentials.headers, pipeline.authorizer, info);
+    if (!impersonated) return user;
+    out.audit?.impersonates(impersonated.user, impersonated.constraint);
+    return impersonated.user;
+  }
+
+  async #authenticate(credentials: Credentials): Promise<UserInfo> {
     for (const authenticator of this.#parts.authenticators) {
       const answer = authenticator.authenticate(credentials);
       const found = answer instanceof Promise ? await answer : answer;
       if (!found) continue;
       const { groups } = found.user;
-      user = groups.includes(authenticated)
+      return groups.includes(authenticated)
         ? found.user
         : { ...found.user, groups: [...groups, authenticated] };
-      break;
     }
-    user ??= anonymous;
-    const { impersonate, pipeline } = this.#parts;
-    return impersonate ? impersonate(user, credentials.headers, pipeline.authorizer) : user;
+    return anonymous;
   }
 
   #call(
@@ -120,7 +170,7 @@ export class Handler {
     info: ParsedRequest,
     query: URLSearchParams,
     user: UserInfo,
-    out: { warn(text: string): void },
+    out: { warn(text: string): void; audit: RequestAudit | undefined },
     signal: () => AbortSignal,
   ): Call {
     const mediaType = mediaTypeOf(request);
@@ -135,6 +185,7 @@ export class Handler {
       },
       patchMediaType: mediaType,
       userAgent: request.headers['user-agent'] ?? '',
+      audit: out.audit,
       warn: (text) => out.warn(text),
       async body(): Promise<Body | undefined> {
         if (!withBody.has(request.method ?? '')) return undefined;
@@ -149,6 +200,7 @@ export class Handler {
     const { query, info } = call;
     const negotiated = this.#negotiated(request, query, info);
     const result = await pipeline.handle(call);
+    if (out.audit) auditResult(out.audit, result, pipeline.registry, encoder);
     const include = includeOf(query);
     switch (result.type) {
       case 'entry': {
@@ -202,27 +254,39 @@ export class Handler {
     socket.on('error', (error) => log.debug({ err: error }, 'an upgraded connection broke'));
     const controller = new AbortController();
     socket.once('close', () => controller.abort());
+    const out = { warn: () => {}, audit: undefined as RequestAudit | undefined };
+    const id = auditId(request);
     try {
       const { path, query } = splitUrl(request.url ?? '/');
       const info = parseRequest(request.method ?? 'GET', path, query);
       if (!info.isResource) throw notServed();
-      const user = await this.#user(request);
-      const noWarnings = { warn: () => {} };
+      const user = await this.#user(request, info, id, out);
       const result = await pipeline.handle(
-        this.#call(request, info, query, user, noWarnings, () => controller.signal),
+        this.#call(request, info, query, user, out, () => controller.signal),
       );
       if (result.type !== 'stream' || result.request.subresource === 'log') {
         throw errors.badRequest('this resource cannot be upgraded');
       }
+      if (out.audit) this.#auditUpgrade(out.audit, socket);
       await streams.upgrade(result.request, request, socket, head);
     } catch (error) {
-      if (socket.writable) socket.end(plainResponse(this.#statusOf(error)));
+      const failure = this.#statusOf(error);
+      out.audit?.failed(failure, error);
+      if (out.audit && !socket.closed) await this.#completeAudit(out.audit, failure.code, true);
+      if (socket.writable) socket.end(plainResponse(failure));
       else socket.destroy();
     }
   }
 
+  #auditUpgrade(audit: RequestAudit, socket: Duplex): void {
+    audit.code(101);
+    void audit.stage('ResponseStarted');
+    socket.once('close', () => void this.#completeAudit(audit, 101, true));
+  }
+
   async #fail(request: Request, out: Outgoing, error: unknown): Promise<void> {
     const failure = this.#statusOf(error);
+    out.audit?.failed(failure, error);
     if (out.headersSent || out.response.destroyed) {
       out.destroy();
       return;

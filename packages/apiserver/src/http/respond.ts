@@ -3,6 +3,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
+import type { RequestAudit } from '../audit/event.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
@@ -18,6 +19,8 @@ export class Outgoing {
   readonly #isHead: boolean;
   readonly #warnings: string[] = [];
   #code = 0;
+  /** Set once the request is known to be audited. */
+  audit: RequestAudit | undefined;
   /** Resolves when the response has ended or the client has left. */
   readonly closed: Promise<void>;
 

@@ -22,6 +22,7 @@ export async function readApplied(call: Call, decoder: BodyDecoder): Promise<App
   const body = await call.body();
   if (!body) throw errors.badRequest('the body of the request is empty; an object is required');
   const { value, duplicates } = decoder.parseApplied(body);
+  call.audit?.requestPatch(value);
   let judged = false;
   const judge = (): void => {
     if (judged || duplicates === undefined || parameters.fieldValidation === 'Ignore') return;

@@ -1,5 +1,6 @@
 import { StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
+import type { RequestAudit } from '../audit/event.ts';
 import type { Entry } from '../cache/entry.ts';
 import type { Served } from '../registry/catalogue.ts';
 import type { ListParameters, ListResult } from '../registry/list.ts';
@@ -19,6 +20,8 @@ export interface Call {
   /** Whose changes they are where the request names no `fieldManager`. */
   readonly userAgent: string;
   readonly signal: AbortSignal;
+  /** Undefined when nothing of the request is audited. */
+  readonly audit?: RequestAudit | undefined;
   warn(text: string): void;
 }
 

@@ -9,6 +9,7 @@ import { deleteCollection, deleteObject } from '../registry/delete.ts';
 import type { Registry } from '../registry/registry.ts';
 import { returnsDeletedObject } from '../registry/rules.ts';
 import { updateObject } from '../registry/update.ts';
+import { cloneJson } from '../storage/codec.ts';
 import type { ApplyPatch, Body, BodyDecoder, BodyKind, FieldValidation } from './body.ts';
 import type { Call, Result } from './call.ts';
 import { deleteOptionsOf, listParameters, type WriteParameters, writeParameters } from './parameters.ts';
@@ -56,7 +57,17 @@ export class ObjectRequests {
       dryRun: parameters.dryRun,
       fieldManager: parameters.fieldManager || managerOfUserAgent(call.userAgent),
       warn: (text) => call.warn(text),
+      annotate: call.audit?.annotate,
     };
+  }
+
+  /** Takes down the object that a request brings, in the version it came in. */
+  #audited(call: Call, { served }: WriteContext, object: KubeObject): KubeObject {
+    const { audit } = call;
+    if (!audit) return object;
+    const stored = this.registry.open(served.resource).resource;
+    audit.requestObject(audit.wantsRequest ? convert(cloneJson(object), stored, served.resource) : object);
+    return object;
   }
 
   /** Decoded, defaulted, in the storage version; a fresh object at every call. */
@@ -100,7 +111,7 @@ export class ObjectRequests {
     const entry = await createObject(this.registry, context, () => {
       const object = this.#objectOf(body, context, parameters.fieldValidation, warn);
       warn = () => {};
-      return object;
+      return this.#audited(call, context, object);
     });
     return { type: 'entry', code: 201, served, entry };
   }
@@ -123,7 +134,7 @@ export class ObjectRequests {
       return object;
     };
     // Before the stored object is read, so that a broken body is what is reported.
-    let first: KubeObject | undefined = decode();
+    let first: KubeObject | undefined = this.#audited(call, context, decode());
     const next = (): KubeObject => {
       const object = first ?? decode();
       first = undefined;
@@ -217,6 +228,7 @@ export class ObjectRequests {
     }
     const parameters = writeParameters(call.query, 'PatchOptions', type);
     const document = this.decoder.parsePatch(await this.requiredBody(call));
+    call.audit?.requestPatch(document);
     const apply = (object: KubeObject): unknown => this.#patch(type, object, document, kind);
     const metadata = (document as { metadata?: { resourceVersion?: unknown } } | null)?.metadata;
     return { parameters, apply, namesVersion: metadata?.resourceVersion !== undefined };
@@ -226,7 +238,9 @@ export class ObjectRequests {
     const body = await call.body();
     if (!body || (body.type === 'bytes' && body.bytes.length === 0)) return deleteOptionsOf(call.query);
     const kind = { group: 'meta.k8s.io', version: 'v1', kind: 'DeleteOptions' };
-    return this.decoder.decode(body, kind, 'Ignore', () => {});
+    const options = this.decoder.decode(body, kind, 'Ignore', () => {});
+    call.audit?.requestObject(options);
+    return options;
   }
 
   async delete(call: Call, served: Served, namespace: string): Promise<Result> {
@@ -261,6 +275,7 @@ export class ObjectRequests {
       dryRun,
       fieldManager: undefined,
       warn: (text) => call.warn(text),
+      annotate: call.audit?.annotate,
     };
     const entries = await deleteCollection(this.registry, context, list, options);
     const revision = this.registry.open(served.resource).cache.revision;

@@ -1,6 +1,7 @@
 import { escapeFieldValue } from '@cloudless/kube/selector/selector';
 import { errors } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
+import type { RequestAudit } from '../audit/event.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { Served } from '../registry/catalogue.ts';
 import type { Endpoint } from '../registry/endpoint.ts';
@@ -68,21 +69,23 @@ export class Pipeline {
   }
 
   /** Throws 403 unless the authorizer allows it. Waits for the authorizer's own objects at the start. */
-  async authorize(user: UserInfo, info: ParsedRequest): Promise<void> {
+  async authorize(user: UserInfo, info: ParsedRequest, audit?: RequestAudit): Promise<void> {
     if (!this.#authorizerReady && !user.groups.includes('system:masters')) await this.#ready;
-    this.#mustAllow(user, info);
+    this.#mustAllow(user, info, audit);
   }
 
-  #mustAllow(user: UserInfo, info: ParsedRequest): void {
+  #mustAllow(user: UserInfo, info: ParsedRequest, audit?: RequestAudit): void {
     const attributes = { ...info, user };
     const decision = this.authorizer.authorize(attributes);
+    audit?.annotate('authorization.k8s.io/decision', decision.verdict === 'allow' ? 'allow' : 'forbid');
+    audit?.annotate('authorization.k8s.io/reason', decision.reason);
     if (decision.verdict !== 'allow') throw forbidden(attributes, decision.reason);
   }
 
   /** Authorizes and carries out one resource request. */
   async handle(call: Call): Promise<Result> {
     const { info } = call;
-    await this.authorize(call.user, info);
+    await this.authorize(call.user, info, call.audit);
     // A WebSocket opens with GET: it takes the same permission as the POST of SPDY (upstream since 1.35).
     if (info.verb === 'get' && commands.has(info.subresource)) {
       await this.authorize(call.user, { ...info, verb: 'create' });

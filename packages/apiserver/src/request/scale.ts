@@ -47,6 +47,7 @@ export class ScaleRequests {
     const body = await this.#objects.requiredBody(call);
     const warn = (text: string): void => call.warn(text);
     const scale = this.#objects.decoder.decode(body, scaleKind, parameters.fieldValidation, warn);
+    call.audit?.requestObject(scale);
     return await this.#write(
       context,
       (before) => this.#tracked(before, { ...scale, metadata: { ...scale.metadata } }, context),

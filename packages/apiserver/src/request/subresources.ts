@@ -35,6 +35,7 @@ export class SubresourceRequests {
     const decoded = this.#objects.decoder.decode(body, facts, parameters.fieldValidation, (text) =>
       call.warn(text),
     );
+    call.audit?.requestObject(decoded);
     await this.#objects.admitted(context, decoded);
     const object =
       call.info.subresource === 'binding'
@@ -63,6 +64,7 @@ export class SubresourceRequests {
       call.warn(text),
     );
     decoded.metadata ??= {};
+    call.audit?.requestObject(decoded);
     await this.#objects.admitted(context, decoded);
     const object = await endpoint.handle(
       {

@@ -12,6 +12,7 @@ import {
   signingKey,
 } from '../authn/index.ts';
 import { defaultAuthorizer, reconcileDefaultPolicy } from '../authz/index.ts';
+import type { Audit } from '../audit/index.ts';
 import type { Caches } from '../cache/cache.ts';
 import { clusterHooks } from '../hooks/index.ts';
 import { strategies } from '../registry/strategies/index.ts';
@@ -46,6 +47,8 @@ export interface DefaultApiServerOptions {
   runtimeConfig?: Readonly<Record<string, boolean>>;
   /** Run after the default hooks. */
   hooks?: readonly PostStartHook[];
+  /** Closed by whoever opened it, after the server has stopped. */
+  audit?: Audit | undefined;
   version: VersionInfo;
   log: Logger;
   clock: Clock;

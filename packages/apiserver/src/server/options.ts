@@ -9,7 +9,9 @@ import type { AdmissionPlugin } from '../admission/plugin.ts';
 import type { Authenticator } from '../authn/authenticator.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { Caches } from '../cache/cache.ts';
+import type { Audit } from '../audit/index.ts';
 import type { Endpoint } from '../registry/endpoint.ts';
+import type { RequestInfo } from '../request/info.ts';
 import type { ResourceDeclaration, Strategy } from '../registry/strategy.ts';
 import type { Streams } from '../streams/streams.ts';
 
@@ -28,15 +30,23 @@ export interface PartContext {
   readonly signal: AbortSignal;
 }
 
+/** Whom a request goes on as. */
+export interface Impersonated {
+  readonly user: UserInfo;
+  /** The verb that allowed it, such as `impersonate:user-info`; '' for the one without constraints. */
+  readonly constraint: string;
+}
+
 /**
- * Reads the `Impersonate-*` headers. Returns the user to go on as (the same one when there are none) or throws
- * `StatusError` 403 when `user` may not impersonate.
+ * Reads the `Impersonate-*` headers. Returns undefined when there are none; throws `StatusError` 403 when `user` may
+ * not impersonate for this request.
  */
 export type Impersonate = (
   user: UserInfo,
   headers: Readonly<Record<string, string | string[] | undefined>>,
   authorizer: Authorizer,
-) => UserInfo;
+  info: RequestInfo,
+) => Impersonated | undefined;
 
 /** A request for a path that is no resource, authenticated and authorized. */
 export interface PathRequest {
@@ -122,6 +132,8 @@ export interface ApiServerOptions {
   eventTtlSeconds?: number;
   /** Upstream's `--etcd-compaction-interval`. Default 5 minutes. */
   compactionIntervalMs?: number | undefined;
+  /** Closed by whoever opened it, after the server has stopped. */
+  audit?: Audit | undefined;
 }
 
 export interface ApiServer extends Running {

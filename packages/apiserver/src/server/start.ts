@@ -1,6 +1,7 @@
 import { running } from '@cloudless/kube/lifecycle';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { UserInfo } from '@cloudless/kube/user';
+import type { Audit } from '../audit/index.ts';
 import { InProcessClient } from '../client/in-process.ts';
 import { type RawRequest, rawRequests } from '../client/raw.ts';
 import { Discovery } from '../discovery/discovery.ts';
@@ -84,11 +85,21 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     endpoints: options.endpoints(context, authorizer),
   });
   let raw: RawRequest | undefined;
+  const encoder = new Encoder(
+    () => lazyCodecs,
+    () => clock.nowMs(),
+  );
+  const inProcessAudit = await auditInProcess(options.audit, registry, encoder);
   clientFor = (user) =>
-    new InProcessClient(pipeline, user, (...request) => {
-      if (!raw) throw new Error('the API server is still being put together');
-      return raw(...request);
-    });
+    new InProcessClient(
+      pipeline,
+      user,
+      (...request) => {
+        if (!raw) throw new Error('the API server is still being put together');
+        return raw(...request);
+      },
+      inProcessAudit,
+    );
   registry.useAdmission(options.admission(context, authorizer));
 
   const metrics = new RequestMetrics();
@@ -97,12 +108,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     options.maxMutatingInflight ?? defaultMaxMutating,
   );
   const hooks = runHooks(options.hooks ?? [], context, authorizerReady);
-  const encoder = new Encoder(
-    () => lazyCodecs,
-    () => clock.nowMs(),
-  );
   const metricsText = (): string =>
-    metrics.text() + serverMetrics({ registry, limit, version: options.version });
+    metrics.text() +
+    serverMetrics({ registry, limit, version: options.version }) +
+    (options.audit?.metrics() ?? '');
   const paths = new Paths({
     encoder,
     discovery: new Discovery(catalogue),
@@ -136,6 +145,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     streams,
     limit,
     metrics,
+    audit: options.audit,
     clock,
     log,
     signal,
@@ -174,6 +184,13 @@ function defaultsFrom(options: ApiServerOptions): (resource: Resource) => (objec
     const strategy = options.strategies.get(`${resource.group}/${resource.kind}`);
     return strategy?.defaults ? (object) => strategy.defaults?.(object) : none;
   };
+}
+
+/** Loads what audits clients in this process only where there is an audit. */
+async function auditInProcess(audit: Audit | undefined, registry: Registry, encoder: Encoder) {
+  if (!audit) return undefined;
+  const { InProcessAudit } = await import('../client/in-process-audit.ts');
+  return new InProcessAudit(audit, registry, encoder);
 }
 
 function liveChecks({ store }: ApiServerOptions): HealthCheck[] {

@@ -34,6 +34,7 @@ const controllers: ReadonlySet<string> = new Set([
   'jobs.batch',
   'cronjobs.batch',
 ]);
+const annotationPrefix = 'pod-security.kubernetes.io/';
 /** How many existing pods a namespace's new level is held against. */
 const podsToCheck = 3000;
 
@@ -48,7 +49,7 @@ const text = (found: readonly Violation[]): string =>
 
 /**
  * The Pod Security Standards, as namespaces ask for them by label (KEP-2579; upstream: pod-security-admission).
- * `enforce` refuses pods, `warn` warns of pods and of what makes them; there is no audit log yet for `audit`.
+ * `enforce` refuses pods, `warn` warns of pods and of what makes them, `audit` notes them in the audit log.
  */
 export class PodSecurity implements AdmissionPlugin {
   readonly name = 'PodSecurity';
@@ -69,12 +70,20 @@ export class PodSecurity implements AdmissionPlugin {
     const name = groupResourceOf(request.resource);
     if (name === 'namespaces') return await this.#namespace(request);
     const namespace = await lookup(this.#caches, core.namespaces, { namespace: '', name: request.namespace });
-    const { enforce, warn } = policyOf(namespace?.metadata.labels).policy;
-    if (enforce.level === 'privileged' && warn.level === 'privileged') return;
+    const { enforce, audit, warn } = policyOf(namespace?.metadata.labels).policy;
+    if (name === 'pods') request.annotate?.(`${annotationPrefix}enforce-policy`, enforce.text);
+    const audited = request.annotate !== undefined && audit.level !== 'privileged';
+    if (enforce.level === 'privileged' && warn.level === 'privileged' && !audited) return;
     const pod = name === 'pods' ? (request.object as Pod) : templateOf(request);
     if (!pod) return;
+    if (name === 'pods' && request.oldObject && !changesSecurity(pod, request.oldObject)) return;
+    const noted = audited ? violations(pod, audit) : [];
+    if (noted.length > 0)
+      request.annotate?.(
+        `${annotationPrefix}audit-violations`,
+        `would violate PodSecurity "${audit.text}": ${text(noted)}`,
+      );
     if (name === 'pods') {
-      if (request.oldObject && !changesSecurity(pod, request.oldObject)) return;
       const found = violations(pod, enforce);
       if (found.length > 0)
         throw forbidden(request, `violates PodSecurity "${enforce.text}": ${text(found)}`);

@@ -12,6 +12,7 @@ export interface LevelVersion {
 
 export interface Policy {
   enforce: LevelVersion;
+  audit: LevelVersion;
   warn: LevelVersion;
 }
 
@@ -61,9 +62,9 @@ export function policyOf(labels: Labels): { policy: Policy; problems: LabelProbl
     return { level, minor, text: `${level}:${text}` };
   };
   const enforce = read('enforce', 'privileged', 'restricted');
-  read('audit', 'privileged', 'privileged');
+  const audit = read('audit', 'privileged', 'privileged');
   const ownWarn = read('warn', 'privileged', 'privileged');
   const hasWarn = labels?.[`${prefix}warn`] !== undefined;
   const enforceIsClear = levels.some((level) => level === labels?.[`${prefix}enforce`]);
-  return { policy: { enforce, warn: !hasWarn && enforceIsClear ? enforce : ownWarn }, problems };
+  return { policy: { enforce, audit, warn: !hasWarn && enforceIsClear ? enforce : ownWarn }, problems };
 }
