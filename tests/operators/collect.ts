@@ -54,9 +54,9 @@ function factsOf(schema: JSONSchemaProps, path: string): JSONSchemaProps {
       properties.map(([name, each]) => [name, factsOf(each, `${path}.${name}`)]),
     );
   }
-  if (facts.items) facts.items = factsOf(facts.items as JSONSchemaProps, `${path}[]`);
+  if (facts.items) facts.items = factsOf(facts.items, `${path}[]`);
   if (typeof facts.additionalProperties === 'object' && facts.additionalProperties !== null)
-    facts.additionalProperties = factsOf(facts.additionalProperties as JSONSchemaProps, `${path}{}`);
+    facts.additionalProperties = factsOf(facts.additionalProperties, `${path}{}`);
   for (const member of single) if (facts[member]) facts[member] = factsOf(facts[member], path);
   for (const member of several)
     if (facts[member]) facts[member] = facts[member].map((each) => factsOf(each, path));
@@ -78,7 +78,7 @@ function definitionFacts(definition: CustomResourceDefinition): CustomResourceDe
   return {
     apiVersion,
     kind,
-    metadata: { name: metadata?.name as string },
+    metadata: { name: metadata?.name },
     spec: {
       ...spec,
       versions: spec.versions.map(({ schema, additionalPrinterColumns, deprecationWarning, ...version }) => ({
