@@ -37,6 +37,15 @@ export class CelCompileError extends Error {
   }
 }
 
+/** A checked expression of which no program can be made: a constant in it has no value. */
+export class CelProgramError extends CelCompileError {
+  constructor(message: string) {
+    super('', []);
+    this.name = 'CelProgramError';
+    this.message = message;
+  }
+}
+
 /** An evaluation that failed: `no such key: x`, `division by zero`, … The message is cel-go's. */
 export class CelEvaluationError extends Error {
   constructor(message: string) {

@@ -1,4 +1,5 @@
 /** The types of CEL expressions, with what Kubernetes' schemas say about the size of values. */
+import type { CelValue } from './run/values.ts';
 
 export type CelKind =
   | 'dyn'
@@ -41,6 +42,8 @@ export interface CelType {
   readonly maxElements?: number;
   /** The fewest bytes of a value in JSON; for estimates of cost. */
   readonly minSerializedSize?: number;
+  /** JSON → value, where a schema says more than the type does; a failure for JSON that does not fit. */
+  readonly bind?: (json: unknown) => CelValue;
 }
 
 /** Limits on sizes as typeOfSchema attaches them. */

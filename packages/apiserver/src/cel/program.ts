@@ -1,0 +1,145 @@
+/** From an expression to something that evaluates it. */
+import { CostBudget, costLimits } from './budget.ts';
+import { Checker, type CheckIssue, issueAt } from './check/checker.ts';
+import { estimate, type CostEstimate } from './cost/estimate.ts';
+import { CelCompileError, CelEvaluationError } from './errors.ts';
+import { functions, typeNames } from './lib/index.ts';
+import { bindValue } from './schema/bind.ts';
+import { type Frame, plan, Scope } from './run/compile.ts';
+import { CelFailure, type CelValue, fail } from './run/values.ts';
+import { metered } from './run/work.ts';
+import { childrenOf, type Expr } from './syntax/ast.ts';
+import { CelSyntaxError } from './syntax/lexer.ts';
+import { parse } from './syntax/parser.ts';
+import { type CelType, dynType } from './types.ts';
+import { validateTree } from './check/validate.ts';
+
+export interface CompileOptions {
+  /** What one evaluation may cost; `costLimits.perCall` if not given. */
+  readonly perCallLimit?: number;
+}
+
+/** A compiled expression. Stateless: it may be evaluated any number of times, and within itself. */
+export interface CelProgram {
+  readonly expression: string;
+  readonly outputType: CelType;
+  /** The declared variables that the expression reads. */
+  readonly variables: ReadonlySet<string>;
+  /**
+   * Evaluates over plain JSON, which is bound to CEL values by the declared types, without copying; values of
+   * `run/values.ts` are taken as they are. Members of `variables` may be getters: each is read once, at first use. An
+   * absent variable fails with `no such attribute(s)`. The cost is taken from `budget`, also after a failure. Returns
+   * boolean, string, bigint (int), number (double), null, or a value of `run/values.ts` (`toJson` turns it into JSON).
+   * Throws `CelEvaluationError`, `CelCostError`.
+   */
+  evaluate(variables: Record<string, unknown>, budget: CostBudget): CelValue;
+  /** Cost before any value is known, from the sizes that the types of the variables carry. */
+  estimateCost(): CostEstimate;
+}
+
+function compileError(source: string, issues: readonly CheckIssue[]): CelCompileError {
+  return new CelCompileError(
+    source,
+    issues.map((issue) => issueAt(source, issue)),
+  );
+}
+
+function parsed(source: string): Expr {
+  try {
+    return parse(source);
+  } catch (error) {
+    if (error instanceof CelSyntaxError) throw compileError(source, [error]);
+    throw error;
+  }
+}
+
+/** Issues in the order of the source, as cel-go sorts them. */
+const inOrder = (issues: readonly CheckIssue[]): CheckIssue[] => [...issues].sort((a, b) => a.at - b.at);
+
+/** The tree of an expression with its types. Throws `CelCompileError`. */
+export function checkedTree(source: string, declarations: Readonly<Record<string, CelType>>): Expr {
+  const root = parsed(source);
+  const checker = new Checker({
+    variables: new Map(Object.entries(declarations)),
+    functions,
+    types: typeNames,
+  });
+  checker.run(root);
+  if (checker.issues.length > 0) throw compileError(source, inOrder(checker.issues));
+  const issues = validateTree(root);
+  if (issues.length > 0) throw compileError(source, inOrder(issues));
+  return root;
+}
+
+function readVariables(node: Expr, declared: Readonly<Record<string, CelType>>, into: Set<string>): void {
+  const ident = node.kind === 'select' ? node.qualified : node;
+  if (ident?.kind === 'ident' && ident.typeValue === undefined && Object.hasOwn(declared, ident.name))
+    into.add(ident.name);
+  for (const child of childrenOf(node)) readVariables(child, declared, into);
+}
+
+/**
+ * Parses, checks and compiles. `declarations` are the variables with their types. Throws `CelCompileError` with all
+ * issues in cel-go's form, `CelProgramError` (one of them) for a constant that has no value.
+ */
+export function compileCel(
+  expression: string,
+  declarations: Readonly<Record<string, CelType>>,
+  options: CompileOptions = {},
+): CelProgram {
+  const root = checkedTree(expression, declarations);
+  const scope = Scope.root();
+  const { step } = plan(root, scope);
+  const variables = new Set<string>();
+  readVariables(root, declarations, variables);
+  const limit = options.perCallLimit ?? costLimits.perCall;
+  let estimated: CostEstimate | undefined;
+  return {
+    expression,
+    outputType: root.type ?? dynType,
+    variables,
+    evaluate(values, budget) {
+      const frame: Frame = {
+        cost: 0,
+        limit,
+        slots: Array.from({ length: scope.slots }),
+        variable: resolver(values, declarations),
+      };
+      const result = evaluateIn(frame, step, budget);
+      if (result instanceof CelFailure) throw new CelEvaluationError(result.message);
+      return result;
+    },
+    estimateCost() {
+      estimated ??= estimate(root, declarations);
+      return estimated;
+    },
+  };
+}
+
+function evaluateIn(frame: Frame, step: (frame: Frame) => CelValue, budget: CostBudget): CelValue {
+  try {
+    return metered(() => step(frame));
+  } finally {
+    budget.charge(frame.cost);
+  }
+}
+
+/** Binds a variable when it is first read. */
+function resolver(
+  values: Record<string, unknown>,
+  declarations: Readonly<Record<string, CelType>>,
+): (name: string) => CelValue {
+  const bound = new Map<string, CelValue>();
+  return (name) => {
+    let value = bound.get(name);
+    if (value === undefined) {
+      const given = name in values ? values[name] : undefined;
+      value =
+        given === undefined
+          ? fail(`no such attribute(s): ${name}`)
+          : bindValue(given, declarations[name] ?? dynType);
+      bound.set(name, value);
+    }
+    return value;
+  };
+}

@@ -1,0 +1,54 @@
+/** Selecting fields, keys and elements (cel-go interpreter/attributes.go). */
+import {
+  CelFailure,
+  CelList,
+  CelMap,
+  CelOptional,
+  CelUint,
+  type CelValue,
+  fail,
+  typeNameOf,
+} from './values.ts';
+import { formatValue } from './format.ts';
+
+/** The place in a list that a number means; -1 for none. */
+export function indexOf(key: CelValue): number | CelFailure {
+  if (typeof key === 'bigint') return Number(key);
+  if (key instanceof CelUint) return Number(key.value);
+  if (typeof key === 'number')
+    return Number.isSafeInteger(key) ? key : fail(`unsupported index value ${formatValue(key)} in list`);
+  return fail(`unsupported index type '${typeNameOf(key)}' in list`);
+}
+
+/** What `key` selects in `value`; undefined where nothing is. */
+export function find(value: CelValue, key: CelValue): CelValue | undefined {
+  if (value instanceof CelMap) return value.find(key);
+  if (value instanceof CelList) {
+    const index = indexOf(key);
+    if (index instanceof CelFailure) return index;
+    return index >= 0 && index < value.size ? value.at(index) : undefined;
+  }
+  return value instanceof CelFailure ? value : undefined;
+}
+
+/** As `find`, but that nothing is there is a failure. */
+export function get(value: CelValue, key: CelValue): CelValue {
+  const found = find(value, key);
+  if (found !== undefined) return found;
+  return fail(
+    value instanceof CelList
+      ? `index out of bounds: ${formatValue(key)}`
+      : `no such key: ${formatValue(key)}`,
+  );
+}
+
+/** Runs `select` on what an optional holds; the result is an optional again. */
+export function throughOptional(
+  value: CelOptional,
+  select: (inner: CelValue) => CelValue | undefined,
+): CelValue {
+  if (value.value === undefined) return value;
+  const found = select(value.value);
+  if (found === undefined) return CelOptional.none;
+  return found instanceof CelFailure ? found : CelOptional.of(found);
+}

@@ -1,0 +1,403 @@
+/** Tokens → tree, by recursive descent (cel-spec, langdef: Syntax; limits and positions as cel-go's parser). */
+import { CelBytes, CelUint } from '../run/values.ts';
+import { type Call, type Expr, type MapEntry, operators, type StructField } from './ast.ts';
+import { CelSyntaxError, type Token, tokensOf } from './lexer.ts';
+import { expand } from './macros.ts';
+import { bytesOf, stringOf } from './strings.ts';
+
+/** Limits of cel-go. */
+const maxDepth = 250;
+const maxCodePoints = 100_000;
+
+const reserved = new Set(
+  'as break const continue else for function if import let loop package namespace return var void while'.split(
+    ' ',
+  ),
+);
+
+const binary: Readonly<Record<string, string>> = {
+  '==': operators.equals,
+  '!=': operators.notEquals,
+  '<': operators.less,
+  '<=': operators.lessEquals,
+  '>': operators.greater,
+  '>=': operators.greaterEquals,
+  in: operators.in,
+  '+': operators.add,
+  '-': operators.subtract,
+  '*': operators.multiply,
+  '/': operators.divide,
+  '%': operators.modulo,
+};
+
+/** Binary operators by how strongly they bind. */
+const levels: ReadonlyArray<ReadonlySet<string>> = [
+  new Set(['<', '<=', '>=', '>', '==', '!=', 'in']),
+  new Set(['+', '-']),
+  new Set(['*', '/', '%']),
+];
+
+const beginnings =
+  "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+
+const maxInt = 2n ** 63n - 1n;
+const minInt = -(2n ** 63n);
+const maxUint = 2n ** 64n - 1n;
+
+class Parser {
+  readonly #tokens: readonly Token[];
+  #next = 0;
+  #depth = 0;
+
+  constructor(source: string) {
+    this.#tokens = tokensOf(source);
+  }
+
+  get #token(): Token {
+    return this.#tokens[this.#next] as Token;
+  }
+
+  parse(): Expr {
+    const root = this.#expr();
+    if (this.#token.kind !== 'end') this.#fail(`mismatched input '${this.#token.text}' expecting <EOF>`);
+    return root;
+  }
+
+  #fail(message: string, token: Token = this.#token): never {
+    throw new CelSyntaxError(`Syntax error: ${message}`, token.at);
+  }
+
+  #is(text: string): boolean {
+    const token = this.#token;
+    return token.kind === 'symbol' && token.text === text;
+  }
+
+  #take(): Token {
+    const token = this.#token;
+    if (token.kind !== 'end') this.#next++;
+    return token;
+  }
+
+  #takeIf(text: string): Token | undefined {
+    return this.#is(text) ? this.#take() : undefined;
+  }
+
+  #expect(text: string): Token {
+    if (this.#is(text)) return this.#take();
+    const { text: found } = this.#token;
+    return this.#fail(`mismatched input '${found}' expecting '${text}'`);
+  }
+
+  /** Runs `parse` one level deeper. */
+  #deeper<T>(parse: () => T): T {
+    if (++this.#depth > maxDepth)
+      throw new CelSyntaxError(`expression recursion limit exceeded: ${maxDepth}`, -1);
+    const result = parse();
+    this.#depth--;
+    return result;
+  }
+
+  #expr(): Expr {
+    return this.#deeper(() => {
+      const condition = this.#logical('||', operators.or, () =>
+        this.#logical('&&', operators.and, () => this.#binary(0)),
+      );
+      const op = this.#takeIf('?');
+      if (op === undefined) return condition;
+      const ifTrue = this.#logical('||', operators.or, () =>
+        this.#logical('&&', operators.and, () => this.#binary(0)),
+      );
+      this.#expect(':');
+      const ifFalse = this.#expr();
+      return this.#call(op.at, operators.conditional, condition, ifTrue, ifFalse);
+    });
+  }
+
+  #call(at: number, name: string, ...args: Expr[]): Expr {
+    return { kind: 'call', name, target: undefined, args, at };
+  }
+
+  /** A chain of `&&` or `||`, made into a balanced tree so that long chains do not nest deeply. */
+  #logical(symbol: string, name: string, operand: () => Expr): Expr {
+    const terms = [operand()];
+    const ops: number[] = [];
+    for (let op = this.#takeIf(symbol); op !== undefined; op = this.#takeIf(symbol)) {
+      ops.push(op.at);
+      terms.push(operand());
+    }
+    const balanced = (low: number, high: number): Expr => {
+      const middle = Math.trunc((low + high + 1) / 2);
+      const left = middle === low ? (terms[middle] as Expr) : balanced(low, middle - 1);
+      const right = middle === high ? (terms[middle + 1] as Expr) : balanced(middle + 1, high);
+      return this.#call(ops[middle] as number, name, left, right);
+    };
+    return ops.length === 0 ? (terms[0] as Expr) : balanced(0, ops.length - 1);
+  }
+
+  #binary(level: number): Expr {
+    const symbols = levels[level];
+    if (symbols === undefined) return this.#unary();
+    let left = this.#binary(level + 1);
+    const before = this.#depth;
+    while (this.#token.kind === 'symbol' && symbols.has(this.#token.text)) {
+      if (++this.#depth > maxDepth)
+        throw new CelSyntaxError(`expression recursion limit exceeded: ${maxDepth}`, -1);
+      const op = this.#take();
+      left = this.#call(op.at, binary[op.text] as string, left, this.#binary(level + 1));
+    }
+    this.#depth = before;
+    return left;
+  }
+
+  #unary(): Expr {
+    const first = this.#token;
+    for (const [symbol, name] of [
+      ['!', operators.not],
+      ['-', operators.negate],
+    ] as const) {
+      if (!this.#is(symbol) || (symbol === '-' && this.#isNegativeNumber())) continue;
+      let count = 0;
+      while (this.#is(symbol)) {
+        this.#take();
+        count++;
+      }
+      const operand = this.#member();
+      return count % 2 === 0 ? operand : this.#call(first.at, name, operand);
+    }
+    return this.#member();
+  }
+
+  #isNegativeNumber(): boolean {
+    const after = this.#tokens[this.#next + 1];
+    return after?.kind === 'int' || after?.kind === 'double';
+  }
+
+  #member(): Expr {
+    let node = this.#primary();
+    const before = this.#depth;
+    for (;;) {
+      const op = this.#takeIf('.') ?? this.#takeIf('[');
+      if (op === undefined) break;
+      if (++this.#depth > maxDepth)
+        throw new CelSyntaxError(`expression recursion limit exceeded: ${maxDepth}`, -1);
+      node = op.text === '.' ? this.#selection(node, op) : this.#index(node, op);
+    }
+    this.#depth = before;
+    return node;
+  }
+
+  #index(node: Expr, op: Token): Expr {
+    const optional = this.#takeIf('?') !== undefined;
+    const index = this.#expr();
+    this.#expect(']');
+    return this.#call(op.at, optional ? operators.optionalIndex : operators.index, node, index);
+  }
+
+  #selection(operand: Expr, op: Token): Expr {
+    const optional = this.#takeIf('?') !== undefined;
+    const token = this.#token;
+    if (token.kind !== 'identifier' && token.kind !== 'escaped') {
+      const expected = optional ? '{IDENTIFIER, ESC_IDENTIFIER}' : "{'?', IDENTIFIER, ESC_IDENTIFIER}";
+      if (token.kind === 'symbol' && /^(?:true|false|null)$/.test(token.text))
+        return this.#fail(`mismatched input '${token.text}' expecting IDENTIFIER`);
+      return this.#fail(
+        `no viable alternative at input '.${optional ? '?' : ''}${token.kind === 'end' ? '' : token.text}'`
+          .replace("'.'", `'.' expecting ${expected}`)
+          .replace(/ expecting .*/, ''),
+      );
+    }
+    this.#take();
+    if (token.kind === 'escaped') throw new CelSyntaxError("unsupported syntax: '`'", token.at);
+    if (optional) {
+      const field: Expr = { kind: 'literal', value: token.text, at: token.at };
+      return this.#call(op.at, operators.optionalSelect, operand, field);
+    }
+    const open = this.#takeIf('(');
+    if (open === undefined) return { kind: 'select', operand, field: token.text, testOnly: false, at: op.at };
+    const call: Call = { kind: 'call', name: token.text, target: operand, args: this.#args(), at: open.at };
+    return expand(call);
+  }
+
+  /** Arguments up to the closing parenthesis. */
+  #args(): Expr[] {
+    const args: Expr[] = [];
+    if (this.#takeIf(')')) return args;
+    do args.push(this.#expr());
+    while (this.#takeIf(','));
+    this.#expect(')');
+    return args;
+  }
+
+  #primary(): Expr {
+    const token = this.#token;
+    if (token.kind === 'symbol') {
+      switch (token.text) {
+        case '(':
+          return this.#nested();
+        case '[':
+          return this.#list();
+        case '{':
+          return this.#map();
+        case 'true':
+        case 'false':
+        case 'null':
+          this.#take();
+          return {
+            kind: 'literal',
+            value: token.text === 'null' ? null : token.text === 'true',
+            at: token.at,
+          };
+        case '-':
+          if (this.#isNegativeNumber()) return this.#literal();
+          break;
+        case '.':
+          return this.#name();
+      }
+    }
+    if (token.kind === 'identifier') return this.#name();
+    if (token.kind === 'symbol' || token.kind === 'end' || token.kind === 'escaped')
+      return this.#fail(`mismatched input '${token.text}' expecting ${beginnings}`);
+    return this.#literal();
+  }
+
+  #nested(): Expr {
+    this.#take();
+    const node = this.#expr();
+    this.#expect(')');
+    return node;
+  }
+
+  #name(): Expr {
+    const dot = this.#takeIf('.');
+    const token = this.#token;
+    if (token.kind !== 'identifier')
+      return this.#fail(`mismatched input '${token.text}' expecting IDENTIFIER`);
+    const message = this.#messageName();
+    if (message !== undefined) return this.#struct(dot === undefined ? message : `.${message}`);
+    this.#take();
+    if (reserved.has(token.text))
+      throw new CelSyntaxError(`reserved identifier: ${token.text}`, (dot ?? token).at);
+    const name = dot === undefined ? token.text : `.${token.text}`;
+    const open = this.#takeIf('(');
+    if (open === undefined) return { kind: 'ident', name, at: token.at };
+    return expand({ kind: 'call', name, target: undefined, args: this.#args(), at: open.at });
+  }
+
+  /** The dotted name before a `{`; the parser then stands at the brace. */
+  #messageName(): string | undefined {
+    let at = this.#next;
+    const names: string[] = [];
+    for (;;) {
+      const token = this.#tokens[at];
+      if (token?.kind !== 'identifier') return undefined;
+      names.push(token.text);
+      const after = this.#tokens[at + 1];
+      if (after?.kind !== 'symbol') return undefined;
+      if (after.text === '{') {
+        this.#next = at + 1;
+        return names.join('.');
+      }
+      if (after.text !== '.') return undefined;
+      at += 2;
+    }
+  }
+
+  #struct(name: string): Expr {
+    const open = this.#take();
+    const fields: StructField[] = [];
+    while (!this.#is('}') && !this.#is(',')) {
+      const optional = this.#takeIf('?') !== undefined;
+      const field = this.#take();
+      if (field.kind !== 'identifier')
+        this.#fail(`mismatched input '${field.text}' expecting IDENTIFIER`, field);
+      const { at } = this.#expect(':');
+      fields.push({ at, name: field.text, value: this.#expr(), optional });
+      if (!this.#takeIf(',')) break;
+    }
+    this.#takeIf(',');
+    this.#expect('}');
+    return { kind: 'struct', name, fields, at: open.at };
+  }
+
+  #list(): Expr {
+    const open = this.#take();
+    const elements: Expr[] = [];
+    const optionals = new Set<number>();
+    while (!this.#is(']') && !this.#is(',')) {
+      if (this.#takeIf('?')) optionals.add(elements.length);
+      elements.push(this.#expr());
+      if (!this.#takeIf(',')) break;
+    }
+    if (elements.length === 0) this.#takeIf(',');
+    this.#expect(']');
+    return { kind: 'list', elements, optionals, at: open.at };
+  }
+
+  #map(): Expr {
+    const open = this.#take();
+    const entries: MapEntry[] = [];
+    while (!this.#is('}') && !this.#is(',')) {
+      const optional = this.#takeIf('?') !== undefined;
+      const key = this.#expr();
+      this.#expect(':');
+      entries.push({ key, value: this.#expr(), optional });
+      if (!this.#takeIf(',')) break;
+    }
+    if (entries.length === 0) this.#takeIf(',');
+    this.#expect('}');
+    return { kind: 'map', entries, at: open.at };
+  }
+
+  #literal(): Expr {
+    const sign = this.#takeIf('-');
+    const token = this.#take();
+    const at = (sign ?? token).at;
+    switch (token.kind) {
+      case 'int': {
+        const value = sign === undefined ? BigInt(token.text) : -BigInt(token.text);
+        if (value > maxInt || value < minInt) throw new CelSyntaxError('invalid int literal', at);
+        return { kind: 'literal', value, at };
+      }
+      case 'uint': {
+        const value = BigInt(token.text.slice(0, -1));
+        if (value > maxUint) throw new CelSyntaxError('invalid uint literal', at);
+        return { kind: 'literal', value: new CelUint(value), at };
+      }
+      case 'double': {
+        const value = Number(token.text) * (sign === undefined ? 1 : -1);
+        if (!Number.isFinite(value)) throw new CelSyntaxError('invalid double literal', at);
+        return { kind: 'literal', value, at };
+      }
+      default:
+        return { kind: 'literal', value: quotedValue(token), at };
+    }
+  }
+}
+
+function quotedValue(token: Token): string | CelBytes {
+  try {
+    return token.kind === 'bytes' ? new CelBytes(bytesOf(token.text.slice(1))) : stringOf(token.text);
+  } catch (error) {
+    throw new CelSyntaxError((error as Error).message, token.at);
+  }
+}
+
+/** How many code points `text` has. */
+export function codePointsIn(text: string): number {
+  let count = text.length;
+  for (let i = 0; i < text.length - 1; i++) {
+    if ((text.charCodeAt(i) & 0xfc00) === 0xd800 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) count--;
+  }
+  return count;
+}
+
+/** The tree of an expression, macros unfolded. Throws `CelSyntaxError`. */
+export function parse(source: string): Expr {
+  const size = codePointsIn(source);
+  if (size > maxCodePoints)
+    throw new CelSyntaxError(
+      `expression code point size exceeds limit: size: ${size}, limit ${maxCodePoints}`,
+      -1,
+    );
+  return new Parser(source).parse();
+}
