@@ -1,6 +1,6 @@
 /**
  * Collects the CustomResourceDefinitions of real operators for these tests: `node tests/operators/collect.ts`. Clones each
- * repository at its tag and writes `crds/OPERATOR.json`. Only facts are kept: names, types, enums, patterns, defaults, list
+ * repository at its tag and writes `testdata/crds/OPERATOR.json`. Only facts are kept: names, types, enums, patterns, defaults, list
  * types, rules, columns, subresources. Descriptions are dropped, and texts that a rule would answer with are our own.
  */
 import { execFileSync } from 'node:child_process';
@@ -125,7 +125,7 @@ if (import.meta.main) {
     const definitions = published.flatMap(readDefinitions).map(definitionFacts);
     // A definition a line, so that a change shows which.
     const lines = definitions.map((each) => JSON.stringify(each));
-    const file = new URL(`crds/${operator}.json`, import.meta.url);
+    const file = new URL(`testdata/crds/${operator}.json`, import.meta.url);
     writeFileSync(file, `[\n${lines.join(',\n')}\n]\n`);
     console.log(`${operator}: ${definitions.length} definitions`);
   }

@@ -16,7 +16,7 @@ export const operators: Readonly<Record<string, readonly Case[]>> = {
 };
 
 export const fileOf = (folder: 'crds' | 'verdicts', operator: string): URL =>
-  new URL(`${folder}/${operator}.json`, import.meta.url);
+  new URL(`testdata/${folder}/${operator}.json`, import.meta.url);
 
 export const definitionsOf = (operator: string): CustomResourceDefinition[] =>
   JSON.parse(readFileSync(fileOf('crds', operator), 'utf8')) as CustomResourceDefinition[];

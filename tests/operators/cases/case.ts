@@ -14,7 +14,7 @@ export type Step =
   | { readonly do: 'scale'; readonly replicas: number }
   | { readonly do: 'table' };
 
-/** Requests about one object of its own, in order. What upstream's server answered to each is in `verdicts`. */
+/** Requests about one object of its own, in order. What upstream's server answered to each is in `testdata/verdicts`. */
 export interface Case {
   readonly title: string;
   readonly of: Sample;
