@@ -100,6 +100,27 @@ describe('the TLS port', () => {
       request.end(body);
     });
 
+  it('serves OpenAPI compressed or not, by tag, and for good by hash', async () => {
+    const index = await h2('/openapi/v3');
+    const { paths } = index.json() as unknown as { paths: Record<string, { serverRelativeURL: string }> };
+    const url = paths['apis/batch/v1']?.serverRelativeURL ?? '';
+    const whole = await h2(url);
+    assert.equal(whole.headers['cache-control'], 'public, immutable');
+    assert.equal(whole.headers['content-encoding'], undefined);
+    const packed = await h2(url, { headers: { 'accept-encoding': 'gzip' } });
+    assert.equal(packed.headers['content-encoding'], 'gzip');
+    assert.deepEqual(gunzipSync(packed.body), whole.body);
+    const etag = String(whole.headers['etag']);
+    const known = await h2(url, { headers: { 'if-none-match': `"other", ${etag}` } });
+    assert.deepEqual([known.status, known.body.length, known.headers['etag']], [304, 0, etag]);
+    const stale = await h2(url.replace(/hash=.*/, 'hash=0'));
+    assert.deepEqual([stale.status, stale.headers['location']], [301, url]);
+    const refused = await h2('/openapi/v2', { headers: { accept: 'text/html' } });
+    assert.equal(refused.status, 406);
+    const [, path = ''] = /^(.*)\?/.exec(url) ?? [];
+    assert.equal((await h2(path)).headers['cache-control'], 'no-cache, private');
+  });
+
   it('speaks HTTP/2 and HTTP/1.1 alike', async () => {
     const made = await h2(configmaps, { method: 'POST', headers: json, body: cm('both', { a: '1' }) });
     assert.equal(made.status, 201);
