@@ -1,0 +1,405 @@
+// 1,000 nodes and 30,000 pods: memory of the control plane, time per verb and event-loop delay while leases renew,
+// nodes report and pods come and go, under the watches that a cluster of this size has. NODES, PODS_PER_NODE, CHURN (pods
+// a second) and SECONDS change it. The server is a process of its own; all kubelets are this one.
+import { Connection } from './h2.ts';
+import { startServer, type Figures } from './server.ts';
+import { timed } from './cluster.ts';
+import { megabytes, ms, perSecond, printTable, quantile, type Row } from './table.ts';
+
+const nodeCount = Number(process.env['NODES'] ?? 1000);
+const podsPerNode = Number(process.env['PODS_PER_NODE'] ?? 30);
+const churnPerSecond = Number(process.env['CHURN'] ?? 20);
+const seconds = Number(process.env['SECONDS'] ?? 60);
+/** Upstream: the lease is renewed at a quarter of 40 s, an unchanged status is sent every 5 minutes. */
+const leaseEveryMs = 10_000;
+const statusEveryMs = 300_000;
+/** So that churning pods neither pile up nor vanish before anyone saw them. */
+const churnLifeMs = 10_000;
+const namespaces = 60;
+
+const sleep = (delayMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, delayMs));
+const nodeName = (i: number): string => `bench-${i}`;
+const namespaceOf = (i: number): string => `team-${i % namespaces}`;
+const now = (): string => new Date().toISOString().replace(/\.\d+Z/, 'Z');
+
+const conditions = (): object[] =>
+  ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((type) => ({
+    type,
+    status: type === 'Ready' ? 'True' : 'False',
+    reason: `Kubelet${type}`,
+    message: `kubelet has told about ${type}`,
+    lastHeartbeatTime: now(),
+    lastTransitionTime: now(),
+  }));
+
+function nodeBody(i: number): string {
+  const amounts = { cpu: '64', memory: '256Gi', pods: '110', 'ephemeral-storage': '900Gi' };
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: nodeName(i), labels: { 'kubernetes.io/hostname': nodeName(i), zone: `zone-${i % 3}` } },
+    status: {
+      capacity: amounts,
+      allocatable: amounts,
+      addresses: [{ type: 'InternalIP', address: `10.${i >> 8}.${i & 255}.1` }],
+      conditions: conditions(),
+      nodeInfo: {
+        machineID: nodeName(i),
+        systemUUID: nodeName(i),
+        bootID: nodeName(i),
+        kernelVersion: '6.18',
+        osImage: 'Debian',
+        containerRuntimeVersion: 'containerd://2.0.0',
+        kubeletVersion: 'v1.36.0',
+        kubeProxyVersion: '',
+        operatingSystem: 'linux',
+        architecture: 'amd64',
+      },
+      images: Array.from({ length: 20 }, (_, n) => ({
+        names: [`registry.example.org/team/image-${n}:v1.${n}`],
+        sizeBytes: 50_000_000 + n,
+      })),
+    },
+  });
+}
+
+const env = Array.from({ length: 12 }, (_, i) => ({
+  name: `SETTING_${i}`,
+  value: `value of setting number ${i}`,
+}));
+
+/** A pod as a Deployment makes them, with probes, settings and a volume. */
+function podBody(name: string, namespace: string, node: string | undefined): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace,
+      labels: { app: name.replace(/-\d+$/, ''), 'app.kubernetes.io/part-of': 'bench', version: 'v1' },
+      annotations: { 'prometheus.io/scrape': 'true', 'checksum/config': 'f'.repeat(64) },
+    },
+    spec: {
+      ...(node === undefined ? {} : { nodeName: node }),
+      containers: [
+        {
+          name: 'main',
+          image: 'registry.example.org/team/image-1:v1.1',
+          ports: [{ name: 'http', containerPort: 8080 }],
+          env,
+          resources: { requests: { cpu: '100m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+          readinessProbe: { httpGet: { path: '/ready', port: 'http' }, periodSeconds: 5 },
+          livenessProbe: { httpGet: { path: '/live', port: 'http' }, periodSeconds: 10 },
+          volumeMounts: [{ name: 'config', mountPath: '/etc/config' }],
+        },
+      ],
+      volumes: [{ name: 'config', configMap: { name: 'config', optional: true } }],
+    },
+  });
+}
+
+/** The status that a kubelet writes once a pod runs. */
+function runningStatus(i: number): string {
+  const at = now();
+  return JSON.stringify({
+    status: {
+      phase: 'Running',
+      hostIP: '10.0.0.1',
+      podIP: `10.${128 + ((i >> 16) & 127)}.${(i >> 8) & 255}.${i & 255}`,
+      podIPs: [{ ip: `10.${128 + ((i >> 16) & 127)}.${(i >> 8) & 255}.${i & 255}` }],
+      startTime: at,
+      conditions: [
+        'PodReadyToStartContainers',
+        'Initialized',
+        'Ready',
+        'ContainersReady',
+        'PodScheduled',
+      ].map((type) => ({ type, status: 'True', lastProbeTime: null, lastTransitionTime: at })),
+      containerStatuses: [
+        {
+          name: 'main',
+          image: 'registry.example.org/team/image-1:v1.1',
+          imageID: `registry.example.org/team/image-1@sha256:${'a'.repeat(64)}`,
+          containerID: `containerd://${'b'.repeat(64)}`,
+          ready: true,
+          started: true,
+          restartCount: 0,
+          state: { running: { startedAt: at } },
+        },
+      ],
+    },
+  });
+}
+
+const patchType = 'application/strategic-merge-patch+json';
+const samples = new Map<string, number[]>();
+let failures = 0;
+
+/** Does it, notes how long it took; a failure is counted and told once in a while. */
+async function measured(what: string, work: () => Promise<unknown>): Promise<void> {
+  const startedMs = performance.now();
+  try {
+    await work();
+  } catch (error) {
+    if (failures++ < 5) console.error(String(error));
+    return;
+  }
+  const list = samples.get(what);
+  const tookMs = performance.now() - startedMs;
+  if (list) list.push(tookMs);
+  else samples.set(what, [tookMs]);
+}
+
+/** Begins `work(i)` for all i evenly spread over `everyMs`, again and again, until `stop`. */
+function spread(count: number, everyMs: number, work: (i: number) => unknown): () => void {
+  const begunMs = performance.now();
+  let done = 0;
+  const timer = setInterval(() => {
+    const due = Math.floor(((performance.now() - begunMs) / everyMs) * count);
+    while (done < due) work(done++ % count);
+  }, 5);
+  return () => clearInterval(timer);
+}
+
+/** One node's kubelet: its watches, its lease, its status, what it does about its pods. */
+class BenchKubelet {
+  readonly #i: number;
+  readonly #connection: Connection;
+  #lease = '';
+  #statusCount = 0;
+
+  constructor(i: number, connection: Connection) {
+    this.#i = i;
+    this.#connection = connection;
+  }
+
+  async start(): Promise<void> {
+    const name = nodeName(this.#i);
+    const watch = 'watch=1&allowWatchBookmarks=true&resourceVersion=0';
+    await Promise.all([
+      this.#connection.watch(`/api/v1/pods?fieldSelector=spec.nodeName%3D${name}&${watch}`, (line) =>
+        this.#saw(line),
+      ),
+      this.#connection.watch(`/api/v1/nodes?fieldSelector=metadata.name%3D${name}&${watch}`),
+      this.#connection.watch(`/api/v1/services?${watch}`),
+      this.#connection.watch(`/apis/discovery.k8s.io/v1/endpointslices?${watch}`),
+    ]);
+    const lease = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name, namespace: 'kube-node-lease' },
+      spec: { holderIdentity: name, leaseDurationSeconds: 40, renewTime: microNow() },
+    };
+    const path = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
+    this.#lease = await this.#connection.send('POST', path, JSON.stringify(lease));
+  }
+
+  async renew(): Promise<void> {
+    const lease = JSON.parse(this.#lease) as { spec: { renewTime: string } };
+    lease.spec.renewTime = microNow();
+    const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${nodeName(this.#i)}`;
+    await measured('PUT lease', async () => {
+      this.#lease = await this.#connection.send('PUT', path, JSON.stringify(lease));
+    });
+  }
+
+  reportNode(): Promise<void> {
+    const path = `/api/v1/nodes/${nodeName(this.#i)}/status`;
+    const body = JSON.stringify({ status: { conditions: conditions() } });
+    return measured('PATCH node status', () => this.#connection.send('PATCH', path, body, patchType));
+  }
+
+  /** Only pods that churn need anything: they are made Running, and removed once they are to go. */
+  #saw(line: string): void {
+    if (!line.includes('"name":"churn-')) return;
+    const { type, object } = JSON.parse(line) as {
+      type: string;
+      object: {
+        metadata: { name: string; namespace: string; uid: string; deletionTimestamp?: string };
+        status?: { phase?: string };
+      };
+    };
+    if (type === 'DELETED') return;
+    const { name, namespace, uid, deletionTimestamp } = object.metadata;
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}`;
+    if (deletionTimestamp) {
+      const body = JSON.stringify({ gracePeriodSeconds: 0, preconditions: { uid } });
+      void measured('DELETE pod, last', () => this.#connection.send('DELETE', path, body));
+    } else if (object.status?.phase === 'Pending') {
+      bound(name);
+      const body = runningStatus(this.#i * 1000 + this.#statusCount++);
+      void measured('PATCH pod status', () =>
+        this.#connection.send('PATCH', `${path}/status`, body, patchType),
+      );
+    }
+  }
+}
+
+const microNow = (): string => new Date().toISOString().replace('Z', '000Z');
+const createdMs = new Map<string, number>();
+
+/** The kubelet has heard of a pod that was made without a node: how long that took. */
+function bound(name: string): void {
+  const atMs = createdMs.get(name);
+  if (atMs === undefined) return;
+  createdMs.delete(name);
+  const list = samples.get('pod created to heard of by its kubelet');
+  if (list) list.push(performance.now() - atMs);
+  else samples.set('pod created to heard of by its kubelet', [performance.now() - atMs]);
+}
+
+function loopRow(what: string, { delayMs, gc, cpu }: Figures): Row {
+  return {
+    what: `event-loop delay p99, ${what}`,
+    value:
+      `${delayMs.p99.toFixed(1)} ms (p50 ${delayMs.p50.toFixed(1)}, worst ${ms(delayMs.max)}; ` +
+      `gc ${ms(gc.totalMs)} in ${gc.pauses}, worst ${ms(gc.maxMs)}; ${(cpu * 100).toFixed(0)}% of a core)`,
+    goal: '< 30 ms',
+  };
+}
+
+const flags = (process.env['SERVER_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
+const server = await startServer(flags);
+const rows: Row[] = [];
+try {
+  const admins = await Promise.all(Array.from({ length: 8 }, () => Connection.open(server.kubeconfig)));
+  const admin = (i: number): Connection => admins[i % admins.length] as Connection;
+  rows.push({ what: 'resident when idle', value: megabytes((await server.figures()).residentBytes) });
+  for (let i = 0; i < namespaces; i++) {
+    const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespaceOf(i) } };
+    await admin(i).send('POST', '/api/v1/namespaces', JSON.stringify(body));
+  }
+  for (let i = 0; i < 200; i++) {
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: `service-${i}` },
+      spec: { selector: { app: `app-${i}` }, ports: [{ port: 80, targetPort: 'http' }] },
+    };
+    await admin(i).send('POST', `/api/v1/namespaces/${namespaceOf(i)}/services`, JSON.stringify(body));
+  }
+  const nodesMs = await timed(nodeCount, 16, (i) => admin(i).send('POST', '/api/v1/nodes', nodeBody(i)));
+  rows.push({ what: `${nodeCount} nodes created`, value: perSecond(nodeCount, nodesMs) });
+  const pods = nodeCount * podsPerNode;
+  const podName = (i: number): string => `app-${i % 200}-${i}`;
+  const podsMs = await timed(pods, 32, (i) => {
+    const namespace = namespaceOf(i);
+    return admin(i).send(
+      'POST',
+      `/api/v1/namespaces/${namespace}/pods`,
+      podBody(podName(i), namespace, nodeName(i % nodeCount)),
+    );
+  });
+  rows.push({ what: `${pods} pods created`, value: perSecond(pods, podsMs) });
+  rows.push(loopRow('while they are created', await server.figures()));
+  const statusMs = await timed(pods, 32, (i) =>
+    admin(i).send(
+      'PATCH',
+      `/api/v1/namespaces/${namespaceOf(i)}/pods/${podName(i)}/status`,
+      runningStatus(i),
+      patchType,
+    ),
+  );
+  rows.push({
+    what: `${pods} pods made Running by a patch of their status`,
+    value: perSecond(pods, statusMs),
+  });
+  rows.push(loopRow('while their status is patched', await server.figures()));
+
+  const kubelets: BenchKubelet[] = [];
+  const connectMs = await timed(nodeCount, 16, async (i) => {
+    const connection = await Connection.open(await server.kubeconfigFor(`system:node:${nodeName(i)}`));
+    const kubelet = new BenchKubelet(i, connection);
+    await kubelet.start();
+    kubelets.push(kubelet);
+  });
+  rows.push({ what: `${nodeCount} kubelets connected, 4 watches and a lease each`, value: ms(connectMs) });
+  rows.push(loopRow('while they connect', await server.figures()));
+  // What other informers of a cluster there are beside the kubelets': of everything, over HTTPS.
+  for (const path of ['/api/v1/pods', '/api/v1/nodes', '/api/v1/pods']) {
+    await admin(0).watch(`${path}?watch=1&resourceVersion=0`);
+  }
+  await sleep(5_000);
+  rows.push({
+    what: 'resident with all of it, before the load',
+    value: megabytes((await server.figures()).residentBytes),
+  });
+
+  samples.clear();
+  const churned: Array<{ name: string; namespace: string; dueMs: number }> = [];
+  let made = 0;
+  let peakBytes = 0;
+  const stops = [
+    spread(nodeCount, leaseEveryMs, (i) => void kubelets[i]?.renew()),
+    spread(nodeCount, statusEveryMs, (i) => void kubelets[i]?.reportNode()),
+    spread(churnPerSecond, 1000, () => {
+      const namespace = namespaceOf(made);
+      const name = `churn-${made++}`;
+      createdMs.set(name, performance.now());
+      churned.push({ name, namespace, dueMs: performance.now() + churnLifeMs });
+      const body = podBody(name, namespace, undefined);
+      void measured('POST pod', () => admin(made).send('POST', `/api/v1/namespaces/${namespace}/pods`, body));
+      for (let first = churned[0]; first && first.dueMs < performance.now(); first = churned[0]) {
+        churned.shift();
+        const path = `/api/v1/namespaces/${first.namespace}/pods/${first.name}`;
+        void measured('DELETE pod', () => admin(made).send('DELETE', path));
+      }
+    }),
+    spread(50, 1000, () => {
+      const i = Math.floor(Math.random() * pods);
+      void measured('GET pod', () =>
+        admin(i).send('GET', `/api/v1/namespaces/${namespaceOf(i)}/pods/${podName(i)}`),
+      );
+    }),
+    spread(2, 1000, () => {
+      const i = Math.floor(Math.random() * namespaces);
+      void measured('LIST pods of a namespace (500)', () =>
+        admin(i).send('GET', `/api/v1/namespaces/${namespaceOf(i)}/pods`),
+      );
+    }),
+    spread(
+      1,
+      1000,
+      (i) =>
+        void measured("LIST a node's pods", () =>
+          admin(i).send(
+            'GET',
+            `/api/v1/pods?fieldSelector=spec.nodeName%3D${nodeName(Math.floor(Math.random() * nodeCount))}`,
+          ),
+        ),
+    ),
+  ];
+  // The first pods churn to their end before anything is counted.
+  await sleep(churnLifeMs + 5_000);
+  samples.clear();
+  await server.figures();
+  const deadlineMs = performance.now() + seconds * 1000;
+  const windows: Figures[] = [];
+  while (performance.now() < deadlineMs) {
+    await sleep(Math.min(10_000, deadlineMs - performance.now()));
+    const figures = await server.figures();
+    peakBytes = Math.max(peakBytes, figures.residentBytes);
+    windows.push(figures);
+  }
+  for (const stop of stops) stop();
+  for (const [i, figures] of windows.entries()) rows.push(loopRow(`under load, window ${i + 1}`, figures));
+  const last = windows.at(-1) as Figures;
+  rows.push({
+    what: 'resident under load, most',
+    value: `${megabytes(peakBytes)} (heap ${megabytes(last.heapBytes)}, buffers ${megabytes(last.externalBytes)})`,
+    goal: '< 1200 MB',
+  });
+  for (const [what, list] of [...samples].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    rows.push({
+      what: `${what}, p99 of ${list.length}`,
+      value: `${quantile(list, 0.99).toFixed(1)} ms (p50 ${quantile(list, 0.5).toFixed(1)})`,
+      goal: '< 100 ms',
+    });
+  }
+  rows.push({ what: 'requests that failed', value: String(failures), goal: '0' });
+  for (const connection of admins) connection.close();
+} finally {
+  await server[Symbol.asyncDispose]();
+}
+printTable(`${nodeCount} nodes, ${nodeCount * podsPerNode} pods, ${churnPerSecond} pods/s come and go`, rows);
+process.exit();
