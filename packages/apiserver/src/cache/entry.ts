@@ -1,11 +1,12 @@
 import type { KubeObject } from '@cloudless/kube/object';
-import { atRevision, deepFreeze, type ObjectCodec } from '../storage/codec.ts';
+import { deepFreeze, type ObjectCodec } from '../storage/codec.ts';
+import { type ManagedFieldsSource, withManagedFieldsLater } from './later.ts';
 
 /**
  * One object at one revision: its stored bytes, and on demand the JSON that goes over the wire and the parsed,
  * frozen object that readers in this process share. Each is made at most once.
  */
-export class Entry {
+export class Entry implements ManagedFieldsSource {
   readonly codec: ObjectCodec;
   readonly key: string;
   readonly namespace: string;
@@ -17,6 +18,7 @@ export class Entry {
   #encoded = false;
   #object: KubeObject | undefined;
 
+  /** `object`: what `stored` says, of any revision, frozen below its metadata. */
   constructor(
     codec: ObjectCodec,
     at: { key: string; namespace: string; name: string; revision: number },
@@ -29,7 +31,7 @@ export class Entry {
     this.name = at.name;
     this.revision = at.revision;
     this.#bytes = stored;
-    this.#object = object;
+    if (object) this.#object = this.#shared(object, object.metadata.managedFields !== undefined);
   }
 
   /** JSON of the storage version, resourceVersion included, no newline. */
@@ -50,10 +52,24 @@ export class Entry {
   /** Frozen and shared. */
   get object(): KubeObject {
     if (!this.#object) {
-      const stored = this.#encoded ? this.codec.fromJson(this.#bytes as Buffer, this.revision) : this.#bytes;
-      this.#object = deepFreeze(this.codec.decode(stored, this.revision));
+      const { object, hasManagedFields } = this.codec.decodeWithoutManagedFields(this.#bytes, this.#spliced);
+      this.#object = this.#shared(deepFreeze(object), hasManagedFields);
     }
     return this.#object;
+  }
+
+  #shared(object: KubeObject, hasManagedFields: boolean): KubeObject {
+    return withManagedFieldsLater(object, this.revision, hasManagedFields ? this : undefined);
+  }
+
+  /** Revision whose field stands in the bytes; 0: they are the value as stored. */
+  get #spliced(): number {
+    return this.#encoded ? this.revision : 0;
+  }
+
+  /** Parsed anew at each call. */
+  get managedFields(): KubeObject['metadata']['managedFields'] {
+    return this.codec.managedFieldsOf(this.#bytes, this.#spliced);
   }
 
   /** Bytes held for the encoded forms; for the history's budget. */
@@ -64,12 +80,11 @@ export class Entry {
   /** The same state under another resourceVersion: how the deletion of it is shown. */
   at(revision: number): Entry {
     const stored = this.#encoded ? this.codec.fromJson(this.#bytes as Buffer, this.revision) : this.#bytes;
-    const object = this.#object && atRevision(this.#object, revision);
     return new Entry(
       this.codec,
       { key: this.key, namespace: this.namespace, name: this.name, revision },
       stored,
-      object,
+      this.#object,
     );
   }
 }

@@ -10,7 +10,7 @@ import {
 } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
 import type { KubeObject } from '@cloudless/kube/object';
-import { atRevision, type ObjectCodec } from '../storage/codec.ts';
+import type { ObjectCodec } from '../storage/codec.ts';
 import { keyBytes, type ResourceKeys } from '../storage/keys.ts';
 import { Entry } from './entry.ts';
 import { FieldIndex } from './field-index.ts';
@@ -340,7 +340,7 @@ export class StorageCache {
       this.#written.delete(entry.key);
       if (Buffer.compare(written.value, kv.value) === 0) {
         const at = { key: entry.key, namespace: entry.namespace, name: entry.name, revision: entry.revision };
-        fresh = new Entry(this.codec, at, written.value, atRevision(written.object, entry.revision));
+        fresh = new Entry(this.codec, at, written.value, written.object);
       }
     }
     const old = this.entries.set(fresh);

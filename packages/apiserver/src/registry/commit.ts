@@ -1,7 +1,7 @@
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { errors } from '@cloudless/kube/status';
 import { Entry } from '../cache/entry.ts';
-import { atRevision, deepFreeze } from '../storage/codec.ts';
+import { deepFreeze } from '../storage/codec.ts';
 import { commit, holds, type KeyWrite } from '../storage/commit.ts';
 import type { AuxiliaryWrite, Transaction } from '../storage/transaction.ts';
 import { convert } from './conversion.ts';
@@ -73,7 +73,7 @@ export async function commitObject(
     const revision = change.expected;
     const entry =
       change.object && value
-        ? new Entry(stored.codec, { ...at, revision }, value, atRevision(deepFreeze(change.object), revision))
+        ? new Entry(stored.codec, { ...at, revision }, value, deepFreeze(change.object))
         : (change.old as Entry);
     return { done: true, entry };
   }
@@ -92,7 +92,7 @@ export async function commitObject(
     if (cached?.revision === revision) return { done: true, entry: cached };
     return {
       done: true,
-      entry: new Entry(stored.codec, { ...at, revision }, value, atRevision(main.object, revision)),
+      entry: new Entry(stored.codec, { ...at, revision }, value, main.object),
     };
   }
   const [current] = result.current;

@@ -11,6 +11,10 @@ export type ProtobufReader = (value: Uint8Array) => KubeObject;
  */
 const retained = (bytes: number): Buffer => Buffer.allocUnsafeSlow(bytes);
 
+/** What opens managedFields where they are metadata's first field, and what follows them there. */
+const beforeManaged = '"managedFields":[';
+const afterManaged = '],"name":"';
+
 const protobufMagic = Buffer.from('k8s\0');
 
 /**
@@ -18,12 +22,14 @@ const protobufMagic = Buffer.from('k8s\0');
  * reads it (apiVersion and kind inside, no resourceVersion, no selfLink), and `k8s\0` protobuf when upstream wrote.
  *
  * Values written here open with a fixed head, `{"apiVersion":"v1","kind":"Pod","metadata":{`. A value with that head
- * needs no parsing on its way out: the resourceVersion is spliced in as metadata's first field.
+ * needs no parsing on its way out: the resourceVersion is spliced in as metadata's first field. managedFields come first
+ * in metadata, and the name right behind them, so that they can be left out of what is parsed.
  */
 export class ObjectCodec {
   readonly resource: Resource;
   /** `{"apiVersion":"v1","kind":"Pod",`: what of an encoded object a list leaves out, but for the brace. */
   readonly typeHead: Buffer;
+  readonly #open: string;
   readonly #head: Buffer;
   readonly #afterRead: (object: KubeObject) => void;
   readonly #readProtobuf: ProtobufReader;
@@ -36,15 +42,27 @@ export class ObjectCodec {
     const { kind } = resource;
     const open = JSON.stringify({ apiVersion: apiVersionOf(resource), kind }).slice(0, -1);
     this.typeHead = Buffer.from(`${open},`);
-    this.#head = Buffer.from(`${open},"metadata":{`);
+    this.#open = `${open},"metadata":{`;
+    this.#head = Buffer.from(this.#open);
   }
 
   /** The value to store. Types are those of the storage version, whatever the object says. */
   encode(object: KubeObject): Buffer {
     const { apiVersion: _version, kind: _kind, metadata, ...rest } = object;
-    const { resourceVersion: _resourceVersion, selfLink: _selfLink, ...kept } = metadata;
+    const { resourceVersion: _resourceVersion, selfLink: _selfLink, managedFields, ...others } = metadata;
     const { kind } = this.resource;
-    const text = stringifyJson({ apiVersion: apiVersionOf(this.resource), kind, metadata: kept, ...rest });
+    const managed = managedFields === undefined ? undefined : stringifyJson(managedFields);
+    // No text within strings can look like it, and fields have other names: but nothing of this shape is left to chance.
+    const isFirst = managed !== undefined && others.name !== undefined && !managed.includes(afterManaged);
+    const kept = managed === undefined || isFirst ? others : { ...others, managedFields };
+    const { name, ...named } = kept;
+    const body = stringifyJson({
+      apiVersion: apiVersionOf(this.resource),
+      kind,
+      metadata: name === undefined ? named : { name, ...named },
+      ...rest,
+    });
+    const text = isFirst ? `${this.#open}"managedFields":${managed},${body.slice(this.#open.length)}` : body;
     const value = retained(Buffer.byteLength(text));
     value.write(text);
     return value;
@@ -83,6 +101,44 @@ export class ObjectCodec {
     return value;
   }
 
+  /** Where managedFields stand in a value or, with the revision that was spliced in, in its JSON. */
+  #managedIn(bytes: Uint8Array, spliced: number): { from: number; to: number } | undefined {
+    if (spliced === 0 && !this.isOwn(bytes)) return undefined;
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const from = this.#head.length + (spliced === 0 ? 0 : `"resourceVersion":"${spliced}",`.length);
+    if (buffer.toString('latin1', from, from + beforeManaged.length) !== beforeManaged) return undefined;
+    const to = buffer.indexOf(afterManaged, from, 'latin1');
+    return to < 0 ? undefined : { from, to };
+  }
+
+  /**
+   * The object of a value, or of its JSON with the revision that was spliced in, without managedFields, and whether it
+   * has any. Throws `StatusError` 500 for a corrupt value.
+   */
+  decodeWithoutManagedFields(
+    bytes: Uint8Array,
+    spliced: number,
+  ): { object: KubeObject; hasManagedFields: boolean } {
+    const managed = this.#managedIn(bytes, spliced);
+    if (!managed) {
+      const object = this.#read(bytes);
+      const hasManagedFields = object.metadata.managedFields !== undefined;
+      delete object.metadata.managedFields;
+      return { object, hasManagedFields };
+    }
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const rest = buffer.toString('utf8', managed.to + '],'.length);
+    return { object: this.#read(`${this.#open}${rest}`), hasManagedFields: true };
+  }
+
+  /** Only managedFields, of the same bytes. */
+  managedFieldsOf(bytes: Uint8Array, spliced: number): KubeObject['metadata']['managedFields'] {
+    const managed = this.#managedIn(bytes, spliced);
+    if (!managed) return this.#read(bytes).metadata.managedFields;
+    const text = bytes.subarray(managed.from + beforeManaged.length - 1, managed.to + 1);
+    return parseJson(text, { maxDepth: Infinity }) as KubeObject['metadata']['managedFields'];
+  }
+
   /** The object with its resourceVersion; not frozen. Throws `StatusError` 500 for a corrupt value. */
   decode(value: Uint8Array, revision: number): KubeObject {
     const object = this.#read(value);
@@ -90,12 +146,13 @@ export class ObjectCodec {
     return object;
   }
 
-  #read(value: Uint8Array): KubeObject {
+  #read(value: Uint8Array | string): KubeObject {
     let object: KubeObject;
     try {
-      object = isProtobuf(value)
-        ? this.#readProtobuf(value)
-        : (parseJson(value, { maxDepth: Infinity }) as KubeObject);
+      object =
+        typeof value !== 'string' && isProtobuf(value)
+          ? this.#readProtobuf(value)
+          : (parseJson(value, { maxDepth: Infinity }) as KubeObject);
       if (typeof object?.metadata?.name !== 'string') throw new Error('no metadata.name');
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -150,11 +207,4 @@ export function equalJson(a: unknown, b: unknown): boolean {
   for (const key in left) if (!equalJson(left[key], right[key])) return false;
   for (const key in right) if (right[key] !== undefined && left[key] === undefined) return false;
   return true;
-}
-
-/** A frozen object at another revision: shares all but metadata. */
-export function atRevision<T extends KubeObject>(object: T, revision: number): T {
-  const { resourceVersion: _old, ...rest } = object.metadata;
-  const metadata = Object.freeze(revision === 0 ? rest : { ...rest, resourceVersion: String(revision) });
-  return Object.freeze({ ...object, metadata });
 }
