@@ -10,6 +10,7 @@ import { startCertificateSigner } from './certificates/signer.ts';
 import { startClusterRoleAggregation } from './cluster-role-aggregation/cluster-role-aggregation.ts';
 import { startDaemonSetController } from './daemonset/daemonset.ts';
 import { startDeploymentController } from './deployment/deployment.ts';
+import { startDisruptionController } from './disruption/disruption.ts';
 import { startEndpointsController } from './endpoints/endpoints.ts';
 import { startEndpointSliceController } from './endpointslice/endpointslice.ts';
 import { startGarbageCollector } from './garbage-collector/garbage-collector.ts';
@@ -21,6 +22,7 @@ import { type NodeLifecycleOptions, startNodeLifecycleController } from './node-
 import { startNodeTtlController } from './node-ttl/node-ttl.ts';
 import { startPodGcController } from './pod-gc/pod-gc.ts';
 import { startReplicaSetController } from './replicaset/replicaset.ts';
+import { startResourceQuotaController } from './resourcequota/resourcequota.ts';
 import type { StartController } from './runtime/context.ts';
 import { startRootCaPublisher } from './serviceaccount/root-ca.ts';
 import { startServiceAccountController } from './serviceaccount/serviceaccount.ts';
@@ -92,6 +94,8 @@ export function startControllers(options: ControllersOptions): Controllers {
     startCertificateApprover,
     startCertificateCleaner,
     startClusterRoleAggregation,
+    startDisruptionController,
+    startResourceQuotaController,
   ];
   const clusterCidrs = options.clusterCidrs ?? [];
   if (clusterCidrs.length > 0) {

@@ -6,7 +6,7 @@
  * totalOfContainers(pod.spec, (container) => requestsOf(container), numbers); // Map { 'cpu' => 1.1 }
  * ```
  */
-import type { Quantity } from './quantity.ts';
+import { Quantity } from './quantity.ts';
 import type { Container, PodSpec } from './generated/types/core-v1.ts';
 
 /** How amounts of one form are added and compared. */
@@ -79,4 +79,37 @@ export function totalOfContainers<A>(
     } else raiseAmounts(atStart, addAmounts(new Map(sidecars), own, arithmetic), arithmetic);
   }
   return raiseAmounts(total, atStart, arithmetic);
+}
+
+/** Amounts by resource name, in exact quantities. */
+export type Amounts = Map<string, Quantity>;
+
+/** Reads a resource list; what is no quantity is left to validation. */
+export function amountsOf(list: Readonly<Record<string, unknown>> | undefined): Amounts {
+  const amounts: Amounts = new Map();
+  for (const [name, value] of Object.entries(list ?? {})) {
+    const quantity = Quantity.tryParse(value);
+    if (quantity) amounts.set(name, quantity);
+  }
+  return amounts;
+}
+
+type Side = 'requests' | 'limits';
+
+/** What a pod takes in all: resources of the pod itself come before its containers' (upstream: component-helpers/resource). */
+export function podAmounts(spec: PodSpec, side: Side): Amounts {
+  const total = totalOfContainers(spec, ({ resources }) => amountsOf(resources?.[side]), quantities);
+  for (const [name, quantity] of amountsOf(spec.resources?.[side])) total.set(name, quantity);
+  return total;
+}
+
+/** The same with the RuntimeClass's overhead; for limits only where a limit is set. */
+export function podAmountsWithOverhead(spec: PodSpec, side: Side): Amounts {
+  const total = podAmounts(spec, side);
+  for (const [name, quantity] of amountsOf(spec.overhead)) {
+    const own = total.get(name);
+    if (own) total.set(name, own.add(quantity));
+    else if (side === 'requests') total.set(name, quantity);
+  }
+  return total;
 }

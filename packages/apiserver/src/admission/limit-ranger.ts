@@ -1,12 +1,11 @@
+import { type Amounts, amountsOf, podAmounts } from '@cloudless/kube/pod-amounts';
 import type { Resource } from '@cloudless/kube/object';
 import { Quantity } from '@cloudless/kube/quantity';
 import { core } from '@cloudless/kube/resources';
 import type { Container, LimitRangeItem, PersistentVolumeClaim, Pod } from '@cloudless/kube/types/core-v1';
 import type { Caches } from '../cache/cache.ts';
-import { type Amounts, amountsOf } from '../registry/validation/quantities.ts';
 import { forbidden, isPod } from './forbid.ts';
 import type { AdmissionPlugin, AdmissionRequest, Operation } from './plugin.ts';
-import { podAmounts } from './pod-resources.ts';
 
 const annotation = 'kubernetes.io/limit-ranger';
 

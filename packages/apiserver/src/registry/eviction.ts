@@ -24,9 +24,6 @@ const severalBudgets =
   'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.';
 const violated = "Cannot evict pod as it would violate the pod's disruption budget.";
 
-/** Who writes the budget's status: the server itself, whatever the evicting user may (upstream's loopback client). */
-const server = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
-
 const hasEnded = ({ metadata, status }: Pod): boolean =>
   status?.phase === 'Succeeded' || status?.phase === 'Failed' || metadata.deletionTimestamp !== undefined;
 
@@ -90,7 +87,7 @@ class PodEviction {
 
   async #read(): Promise<Pod> {
     const { namespace, name, served } = this.#context;
-    return (await getObject(this.#registry, served, { namespace, name })).object as unknown as Pod;
+    return (await getObject(this.#registry, served, { namespace, name })).object;
   }
 
   get #isBoundByClient(): boolean {
@@ -146,7 +143,7 @@ class PodEviction {
     };
     await updateObject(this.#registry, context, ({ object }) => {
       const budget = cloneJson(object) as unknown as PodDisruptionBudget;
-      const status = { ...budget.status } as NonNullable<PodDisruptionBudget['status']>;
+      const status = { ...budget.status };
       checkAllowed(budget);
       const disruptionsAllowed = (status.disruptionsAllowed ?? 0) - 1;
       const disruptedPods = { ...status.disruptedPods, [pod.metadata.name ?? '']: timestamp(nowMs) };
@@ -164,8 +161,7 @@ class PodEviction {
       const { entry } = await updateObject(
         this.#registry,
         { ...this.#context, subresource: 'status', fieldManager: undefined },
-        ({ object }) =>
-          withCondition(object as unknown as Pod, preconditions, this.#registry.parts.clock.nowMs()),
+        ({ object }) => withCondition(object, preconditions, this.#registry.parts.clock.nowMs()),
       );
       // The version that the client saw is now ours.
       if (preconditions?.resourceVersion !== undefined)

@@ -1,15 +1,13 @@
 import type { Clock } from '@cloudless/kube/clock';
 import { groupResourceOf, type KubeObject, type Resource } from '@cloudless/kube/object';
-import { addAmounts, quantities } from '@cloudless/kube/pod-amounts';
+import { addAmounts, type Amounts, amountsOf, quantities } from '@cloudless/kube/pod-amounts';
 import { Quantity } from '@cloudless/kube/quantity';
+import { computeCharges, concerns, isChargedTo, usageOf } from '@cloudless/kube/quota/usage';
 import { core } from '@cloudless/kube/resources';
 import type { Pod, ResourceQuota as Quota } from '@cloudless/kube/types/core-v1';
 import type { Caches } from '../../cache/cache.ts';
-import { type Amounts, amountsOf } from '../../registry/validation/quantities.ts';
 import { forbidden } from '../forbid.ts';
 import type { AdmissionPlugin, AdmissionRequest, Operation } from '../plugin.ts';
-import { isInScopes } from './scopes.ts';
-import { computeCharges, isChargedTo, usageOf } from './usage.ts';
 
 /** Names that each container must then say something about. No further ones: upstream calls it a mistake. */
 const mustBeSaid: ReadonlySet<string> = new Set([
@@ -183,13 +181,6 @@ const amountsText = (amounts: Amounts): string =>
 
 const masked = (amounts: Amounts, by: Amounts): Amounts =>
   new Map([...amounts].filter(([name]) => by.has(name)));
-
-function concerns({ spec }: Quota, resource: Resource, object: KubeObject): boolean {
-  const limits = Object.keys(spec?.hard ?? {}).some((name) => isChargedTo(resource, name));
-  return (
-    limits && isInScopes(spec ?? {}, groupResourceOf(resource) === 'pods' ? (object as Pod).spec : undefined)
-  );
-}
 
 /** Where cpu or memory is limited, every container must say what it takes. */
 function requireSaid(request: AdmissionRequest, quota: Quota): void {

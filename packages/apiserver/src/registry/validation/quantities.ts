@@ -6,21 +6,10 @@ import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/fi
 import { Quantity } from '@cloudless/kube/quantity';
 import type { Quantity as QuantityText } from '@cloudless/kube/types/meta-v1';
 
+export { type Amounts, amountsOf } from '@cloudless/kube/pod-amounts';
+
 /** A resource list as an object writes it. */
 export type ResourceAmounts = Record<string, QuantityText>;
-
-/** Amounts by resource name, read. */
-export type Amounts = Map<string, Quantity>;
-
-/** Reads a resource list; what is no quantity is left to validation. */
-export function amountsOf(list: Readonly<Record<string, unknown>> | undefined): Amounts {
-  const amounts: Amounts = new Map();
-  for (const [name, value] of Object.entries(list ?? {})) {
-    const quantity = Quantity.tryParse(value);
-    if (quantity) amounts.set(name, quantity);
-  }
-  return amounts;
-}
 
 const orZero = (quantity: QuantityText | undefined): Quantity => Quantity.tryParse(quantity) ?? Quantity.zero;
 

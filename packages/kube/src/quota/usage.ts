@@ -1,9 +1,15 @@
-import { groupResourceOf, type KubeObject, type Resource } from '@cloudless/kube/object';
-import { Quantity } from '@cloudless/kube/quantity';
-import { parseTime } from '@cloudless/kube/time';
-import type { PersistentVolumeClaim, Pod, PodSpec, Service } from '@cloudless/kube/types/core-v1';
-import { type Amounts, amountsOf } from '../../registry/validation/quantities.ts';
-import { podAmountsWithOverhead } from '../pod-resources.ts';
+import type {
+  PersistentVolumeClaim,
+  Pod,
+  PodSpec,
+  ResourceQuota,
+  Service,
+} from '../generated/types/core-v1.ts';
+import { groupResourceOf, type KubeObject, type Resource } from '../object.ts';
+import { type Amounts, amountsOf, podAmountsWithOverhead } from '../pod-amounts.ts';
+import { Quantity } from '../quantity.ts';
+import { parseTime } from '../time.ts';
+import { isInScopes } from './scopes.ts';
 
 const one = Quantity.of(1);
 /** Resources of which a container's request and limit are charged under several names. */
@@ -122,4 +128,12 @@ export function isChargedTo(resource: Resource, name: string): boolean {
     default:
       return plainNames.has(own) && name === own;
   }
+}
+
+/** Whether a quota counts this object: it limits something of its resource, and the object is in all its scopes. */
+export function concerns({ spec }: ResourceQuota, resource: Resource, object: KubeObject): boolean {
+  const limits = Object.keys(spec?.hard ?? {}).some((name) => isChargedTo(resource, name));
+  return (
+    limits && isInScopes(spec ?? {}, groupResourceOf(resource) === 'pods' ? (object as Pod).spec : undefined)
+  );
 }

@@ -1,9 +1,9 @@
-import { requirement, Selector } from '@cloudless/kube/selector/selector';
 import type {
   PodSpec,
   ResourceQuotaSpec,
   ScopedResourceSelectorRequirement,
-} from '@cloudless/kube/types/core-v1';
+} from '../generated/types/core-v1.ts';
+import { requirement, Selector } from '../selector/selector.ts';
 
 const operators = { In: 'in', NotIn: 'notin', Exists: 'exists', DoesNotExist: '!' } as const;
 
