@@ -133,7 +133,6 @@ class PodEviction {
     const nowMs = this.#registry.parts.clock.nowMs();
     const context = {
       ...this.#context,
-      user: server,
       served,
       subresource: 'status',
       name,
