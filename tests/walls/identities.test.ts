@@ -41,7 +41,11 @@ describe('identities', () => {
           return test.server.clientFor(user);
         },
       };
-      const config = { podCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16' } as ClusterConfig;
+      const config = {
+        podCidr: '10.244.0.0/16',
+        serviceCidr: '10.96.0.0/16',
+        disable: [],
+      } as unknown as ClusterConfig;
       ({ parts } = startControlPlaneClients(config, context, api));
     });
     after(async () => {
