@@ -4,18 +4,28 @@ const patterns: ReadonlyArray<readonly [RegExp, string]> = [
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UID'],
   [/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g, 'TIME'],
   [/\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+(?: m=[+-][\d.]+)?/g, 'TIME'],
+  [/(Too large resource version: \d+, current:) \d+/g, '$1 VERSION'],
   [/127\.0\.0\.1:\d+/g, 'SERVER'],
 ];
 
-/** A text without what belongs to one server only. Go's printed differences of whole structs are cut off. */
+/** A text without what belongs to one server only. The difference that a refused update of a pod shows is cut off. */
 export function normalText(text: string): string {
   let out = text;
   for (const [pattern, word] of patterns) out = out.replace(pattern, word);
-  return out.replace(/\n\s*(?:[\u00a0 ]+(?:core|v1|[a-z]+)\.\w+\{|@@)[\s\S]*$/, '\nDIFFERENCE');
+  return out
+    .replace(/\bkube-api-access-[a-z0-9]{5}\b/g, 'kube-api-access-XXXXX')
+    .replace(/(pod updates may not change fields other than [^\n]*)\n[\s\S]*$/, '$1');
 }
 
 const dropped = new Set(['uid', 'resourceVersion', 'managedFields', 'selfLink']);
 const serverGiven = new Set(['continue', 'token', 'clusterIP', 'nodePort', 'healthCheckNodePort']);
+
+/** The message of a cause without a value that Go prints as its internal struct: names in capitals, zeros and all. */
+export const withoutStruct = (message: string): string =>
+  message.replace(
+    /^(Invalid value|Unsupported value|Duplicate value): [[{].*"[A-Z]\w*":.*(?=[\]}])[\]}]/s,
+    '$1: STRUCT',
+  );
 
 /** A parsed body without what belongs to one server only; members in the order of their names. */
 export function normalBody(value: unknown, key = '', parent = ''): unknown {

@@ -27,6 +27,18 @@ export const collectionOf = (facts: ResourceFacts, namespace = 'default'): strin
 
 /** Fields of a second object that may not be those of the first. */
 function distinct(key: string, object: Record<string, unknown>): Record<string, unknown> {
+  if (key === '/Pod') {
+    const { automountServiceAccountToken: _automount, ...spec } = object['spec'] as Record<string, unknown>;
+    return { ...object, spec };
+  }
+  if (key === 'batch/Job') {
+    const {
+      manualSelector: _manual,
+      selector: _selector,
+      ...spec
+    } = object['spec'] as Record<string, unknown>;
+    return { ...object, spec };
+  }
   if (key !== '/Service') return object;
   const spec = { ...(object['spec'] as object), clusterIP: '10.96.0.20', clusterIPs: ['10.96.0.20'] };
   return { ...object, spec };

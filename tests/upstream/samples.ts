@@ -23,7 +23,7 @@ const ruleOfNothing = {
 };
 const webhook = {
   name: 'a.example.com',
-  clientConfig: { service: { namespace: 'default', name: 'hook', path: '/hook', port: 443 }, caBundle: '' },
+  clientConfig: { service: { namespace: 'default', name: 'hook', path: '/hook', port: 443 } },
   sideEffects: 'None',
   admissionReviewVersions: ['v1', 'v1beta1'],
   rules: [ruleOfNothing],
@@ -86,10 +86,16 @@ const certificateRequest = [
   'VEUgUkVRVUVTVC0tLS0tCg==',
 ].join('');
 const pod = ofStrategies['/Pod'] as unknown as { metadata: object; spec: Sample };
+const job = ofStrategies['batch/Job'] as unknown as { spec: Sample };
 const { overhead: _overhead, ...podSpec } = pod.spec;
 
 const others: Record<string, Sample> = {
-  '/Pod': { metadata: pod.metadata, spec: podSpec },
+  // Without what admission adds, so that an update sends all that is there.
+  '/Pod': { metadata: pod.metadata, spec: { ...podSpec, automountServiceAccountToken: false } },
+  'batch/Job': {
+    metadata,
+    spec: { ...job.spec, manualSelector: true, selector: { matchLabels: { app: 'web' } } },
+  },
   'certificates.k8s.io/CertificateSigningRequest': {
     metadata: clusterMetadata,
     spec: {

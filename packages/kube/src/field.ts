@@ -39,8 +39,36 @@ interface RawJson {
   rawJSON(text: string): unknown;
 }
 
-/** A value as Go's field.Error prints it, which is JSON. */
+const goEscapes: Readonly<Record<string, string>> = {
+  '\x07': '\\a',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  '\v': '\\v',
+  '"': '\\"',
+  '\\': '\\\\',
+};
+
+/** A character that Go does not print as it is. */
+function goEscape(character: string): string {
+  const known = goEscapes[character];
+  if (known !== undefined) return known;
+  const code = character.codePointAt(0) as number;
+  if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`;
+  return code > 0xffff
+    ? `\\U${code.toString(16).padStart(8, '0')}`
+    : `\\u${code.toString(16).padStart(4, '0')}`;
+}
+
+/** A text in quotes as Go's `%q` prints it (strconv.Quote). */
+export const goQuote = (text: string): string =>
+  `"${text.replace(/["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, goEscape)}"`;
+
+/** A value as Go's field.Error prints it: texts quoted, the rest as JSON. */
 function shown(value: unknown): string {
+  if (typeof value === 'string') return goQuote(value);
   return JSON.stringify(value ?? null, exactInteger);
 }
 
@@ -65,6 +93,13 @@ export const fieldErrors = {
         `Unsupported value: ${shown(value)}`,
         supported.length === 0 ? '' : `supported values: ${[...supported].sort().map(shown).join(', ')}`,
       ),
+    ),
+  /** Where upstream names the supported values in an order of its own. */
+  notSupportedAsListed: (path: FieldPath, value: unknown, supported: readonly string[]) =>
+    make(
+      'FieldValueNotSupported',
+      path,
+      `Unsupported value: ${shown(value)}: supported values: ${supported.map(shown).join(', ')}`,
     ),
   duplicate: (path: FieldPath, value: unknown) =>
     make('FieldValueDuplicate', path, `Duplicate value: ${shown(value)}`),

@@ -111,8 +111,11 @@ export const errors = {
       detailsOf(resource, name),
     ),
   unauthorized: (message = 'Unauthorized') => new StatusError(401, 'Unauthorized', message),
-  invalid: (kind: { group: string; kind: string }, name: string, causes: StatusCause[]) => {
-    const texts = causes.map((cause) => `${cause.field}: ${cause.message}`);
+  /** What is wrong in one place is said once, though several rules may find it. */
+  invalid: (kind: { group: string; kind: string }, name: string, found: StatusCause[]) => {
+    const byText = new Map(found.map((cause) => [`${cause.field}: ${cause.message}`, cause]));
+    const texts = [...byText.keys()];
+    const causes = [...byText.values()];
     const list = texts.length === 1 ? texts[0] : `[${texts.join(', ')}]`;
     return new StatusError(
       422,
@@ -127,12 +130,13 @@ export const errors = {
     );
   },
   badRequest: (message: string) => new StatusError(400, 'BadRequest', message),
-  methodNotAllowed: (resource: Named, action: string) =>
+  /** A path that is there, but not for this method. */
+  methodNotAllowed: () =>
     new StatusError(
       405,
       'MethodNotAllowed',
-      `${action} is not supported on resources of kind "${qualified(resource)}"`,
-      detailsOf(resource, ''),
+      'the server does not allow this method on the requested resource',
+      {},
     ),
   /** The watch or list version is no longer in the history. */
   expired: (message: string) => new StatusError(410, 'Expired', message),

@@ -41,7 +41,7 @@ export function readCases(tested: Tested): Case[] {
     ['list by namespace', get(`${root}?fieldSelector=metadata.namespace%3Ddefault`)],
     ['list by unknown field', get(`${collection}?fieldSelector=spec.nothing%3Da`)],
     ['list by bad field selector', get(`${collection}?fieldSelector=spec`)],
-    ['list with limit', get(`${root}?limit=1`)],
+    ['list with limit', get(`${collection}?limit=1`)],
     ['list with bad limit', get(`${collection}?limit=one`)],
     ['list with negative limit', get(`${collection}?limit=-1`)],
     ['list with bad continue', get(`${collection}?continue=abc`)],
@@ -386,7 +386,10 @@ export function verbCases(tested: Tested): Case[] {
       },
     ],
     ['DELETE dry run', { method: 'DELETE', path: `${item}?dryRun=All` }],
-    ['DELETE bad propagation', { method: 'DELETE', path: `${collection}/nothing?propagationPolicy=Sideways` }],
+    [
+      'DELETE bad propagation',
+      { method: 'DELETE', path: `${collection}/nothing?propagationPolicy=Sideways` },
+    ],
     [
       'DELETE two ways',
       {
@@ -399,7 +402,12 @@ export function verbCases(tested: Tested): Case[] {
     ['DELETE negative grace', { method: 'DELETE', path: `${item}?gracePeriodSeconds=-5&dryRun=All` }],
     [
       'DELETE bad options',
-      { method: 'DELETE', path: `${collection}/nothing`, headers: json, body: '{"kind":"Pod","apiVersion":"v1"}' },
+      {
+        method: 'DELETE',
+        path: `${collection}/nothing`,
+        headers: json,
+        body: '{"kind":"Pod","apiVersion":"v1"}',
+      },
     ],
     ['DELETE no JSON', { method: 'DELETE', path: `${collection}/nothing`, headers: json, body: '{' }],
     [

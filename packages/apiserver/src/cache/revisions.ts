@@ -1,3 +1,4 @@
+import { goQuote } from '@cloudless/kube/field';
 import { errors, StatusError } from '@cloudless/kube/status';
 
 /** A resourceVersion that the server has not reached (upstream: storage.NewTooLargeResourceVersionError). */
@@ -42,6 +43,16 @@ export class ContinueExpired extends StatusError {
   }
 }
 
+/** As {@link parseRevision} for a watch, which upstream answers with 500. */
+export function watchRevision(text: string | undefined): number | undefined {
+  if (text && !/^\d+$/.test(text)) throw new StatusError(500, '', badRevision(text));
+  return parseRevision(text);
+}
+
+/** What Go says about a resourceVersion that is no number. */
+export const badRevision = (text: string): string =>
+  `resourceVersion: Invalid value: ${goQuote(text)}: strconv.ParseUint: parsing ${goQuote(text)}: invalid syntax`;
+
 /**
  * Reads a resourceVersion parameter: undefined when unset. Throws 400/422 in upstream's words
  * (apiserver/pkg/storage/api_object_versioner.go, ParseResourceVersion).
@@ -50,9 +61,7 @@ export function parseRevision(text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw errors.badRequest(
-      `invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
-    );
+    throw errors.badRequest(`invalid resource version: ${badRevision(text)}`);
   }
   return value;
 }

@@ -109,7 +109,7 @@ export class Discovery {
   #aggregated(core: boolean, version: string): object {
     const names = core ? [''] : this.#groups();
     const items = names.map((name) => ({
-      metadata: { ...(name === '' ? {} : { name }), creationTimestamp: null },
+      metadata: name === '' ? {} : { name },
       versions: this.#versionsOf(name).map((each) => ({
         version: each,
         resources: (this.#catalogue.groupVersions.get(name === '' ? each : `${name}/${each}`) ?? []).map(

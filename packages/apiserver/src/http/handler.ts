@@ -107,6 +107,8 @@ export class Handler {
       ? undefined
       : limit.enter(info.verb, user.groups.includes('system:masters'));
     try {
+      if (request.method === 'HEAD' && (info.isResource || /^\/(apis?|version)(\/|$)/.test(info.path)))
+        throw errors.methodNotAllowed();
       if (!info.isResource) {
         await pipeline.authorize(user, info, out.audit);
         await paths.respond(request, out, info, query, user);

@@ -1,4 +1,4 @@
-import { errors } from '@cloudless/kube/status';
+import { StatusError } from '@cloudless/kube/status';
 
 export type Format = 'json' | 'yaml' | 'protobuf';
 
@@ -61,8 +61,11 @@ export function negotiate(accept: string | undefined, offer: Offer, pretty = fal
   if (cached) return cached;
   const result = pick(accept, offer, pretty);
   if (!result) {
-    throw errors.notAcceptable(
-      `only the following media types are accepted: ${Object.values(mediaTypes).join(', ')}`,
+    throw new StatusError(
+      406,
+      'NotAcceptable',
+      `406: Not Acceptable\n\nAvailable representations: ${Object.values(mediaTypes).join(', ')}`,
+      {},
     );
   }
   if (known.size >= maxKnown) known.clear();

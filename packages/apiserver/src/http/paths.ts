@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { gunzip as gunzipCallback } from 'node:zlib';
-import { StatusError } from '@cloudless/kube/status';
+import { errors, StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { OpenApi } from '../openapi/openapi.ts';
@@ -68,10 +68,8 @@ export class Paths {
     user: UserInfo,
     headers: PathRequest['headers'] = {},
   ): Promise<PathResponse> {
-    if (!isRead(method))
-      throw new StatusError(405, 'MethodNotAllowed', `${method} is not supported on ${path}`);
     const handler = this.#exact.get(path) ?? this.#subtrees.find((each) => path.startsWith(`${each.path}/`));
-    if (handler)
+    if (handler && isRead(method))
       return await handler.handle({ method, path, query, user, headers, signal: this.#parts.signal });
     let found: PathResponse | undefined;
     if (isDiscovery(path)) {
@@ -82,6 +80,7 @@ export class Paths {
       found = await openApi.respond(path, query, String(headers['accept'] ?? ''));
     } else found = await this.#own(path, query);
     if (!found) throw notServed();
+    if (!isRead(method)) throw errors.methodNotAllowed();
     return found;
   }
 

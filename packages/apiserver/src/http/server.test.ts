@@ -130,7 +130,7 @@ describe('the TLS port', () => {
     assert.ok(again.headers['audit-id']);
     const head = await h1(`${configmaps}/both`, { method: 'HEAD' });
     assert.equal(head.body.length, 0);
-    assert.equal(head.headers['content-length'], String(again.body.length));
+    assert.equal(head.status, 405);
   });
 
   it('answers in JSON, YAML, protobuf, as Table and as metadata', async () => {
@@ -159,7 +159,7 @@ describe('the TLS port', () => {
     assert.equal(partial['items']?.[0]?.['data'], undefined);
     const none = await ask('text/html');
     assert.equal(none.status, 406);
-    assert.match(messageOf(none), /only the following media types are accepted: application\/json/);
+    assert.match(messageOf(none), /^406: Not Acceptable\n\nAvailable representations: application\/json/);
     const items = (await ask('application/json', configmaps)).json()['items'] as unknown as Array<
       Record<string, unknown>
     >;
@@ -192,7 +192,7 @@ describe('the TLS port', () => {
         'application/json',
         '{"apiVersion":"v2","kind":"ConfigMap"}',
         400,
-        /the API version in the data \(v2\) does not match the expected API version \(v1\)/,
+        /no kind "ConfigMap" is registered for version "v2"/,
       ],
       [
         'application/json',

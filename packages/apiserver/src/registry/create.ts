@@ -1,5 +1,7 @@
 import type { FieldError } from '@cloudless/kube/field';
-import type { KubeObject } from '@cloudless/kube/object';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
+import { schemaOf } from '@cloudless/kube/schema/schema';
+import { zeroStruct } from '@cloudless/kube/schema/zero';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
 import { checkAdmittedFields, trackFields } from '../managed-fields/track.ts';
@@ -10,6 +12,12 @@ import { fillSystemFields, generatedName, matchNamespace, wipeSystemFields } fro
 import type { Registry, StoredResource } from './registry.ts';
 import { hasGeneration, keepsStatusOnCreate } from './rules.ts';
 import { nameRuleOf, validateObjectMeta } from './validation/metadata.ts';
+
+/** A status of which nothing is set, with the members that Go always writes. */
+function emptyStatus(resource: Resource): Record<string, unknown> {
+  const type = schemaOf(resource)?.field('status')?.type;
+  return type?.kind === 'struct' ? zeroStruct(type.struct) : {};
+}
 
 /** Attempts to find a free generated name (apiserver/pkg/registry/generic/registry/store.go). */
 const maxNameAttempts = 8;
@@ -82,7 +90,7 @@ function complete(
   const generated = Boolean(metadata.generateName) && !metadata.name;
   if (generated) metadata.name = generatedName(metadata.generateName as string);
   if (context.served.subresources.has('status') && !keepsStatusOnCreate(context.served.resource)) {
-    (object as { status?: unknown }).status = {};
+    (object as { status?: unknown }).status = emptyStatus(stored.resource);
   }
   if (hasGeneration(stored.resource)) metadata.generation = 1;
   return generated;

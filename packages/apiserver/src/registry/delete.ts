@@ -47,7 +47,8 @@ function collectorFinalizers(stored: StoredResource, object: KubeObject, options
 
 function checkPreconditions(context: WriteContext, object: KubeObject, options: DeleteOptions): void {
   const { preconditions } = options;
-  const { resource } = context.served;
+  const { group, kind } = context.served.resource;
+  const resource = { group, plural: kind };
   const { uid, resourceVersion, name = '' } = object.metadata;
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
     const why = `the UID in the precondition (${preconditions.uid}) does not match the UID in record (${uid ?? ''}). The object might have been deleted and then recreated`;

@@ -49,7 +49,7 @@ function validate(parameters: ListParameters): void {
       found.push(fieldErrors.forbidden(path, 'resourceVersionMatch is forbidden when continue is provided'));
     }
     if (match !== 'Exact' && match !== 'NotOlderThan') {
-      found.push(fieldErrors.notSupported(path, match, ['Exact', 'NotOlderThan', '']));
+      found.push(fieldErrors.notSupportedAsListed(path, match, ['Exact', 'NotOlderThan', '']));
     }
     if (match === 'Exact' && resourceVersion === '0') {
       found.push(

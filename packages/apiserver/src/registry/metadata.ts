@@ -49,7 +49,6 @@ function wipeLife(metadata: ObjectMeta): void {
   delete metadata.deletionTimestamp;
   delete metadata.deletionGracePeriodSeconds;
   delete metadata.selfLink;
-  delete metadata.generation;
 }
 
 /** Sets what only the server sets: uid and creation time (rest.FillObjectMetaSystemFields). */

@@ -23,7 +23,6 @@ const withGeneration: ReadonlySet<string> = new Set([
   'apps/StatefulSet',
   'batch/CronJob',
   'batch/Job',
-  'autoscaling/HorizontalPodAutoscaler',
   'discovery.k8s.io/EndpointSlice',
   'flowcontrol.apiserver.k8s.io/FlowSchema',
   'flowcontrol.apiserver.k8s.io/PriorityLevelConfiguration',
@@ -46,7 +45,9 @@ const createdByUpdate: ReadonlySet<string> = new Set([
   '/LimitRange',
   '/Service',
   'coordination.k8s.io/Lease',
+  'coordination.k8s.io/LeaseCandidate',
   'events.k8s.io/Event',
+  'node.k8s.io/RuntimeClass',
   'rbac.authorization.k8s.io/ClusterRole',
   'rbac.authorization.k8s.io/ClusterRoleBinding',
   'rbac.authorization.k8s.io/Role',
@@ -57,14 +58,26 @@ const createdByUpdate: ReadonlySet<string> = new Set([
 export const allowsCreateOnUpdate = (resource: Resource): boolean => createdByUpdate.has(key(resource));
 
 const conditionalOnly: ReadonlySet<string> = new Set([
+  'admissionregistration.k8s.io/MutatingAdmissionPolicy',
+  'admissionregistration.k8s.io/MutatingAdmissionPolicyBinding',
+  'admissionregistration.k8s.io/MutatingWebhookConfiguration',
+  'admissionregistration.k8s.io/ValidatingAdmissionPolicy',
+  'admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding',
+  'admissionregistration.k8s.io/ValidatingWebhookConfiguration',
   'apiextensions.k8s.io/CustomResourceDefinition',
   'apiregistration.k8s.io/APIService',
-  'apps/ControllerRevision',
+  'certificates.k8s.io/ClusterTrustBundle',
+  'certificates.k8s.io/PodCertificateRequest',
   'coordination.k8s.io/Lease',
   'coordination.k8s.io/LeaseCandidate',
   'internal.apiserver.k8s.io/StorageVersion',
   'node.k8s.io/RuntimeClass',
   'policy/PodDisruptionBudget',
+  'resource.k8s.io/ResourcePoolStatusRequest',
+  'storage.k8s.io/CSIDriver',
+  'storage.k8s.io/CSINode',
+  'storage.k8s.io/CSIStorageCapacity',
+  'storage.k8s.io/VolumeAttachment',
   'storagemigration.k8s.io/StorageVersionMigration',
 ]);
 
@@ -81,6 +94,7 @@ export function defaultPropagation(resource: Resource): 'orphan' | 'background' 
 }
 
 const returnsDeleted: ReadonlySet<string> = new Set([
+  '/Namespace',
   '/PersistentVolume',
   '/PersistentVolumeClaim',
   '/Pod',
@@ -89,8 +103,10 @@ const returnsDeleted: ReadonlySet<string> = new Set([
   '/ServiceAccount',
   '/Service',
   'resource.k8s.io/DeviceClass',
+  'resource.k8s.io/DeviceTaintRule',
   'resource.k8s.io/ResourceClaim',
   'resource.k8s.io/ResourceClaimTemplate',
+  'resource.k8s.io/ResourcePoolStatusRequest',
   'resource.k8s.io/ResourceSlice',
   'storage.k8s.io/CSIDriver',
   'storage.k8s.io/CSINode',

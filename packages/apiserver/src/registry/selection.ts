@@ -51,8 +51,8 @@ export function selectionOf(
   stored: StoredResource,
   request: { namespace: string; labelSelector?: string | undefined; fieldSelector?: string | undefined },
 ): Selection {
-  const labels = parsed(request.labelSelector, parseLabelSelector, 'labelSelector');
-  const fields = parsed(request.fieldSelector, parseFieldSelector, 'fieldSelector');
+  const labels = parsed(request.labelSelector, parseLabelSelector);
+  const fields = parsed(request.fieldSelector, parseFieldSelector);
   let { namespace } = request;
   let name: string | undefined;
   let rest: FieldSelector | undefined;
@@ -89,13 +89,13 @@ function routeOf(
   return { field: 'metadata.namespace', value: namespace, valueOf: (entry) => entry.namespace };
 }
 
-function parsed<T>(text: string | undefined, parse: (text: string) => T, what: string): T | undefined {
+function parsed<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
   if (text === undefined || text === '') return undefined;
   try {
     return parse(text);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw errors.badRequest(`unable to parse ${what} ${JSON.stringify(text)}: ${why}`);
+    throw errors.badRequest(why);
   }
 }
 

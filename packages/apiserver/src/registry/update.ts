@@ -1,6 +1,6 @@
-import { fieldErrors, FieldPath } from '@cloudless/kube/field';
+import { fieldErrors, FieldPath, goQuote } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
-import { errors } from '@cloudless/kube/status';
+import { errors, StatusError } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
 import { checkAdmittedFields, keepTimes, setManagedFields, trackFields } from '../managed-fields/track.ts';
 import { cloneJson, equalJson } from '../storage/codec.ts';
@@ -18,7 +18,7 @@ import {
   statusRestores,
   type StatusRestores,
 } from './rules.ts';
-import { validateObjectMetaUpdate } from './validation/metadata.ts';
+import { nameRuleOf, validateObjectMetaUpdate } from './validation/metadata.ts';
 
 /** The new object from the stored one: owned by the update, of the storage version, defaulted. */
 export type NewObject = (old: Entry) => KubeObject | Promise<KubeObject>;
@@ -106,6 +106,10 @@ function checkPreconditions(
   }
   const given = (metadata.resourceVersion ?? '') !== '' && metadata.resourceVersion !== '0';
   if (given) {
+    if (!/^\d+$/.test(metadata.resourceVersion as string)) {
+      const text = goQuote(metadata.resourceVersion as string);
+      throw new StatusError(500, '', `strconv.ParseUint: parsing ${text}: invalid syntax`);
+    }
     if (metadata.resourceVersion !== current.resourceVersion) throw errors.modified(resource, context.name);
     return true;
   }
@@ -148,7 +152,10 @@ async function prepareUpdate(
   const ofStrategy = status
     ? strategy.validateStatusUpdate?.(strategyContext, object, old)
     : strategy.validateUpdate?.(strategyContext, object, old);
-  const found = [...validateObjectMetaUpdate(object.metadata, old.metadata), ...(ofStrategy ?? [])];
+  const found = [
+    ...validateObjectMetaUpdate(object.metadata, old.metadata, nameRuleOf(stored.resource)),
+    ...(ofStrategy ?? []),
+  ];
   if (found.length > 0) throw invalid(stored, context.name, found);
   for (const text of strategy.warnings?.(strategyContext, object, old) ?? []) context.warn(text);
   strategy.canonicalize?.(object);

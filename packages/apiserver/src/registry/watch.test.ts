@@ -147,6 +147,6 @@ describe(`watches (seed ${seed})`, () => {
       take({ sendInitialEvents: true }),
       fails(422, /requires setting resourceVersionMatch to NotOlderThan/),
     );
-    await assert.rejects(take({ resourceVersion: 'x' }), fails(400, /Invalid value: "x"/));
+    await assert.rejects(take({ resourceVersion: 'x' }), fails(500, /Invalid value: "x"/));
   });
 });

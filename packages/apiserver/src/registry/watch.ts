@@ -3,7 +3,7 @@ import { fieldErrors, FieldPath } from '@cloudless/kube/field';
 import { errors } from '@cloudless/kube/status';
 import { Entry } from '../cache/entry.ts';
 import { Change } from '../cache/history.ts';
-import { parseRevision, tooOldRevision } from '../cache/revisions.ts';
+import { tooOldRevision, watchRevision } from '../cache/revisions.ts';
 import { keyBytes } from '../storage/keys.ts';
 import type { Served } from './catalogue.ts';
 import { candidates, type ListParameters } from './list.ts';
@@ -88,7 +88,7 @@ export async function watchObjects(
   validate(parameters);
   const stored = registry.open(served.resource);
   const selection = selectionOf(served.resource, stored, parameters);
-  const from = parseRevision(parameters.resourceVersion);
+  const from = watchRevision(parameters.resourceVersion);
   const { cache } = stored;
   const initial = parameters.sendInitialEvents ?? (from === undefined || from === 0);
   if (initial) {

@@ -1,7 +1,8 @@
-import { duplicateFields, JsonSyntaxError, parseJson } from '@cloudless/kube/codec/json';
+import { duplicateFields, JsonSyntaxError, parseJson, stringifyJson } from '@cloudless/kube/codec/json';
+import { fieldErrors, FieldPath, goQuote } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
 import { decodeObject, duplicateFieldErrors, strictDecodingMessage } from '@cloudless/kube/schema/decode';
-import { schemaOf } from '@cloudless/kube/schema/schema';
+import { schemaOf, schemaOfObject, type StructSchema } from '@cloudless/kube/schema/schema';
 import { errors, StatusError } from '@cloudless/kube/status';
 import { cloneJson } from '../storage/codec.ts';
 import { hasDuplicates } from './duplicates.ts';
@@ -19,26 +20,81 @@ const bodyMediaTypes = ['application/json', 'application/yaml', 'application/vnd
 const apiVersionOf = (kind: BodyKind): string =>
   kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
 
+/** A body that does not decode; `why` alone is what a patch reports. */
+class CannotDecode extends StatusError {
+  readonly why: string;
+
+  constructor(why: string, message: string) {
+    super(400, 'BadRequest', message);
+    this.why = why;
+  }
+}
+
+/** 422 for a patch whose result does not decode (handlers/patch.go). */
+const notPatched = (object: unknown, why: string): StatusError =>
+  errors.invalid({ group: '', kind: '' }, '', [
+    fieldErrors.invalid(FieldPath.of('patch'), stringifyJson(object), why),
+  ]);
+
 /** `Pod in version "v1" cannot be handled as a Pod: …` (handlers/rest.go, transformDecodeError). */
 function cannotBeHandled(
   kind: BodyKind,
   given: { apiVersion?: unknown; kind?: unknown },
   why: string,
-): StatusError {
+): CannotDecode {
   const name = typeof given.kind === 'string' && given.kind !== '' ? given.kind : kind.kind;
   const apiVersion =
     typeof given.apiVersion === 'string' && given.apiVersion !== '' ? given.apiVersion : apiVersionOf(kind);
   const version = apiVersion.slice(apiVersion.indexOf('/') + 1);
-  return errors.badRequest(
+  return new CannotDecode(
+    why,
     `${name} in version ${JSON.stringify(version)} cannot be handled as a ${kind.kind}: ${why}`,
+  );
+}
+
+/** Why a body's apiVersion and kind cannot be read, in Go's words; undefined when they can. */
+function typeMetaError(value: unknown): string | undefined {
+  if (value === null) return undefined;
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    const goType =
+      'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
+    return `json: cannot unmarshal ${goKind(value)} into Go value of type ${goType}`;
+  }
+  for (const name of ['apiVersion', 'kind'] as const) {
+    const member = (value as Record<string, unknown>)[name];
+    if (member === undefined || member === null || typeof member === 'string') continue;
+    return `json: cannot unmarshal ${goKind(member)} into Go struct field .${name} of type string`;
+  }
+  return undefined;
+}
+
+/** What Go calls a JSON value in errors. */
+const goKind = (value: unknown): string =>
+  Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value;
+
+const summaryBytes = 30;
+
+/** The beginning of a body, in hexadecimal unless it looks like an object (handlers/rest.go, summarizeData). */
+function summary(bytes: Uint8Array): string {
+  if (bytes.length === 0) return '<empty>';
+  const isObject = bytes[0] === 0x7b;
+  const text = Buffer.from(bytes.subarray(0, summaryBytes)).toString(isObject ? 'utf8' : 'hex');
+  return bytes.length > summaryBytes ? `${text} ...` : text;
+}
+
+function unrecognized(expected: BodyKind, why: string, bytes: Uint8Array): StatusError {
+  const error = `couldn't get version/kind; json parse error: ${why}`;
+  if (isMetaKind(expected)) return errors.badRequest(error);
+  return errors.badRequest(
+    `the object provided is unrecognized (must be of type ${expected.kind}): ${error} (${summary(bytes)})`,
   );
 }
 
 /** Kinds that every group version accepts under its own name, such as DeleteOptions. */
 const isMetaKind = (kind: BodyKind): boolean => kind.group === 'meta.k8s.io';
 
+/** Apply patches are YAML; most of them are JSON, which begins with a brace. */
 function isYamlText(bytes: Uint8Array): boolean {
-  // Upstream sniffs: JSON begins with a brace.
   for (const byte of bytes) {
     if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
     return byte !== 0x7b;
@@ -62,13 +118,9 @@ export class Decoder implements BodyDecoder {
     if (body.type === 'object')
       return this.#judge(cloneJson(body.object as KubeObject), expected, 'Ignore', [], warn);
     const problems: string[] = [];
-    const value = this.#parse(body, validation === 'Ignore' ? undefined : problems);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      const shown = JSON.stringify(value)?.slice(0, 80);
-      throw errors.badRequest(
-        `couldn't get version/kind; json parse error: expected an object, got ${shown}`,
-      );
-    }
+    const value = this.#parse(body, expected, validation === 'Ignore' ? undefined : problems);
+    const wrong = typeMetaError(value);
+    if (wrong !== undefined) throw unrecognized(expected, wrong, body.bytes);
     return this.#judge(value as KubeObject, expected, validation, problems, warn);
   }
 
@@ -78,10 +130,15 @@ export class Decoder implements BodyDecoder {
     validation: FieldValidation,
     warn: (text: string) => void,
   ): KubeObject {
-    if (typeof object !== 'object' || object === null || Array.isArray(object)) {
-      throw errors.badRequest('the patch leaves no object');
+    const wrong = typeMetaError(object);
+    if (object === null || wrong !== undefined) {
+      throw notPatched(object, wrong ?? 'the patch leaves no object');
     }
-    return this.#judge(object as KubeObject, expected, validation, [], warn);
+    try {
+      return this.#judge(object as KubeObject, expected, validation, [], warn);
+    } catch (cause) {
+      throw cause instanceof CannotDecode ? notPatched(object, cause.why) : cause;
+    }
   }
 
   parsePatch(body: Body): unknown {
@@ -89,9 +146,8 @@ export class Decoder implements BodyDecoder {
     try {
       return parseJson(body.bytes);
     } catch (cause) {
-      throw errors.badRequest(
-        `error decoding patch: ${cause instanceof Error ? cause.message : String(cause)}`,
-      );
+      const why = cause instanceof JsonSyntaxError ? cause.reason : String(cause);
+      throw errors.badRequest(`error decoding patch: ${why}`);
     }
   }
 
@@ -131,7 +187,7 @@ export class Decoder implements BodyDecoder {
   }
 
   /** The value of a body; duplicate keys go to `problems`. */
-  #parse(body: Body & { type: 'bytes' }, problems: string[] | undefined): unknown {
+  #parse(body: Body & { type: 'bytes' }, expected: BodyKind, problems: string[] | undefined): unknown {
     switch (body.mediaType) {
       case 'application/vnd.kubernetes.protobuf':
         return this.#protobuf(body.bytes);
@@ -140,8 +196,7 @@ export class Decoder implements BodyDecoder {
       case '':
       case 'application/json':
       case 'text/json':
-        if (isYamlText(body.bytes)) return this.#yaml(body.bytes, problems);
-        return this.#json(body.bytes, problems);
+        return this.#json(body.bytes, expected, problems);
       default:
         throw errors.unsupportedMediaType(
           `the body of the request was in an unknown format - accepted media types include: ${bodyMediaTypes.join(', ')}`,
@@ -157,7 +212,7 @@ export class Decoder implements BodyDecoder {
     }
   }
 
-  #json(bytes: Uint8Array, problems: string[] | undefined): unknown {
+  #json(bytes: Uint8Array, expected: BodyKind, problems: string[] | undefined): unknown {
     try {
       const value = parseJson(bytes);
       if (problems && hasDuplicates(bytes, value))
@@ -165,7 +220,7 @@ export class Decoder implements BodyDecoder {
       return value;
     } catch (cause) {
       if (cause instanceof JsonSyntaxError) {
-        throw errors.badRequest(`couldn't get version/kind; json parse error: ${cause.message}`);
+        throw unrecognized(expected, cause.reason, bytes);
       }
       throw cause;
     }
@@ -214,15 +269,29 @@ export class Decoder implements BodyDecoder {
   }
 }
 
+/** Go's words for a kind that is known, but not the one wanted. */
+function unknownConversion(given: { apiVersion: string; kind: string }, expected: BodyKind): string {
+  const goType = (schema: StructSchema | undefined): string =>
+    schema?.name.split('.').slice(-2).join('.') ?? '';
+  const internal = `${schemaOf(expected)?.name.split('.')[0] ?? ''}.${expected.kind}`;
+  return `converting (${goType(schemaOfObject(given))}) to (${internal}): unknown conversion`;
+}
+
 /** apiVersion and kind, filled in where absent; others than expected are refused. */
 function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: string; kind: string } {
   const apiVersion = apiVersionOf(expected);
-  const { kind = '', apiVersion: given = '' } = object;
+  const kind = object.kind ?? '';
+  const given = object.apiVersion ?? '';
   if (isMetaKind(expected) && (kind === '' || kind === expected.kind))
     return { apiVersion, kind: expected.kind };
-  if (kind !== '' && kind !== expected.kind) {
-    const why = `no kind ${JSON.stringify(kind)} is expected here, but ${JSON.stringify(expected.kind)} of ${JSON.stringify(apiVersion)}`;
-    throw cannotBeHandled(expected, object, why);
+  const named = { kind: kind || expected.kind, apiVersion: given || apiVersion };
+  const known = schemaOfObject(named) !== undefined;
+  if (!known) {
+    const why = `no kind ${goQuote(named.kind)} is registered for version ${goQuote(named.apiVersion)} in scheme "pkg/runtime/scheme.go:111"`;
+    throw isMetaKind(expected) ? errors.badRequest(why) : cannotBeHandled(expected, named, why);
+  }
+  if (named.kind !== expected.kind) {
+    throw cannotBeHandled(expected, named, unknownConversion(named, expected));
   }
   if (given !== '' && given !== apiVersion) {
     throw errors.badRequest(

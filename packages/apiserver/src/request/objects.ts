@@ -1,5 +1,5 @@
 import type { KubeObject } from '@cloudless/kube/object';
-import { errors } from '@cloudless/kube/status';
+import { errors, StatusError } from '@cloudless/kube/status';
 import type { DeleteOptions, Status } from '@cloudless/kube/types/meta-v1';
 import type { Served } from '../registry/catalogue.ts';
 import type { WriteContext } from '../registry/context.ts';
@@ -97,8 +97,7 @@ export class ObjectRequests {
 
   async requiredBody(call: Call): Promise<Body> {
     const body = await call.body();
-    if (!body) throw errors.badRequest('the body of the request is empty; an object is required');
-    return body;
+    return body ?? { type: 'bytes', bytes: new Uint8Array(), mediaType: call.patchMediaType ?? '' };
   }
 
   async create(call: Call, served: Served, namespace: string): Promise<Result> {
@@ -222,9 +221,7 @@ export class ObjectRequests {
     const mediaType = call.patchMediaType ?? '';
     const type = patchTypes[mediaType];
     if (!type) {
-      throw errors.unsupportedMediaType(
-        `the body of the request was in an unknown format - accepted media types include: ${[...Object.keys(patchTypes), applyMediaType].join(', ')}`,
-      );
+      throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
     }
     const parameters = writeParameters(call.query, 'PatchOptions', type);
     const document = this.decoder.parsePatch(await this.requiredBody(call));
@@ -294,12 +291,13 @@ export class ObjectRequests {
   }
 }
 
-/** The name in the body must be that of the URL; an absent one is filled in. */
+/** The name in the body must be that of the URL. */
 function checkName(object: KubeObject, name: string): void {
   const given = object.metadata.name;
   if (given === undefined || given === '') {
-    object.metadata.name = name;
-    return;
+    throw errors.badRequest(
+      `the name of the object (${name} based on URL) was undeterminable: name must be provided`,
+    );
   }
   if (given !== name) {
     throw errors.badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`);

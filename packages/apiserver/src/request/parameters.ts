@@ -1,3 +1,4 @@
+import { goQuote } from '@cloudless/kube/field';
 import type { PatchType } from '@cloudless/kube/client/client';
 import { errors } from '@cloudless/kube/status';
 import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
@@ -21,9 +22,7 @@ function integer(query: URLSearchParams, name: string): number | undefined {
   if (text === null || text === '') return undefined;
   const value = Number(text);
   if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw errors.badRequest(
-      `unable to convert query parameter ${name}: strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`,
-    );
+    throw errors.badRequest(`strconv.ParseInt: parsing ${goQuote(text)}: invalid syntax`);
   }
   return value;
 }

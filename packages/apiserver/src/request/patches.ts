@@ -11,16 +11,21 @@ type JsonObject = Record<string, unknown>;
 const isMap = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Go's words for a JSON value of another type. */
+function cannotUnmarshal(value: unknown, goType: string): string {
+  const is = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value;
+  return `json: cannot unmarshal ${is} into Go value of type ${goType}`;
+}
+
 /** 422 as upstream gives it for a patch that does not apply (errors.NewGenericServerResponse). */
 function unprocessable(message: string): StatusError {
-  return new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {
-    causes: [{ reason: 'UnexpectedServerResponse', message }],
-  });
+  const text = 'the server rejected our request due to an error in our request';
+  return new StatusError(422, 'Invalid', text, {}, new Error(message));
 }
 
 function jsonPatch(object: KubeObject, patch: unknown): unknown {
   if (!Array.isArray(patch) || !patch.every(isMap)) {
-    throw errors.badRequest('error decoding patch: a JSON patch is a list of operations');
+    throw errors.badRequest(`error decoding patch: ${cannotUnmarshal(patch, '[]handlers.jsonPatchOp')}`);
   }
   if (patch.length > maxOperations) {
     throw errors.tooLarge(
@@ -43,13 +48,16 @@ function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): 
     return applyStrategicMergePatch(schema, object as unknown as JsonObject, patch);
   } catch (error) {
     if (!(error instanceof StrategicPatchError)) throw error;
-    throw error.code === 422 ? unprocessable(error.message) : errors.badRequest(error.message);
+    throw error.code === 422 ? unprocessable(error.message) : new StatusError(500, '', error.message);
   }
 }
 
 /** Applies one patch document and returns a new object (apiserver/pkg/endpoints/handlers/patch.go). */
 export const applyPatch: ApplyPatch = (type, object, patch, kind) => {
   if (type === 'json') return jsonPatch(object, patch);
-  if (!isMap(patch)) throw errors.badRequest(`error decoding patch: a ${type} patch is an object`);
+  if (!isMap(patch)) {
+    const why = cannotUnmarshal(patch, 'map[string]interface {}');
+    throw errors.badRequest(type === 'merge' ? `error decoding patch: ${why}` : why);
+  }
   return type === 'merge' ? applyMergePatch(object, patch) : strategicPatch(object, patch, kind);
 };

@@ -5,6 +5,7 @@ import type { RequestAudit } from '../audit/event.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { Served } from '../registry/catalogue.ts';
 import type { Endpoint } from '../registry/endpoint.ts';
+import { deprecationWarning } from '../registry/deprecated.ts';
 import { getObject } from '../registry/get.ts';
 import { listObjects } from '../registry/list.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -92,6 +93,8 @@ export class Pipeline {
     }
     const served = this.registry.catalogue.find(info.group, info.version, info.resource);
     if (!served || !fitsScope(served, info)) throw notServed();
+    const deprecation = deprecationWarning(served.resource);
+    if (deprecation) call.warn(deprecation);
     const namespace = served.resource.namespaced ? info.namespace : '';
     if (info.subresource !== '') return await this.#subresource(call, served, namespace);
     const onItem = itemVerbs.has(info.verb);
@@ -99,7 +102,7 @@ export class Pipeline {
       !served.verbs.includes(info.verb) ||
       (onItem ? info.name === '' : info.verb === 'create' && info.name !== '')
     ) {
-      throw errors.methodNotAllowed(served.resource, info.verb);
+      throw errors.methodNotAllowed();
     }
     switch (info.verb) {
       case 'get': {
@@ -145,10 +148,7 @@ export class Pipeline {
     const facts = served.subresources.get(subresource);
     if (!facts) throw notServed();
     if (!facts.verbs.includes(info.verb)) {
-      throw errors.methodNotAllowed(
-        { group: info.group, plural: `${info.resource}/${subresource}` },
-        info.verb,
-      );
+      throw errors.methodNotAllowed();
     }
     if (streamed.has(subresource)) return await this.#subresources.stream(call, served, namespace);
     if (subresource === 'scale') return await this.#scales.handle(call, served, namespace);

@@ -1,3 +1,4 @@
+import { JsonSyntaxError, parseJson } from '@cloudless/kube/codec/json';
 import { errors } from '@cloudless/kube/status';
 
 /** Where a paged list goes on (upstream: apiserver/pkg/storage/continue.go). */
@@ -19,9 +20,10 @@ export function decodeContinue(token: string, keyPrefix: string): ContinuePoint 
   const bad = (why: string) => errors.badRequest(`invalid continue token: ${why}`);
   let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(token, 'base64url').toString());
+    value = parseJson(Buffer.from(token, 'base64url'));
   } catch (cause) {
-    throw bad(`continue key is not valid: ${(cause as Error).message}`);
+    const why = cause instanceof JsonSyntaxError ? cause.reason : String(cause);
+    throw bad(`continue key is not valid: ${why}`);
   }
   if (typeof value !== 'object' || value === null) throw bad('continue key is not valid');
   const { v, rv, start } = value as { v?: unknown; rv?: unknown; start?: unknown };

@@ -4,6 +4,8 @@
 
 /** The text is not JSON, or nests too deep. */
 export class JsonSyntaxError extends SyntaxError {
+  /** What is wrong, in Go's words; `message` adds where. */
+  readonly reason: string;
   /** Index into the text, in UTF-16 code units. */
   readonly offset: number;
   readonly line: number;
@@ -14,6 +16,7 @@ export class JsonSyntaxError extends SyntaxError {
     const column = offset - text.lastIndexOf('\n', offset - 1);
     super(`${reason} (line ${line}, column ${column})`);
     this.name = 'JsonSyntaxError';
+    this.reason = reason;
     this.offset = offset;
     this.line = line;
     this.column = column;

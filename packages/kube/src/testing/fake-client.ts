@@ -130,7 +130,7 @@ export class FakeClient implements KubeClient {
         namespace,
         (body as { deleteOptions?: DeleteOptions }).deleteOptions ?? {},
       );
-    } else throw errors.methodNotAllowed(resource, `create of ${subresource}`);
+    } else throw errors.methodNotAllowed();
     return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } as R;
   }
 

@@ -130,6 +130,9 @@ export function validateStandardFinalizer(name: string, path: FieldPath): FieldE
   ];
 }
 
+const validateStandardFinalizers = (finalizers: string[] | undefined, path: FieldPath): FieldError[] =>
+  (finalizers ?? []).flatMap((name, i) => validateStandardFinalizer(name, path.index(i)));
+
 export function validateFinalizers(finalizers: string[] | undefined, path: FieldPath): FieldError[] {
   const wrong: FieldError[] = [];
   for (const name of finalizers ?? []) {
@@ -206,6 +209,7 @@ export function validateObjectMeta(
     ...validateAnnotations(metadata.annotations, path.child('annotations')),
     ...validateOwnerReferences(metadata.ownerReferences, path.child('ownerReferences')),
     ...validateFinalizers(metadata.finalizers, path.child('finalizers')),
+    ...validateStandardFinalizers(metadata.finalizers, path.child('finalizers')),
     ...validateManagedFields(metadata.managedFields, path.child('managedFields')),
   );
   return wrong;
@@ -223,13 +227,20 @@ export function validateImmutable(now: unknown, before: unknown, path: FieldPath
   return [fieldErrors.invalid(path, now, immutableText)];
 }
 
-/** What an update of any kind must satisfy. */
+/** What an update of any kind must satisfy; with `nameRule`, all that a creation must, too. */
 export function validateObjectMetaUpdate(
   now: ObjectMeta,
   before: ObjectMeta,
+  nameRule?: NameRule,
   path: FieldPath = root,
 ): FieldError[] {
   const wrong: FieldError[] = [];
+  if (now.generateName && nameRule) {
+    for (const text of nameRule(now.generateName, true))
+      wrong.push(fieldErrors.invalid(path.child('generateName'), now.generateName, text));
+  }
+  if (nameRule) wrong.push(...validateFinalizers(now.finalizers, path.child('finalizers')));
+  wrong.push(...validateStandardFinalizers(now.finalizers, path.child('finalizers')));
   if (before.deletionTimestamp) {
     const extra = (now.finalizers ?? []).filter((name) => !before.finalizers?.includes(name)).sort();
     if (extra.length > 0) {

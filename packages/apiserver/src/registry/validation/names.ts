@@ -46,6 +46,8 @@ export function regexError(text: string, pattern: string, ...examples: string[])
 }
 
 export const maxLengthError = (length: number): string => `must be no more than ${length} characters`;
+/** As {@link maxLengthError}, where upstream counts what it counts in bytes (api/validate/content). */
+const maxBytesError = (length: number): string => `must be no more than ${length} bytes`;
 export const rangeError = (low: number, high: number): string =>
   `must be between ${low} and ${high}, inclusive`;
 
@@ -134,11 +136,12 @@ export function isQualifiedName(value: string): string[] {
   const wrong: string[] = [];
   if (slash === 0) wrong.push('prefix part must be non-empty');
   else if (slash > 0) {
-    for (const text of isDns1123Subdomain(value.slice(0, slash))) wrong.push(`prefix part ${text}`);
+    for (const text of isDns1123Subdomain(value.slice(0, slash)))
+      wrong.push(`prefix part ${text.replace(/characters$/, 'bytes')}`);
   }
   const name = value.slice(slash + 1);
   if (name === '') wrong.push('name part must be non-empty');
-  else if (name.length > 63) wrong.push(`name part ${maxLengthError(63)}`);
+  else if (name.length > 63) wrong.push(`name part ${maxBytesError(63)}`);
   if (!patterns.qualifiedName.test(name)) {
     wrong.push(`name part ${regexError(qualifiedNameText, qualifiedName, 'MyName', 'my.name', '123-abc')}`);
   }
@@ -148,7 +151,7 @@ export function isQualifiedName(value: string): string[] {
 /** A label's value: empty, or at most 63 characters. */
 export function isLabelValue(value: string): string[] {
   const wrong: string[] = [];
-  if (value.length > 63) wrong.push(maxLengthError(63));
+  if (value.length > 63) wrong.push(maxBytesError(63));
   if (!patterns.labelValue.test(value)) {
     wrong.push(regexError(labelValueText, labelValue, 'MyValue', 'my_value', '12345'));
   }

@@ -9,6 +9,7 @@ import {
   notDecremented,
   notMoreThan100Percent,
   positiveIntOrPercent,
+  semanticallyEqual,
 } from '../../validation/fields.ts';
 import { defaultPodTemplate } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
@@ -96,9 +97,28 @@ const counters = [
   'collisionCount',
 ];
 
+const templateGenerationAnnotation = 'deprecated.daemonset.template.generation';
+
+const templateGeneration = (set: DaemonSet): number =>
+  Number.parseInt(set.metadata.annotations?.[templateGenerationAnnotation] ?? '0', 10) || 0;
+
+/** How often the template changed: a field of older versions, which apps/v1 shows as an annotation. */
+function setTemplateGeneration(set: DaemonSet, generation: number): void {
+  set.metadata.annotations = {
+    ...set.metadata.annotations,
+    [templateGenerationAnnotation]: String(generation),
+  };
+}
+
 /** Upstream: pkg/apis/apps, pkg/registry/apps/daemonset. */
 export const daemonSet: Strategy<DaemonSet> = {
   defaults,
+  prepareForCreate: (_context, object) =>
+    setTemplateGeneration(object, Math.max(templateGeneration(object), 1)),
+  prepareForUpdate(_context, object, old) {
+    const changed = !semanticallyEqual(object.spec?.template, old.spec?.template);
+    setTemplateGeneration(object, templateGeneration(old) + (changed ? 1 : 0));
+  },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
     ...validate(object),

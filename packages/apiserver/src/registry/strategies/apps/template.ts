@@ -29,7 +29,7 @@ export function validateTemplateLabels(
   const labels = template?.metadata?.labels;
   if (!found || found.isEmpty || found.matches(labels)) return [];
   const path = templatePath.child('metadata', 'labels');
-  return [fieldErrors.invalid(path, labels ?? {}, '`selector` does not match template `labels`')];
+  return [fieldErrors.invalid(path, labels, '`selector` does not match template `labels`')];
 }
 
 /** The template as a whole, with what a workload of endless pods refuses; `kind` as upstream's text names it. */

@@ -4,7 +4,7 @@ import type {
   CertificateSigningRequestCondition,
 } from '@cloudless/kube/types/certificates-v1';
 import type { Strategy, StrategyContext } from '../../strategy.ts';
-import { immutable, optionalOneOf, semanticallyEqual } from '../../validation/fields.ts';
+import { immutable, optionalOneOf } from '../../validation/fields.ts';
 import { humanDuration } from '../table/age.ts';
 import { ageColumn, ageOf, table, text } from '../table/table.ts';
 import { validateSignerName } from './signer-name.ts';
@@ -62,6 +62,7 @@ function prepareForUpdate(
   request: CertificateSigningRequest,
   old: CertificateSigningRequest,
 ): void {
+  request.spec = structuredClone(old.spec);
   if (context.subresource === '') return;
   const before = structuredClone(old.status ?? {});
   const sent = request.status?.conditions ?? [];
@@ -74,7 +75,6 @@ function prepareForUpdate(
     const rest = sent.filter((condition) => !isDecision(condition));
     request.status = { ...request.status, conditions: [...decisions, ...rest] };
   }
-  request.spec = structuredClone(old.spec);
   for (const condition of request.status?.conditions ?? []) {
     const same = before.conditions?.find((one) => one.type === condition.type);
     condition.lastUpdateTime ??= now;
@@ -169,9 +169,9 @@ export const certificateSigningRequest: Strategy<CertificateSigningRequest> = {
   prepareForCreate,
   prepareForUpdate,
   validate: (_context, object) => validate(object),
-  validateUpdate(context, object, old) {
+  validateUpdate(context, object) {
     if (context.subresource === 'approval') return validateConditions(object);
-    return semanticallyEqual(object.spec, old.spec) ? [] : immutable(object.spec, old.spec, specPath);
+    return validate(object);
   },
   validateStatusUpdate: (_context, object, old) => validateStatus(object, old),
   selectableFields: { 'spec.signerName': (object) => object.spec?.signerName ?? '' },

@@ -18,7 +18,6 @@ function defaults(controller: ReplicationController): void {
       controller.metadata.labels = { ...labels };
   }
   spec.replicas ??= 1;
-  spec.minReadySeconds ??= 0;
   defaultPodTemplate(spec.template);
 }
 
@@ -32,7 +31,7 @@ function validate(controller: ReplicationController): FieldError[] {
   const labels = spec.template?.metadata?.labels;
   if (spec.template && !selectorFromSet(spec.selector).matches(labels)) {
     const at = templatePath.child('metadata', 'labels');
-    wrong.push(fieldErrors.invalid(at, labels ?? {}, '`selector` does not match template `labels`'));
+    wrong.push(fieldErrors.invalid(at, labels, '`selector` does not match template `labels`'));
   }
   return [...wrong, ...validateEndlessTemplate(spec.template, {}, 'ReplicationController')];
 }

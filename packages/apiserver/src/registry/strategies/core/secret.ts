@@ -64,7 +64,10 @@ function validate(secret: Secret): FieldError[] {
     size += decodedLength(value ?? '');
   }
   if (size > maxDataBytes) wrong.push(fieldErrors.tooLong(dataPath, maxDataBytes));
-  return [...wrong, ...(types[secret.type ?? '']?.(secret) ?? [])];
+  return [
+    ...wrong,
+    ...(Object.hasOwn(types, secret.type ?? '') ? (types[secret.type ?? '']?.(secret) ?? []) : []),
+  ];
 }
 
 /** Upstream: pkg/apis/core/validation, pkg/registry/core/secret. */

@@ -10,6 +10,7 @@ import {
   oneOf,
   qualifiedName,
   required,
+  semanticallyEqual,
 } from '../../validation/fields.ts';
 import { validateLabels } from '../../validation/metadata.ts';
 import { isLabelValue, isPortNumber, nameIsDnsSubdomain } from '../../validation/names.ts';
@@ -100,6 +101,19 @@ function listOr(list: readonly string[]): string {
 
 const portText = (port: EndpointPort): string => (port.port != null ? String(port.port) : (port.name ?? '*'));
 
+/** v1 does not set `deprecatedTopology`; a node that only it named moves to `nodeName` (dropTopologyOnV1). */
+function dropTopology(slice: EndpointSlice, old: EndpointSlice | undefined): void {
+  if (old && semanticallyEqual(slice.endpoints, old.endpoints)) return;
+  const hostname = 'kubernetes.io/hostname';
+  const before = new Set((old?.endpoints ?? []).map((one) => one.deprecatedTopology?.[hostname]));
+  for (const endpoint of slice.endpoints ?? []) {
+    const node = endpoint.deprecatedTopology?.[hostname];
+    if (endpoint.nodeName == null && node && before.has(node) && nameIsDnsSubdomain(node).length === 0)
+      endpoint.nodeName = node;
+    delete endpoint.deprecatedTopology;
+  }
+}
+
 /** Upstream: pkg/apis/discovery/validation, pkg/registry/discovery/endpointslice. */
 export const endpointSlice: Strategy<EndpointSlice> = {
   defaults(object) {
@@ -108,6 +122,8 @@ export const endpointSlice: Strategy<EndpointSlice> = {
       port.protocol ??= 'TCP';
     }
   },
+  prepareForCreate: (_context, object) => dropTopology(object, undefined),
+  prepareForUpdate: (_context, object, old) => dropTopology(object, old),
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
     ...validate(object),

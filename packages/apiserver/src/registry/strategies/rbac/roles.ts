@@ -84,7 +84,11 @@ function validateSubject(subject: Subject, isNamespaced: boolean, path: FieldPat
       break;
     default:
       wrong.push(
-        fieldErrors.notSupported(path.child('kind'), subject.kind ?? '', ['Group', 'ServiceAccount', 'User']),
+        fieldErrors.notSupportedAsListed(path.child('kind'), subject.kind ?? '', [
+          'ServiceAccount',
+          'User',
+          'Group',
+        ]),
       );
   }
   return wrong;

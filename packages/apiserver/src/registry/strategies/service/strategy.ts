@@ -67,6 +67,8 @@ function warnings(service: Service): string[] {
   }
   for (const [i, ip] of (spec.externalIPs ?? []).entries())
     found.push(...ipWarnings(ip, path.child('externalIPs').index(i)));
+  if (spec.externalIPs?.length && !isHeadless(service) && spec.type !== 'ExternalName')
+    found.push('spec.externalIPs is deprecated and may no longer be implemented in some clusters');
   if (spec.loadBalancerIP) found.push(...ipWarnings(spec.loadBalancerIP, path.child('loadBalancerIP')));
   for (const [i, range] of (spec.loadBalancerSourceRanges ?? []).entries()) {
     found.push(...cidrWarnings(range, path.child('loadBalancerSourceRanges').index(i)));

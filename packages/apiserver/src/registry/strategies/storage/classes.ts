@@ -112,6 +112,14 @@ export const csiDriver: Strategy<CSIDriver> = {
     spec.requiresRepublish ??= false;
     spec.seLinuxMount ??= false;
   },
+  warnings: (_context, { spec }, old) =>
+    spec?.tokenRequests?.length &&
+    spec.serviceAccountTokenInSecrets == null &&
+    !(old && semanticallyEqual(spec.tokenRequests, old.spec?.tokenRequests))
+      ? [
+          'spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes',
+        ]
+      : [],
   validate: (_context, object) => validateCsiDriverName(object.metadata.name, at('name')),
   validateUpdate: (_context, object, old) => [
     ...immutable(object.spec?.attachRequired, old.spec?.attachRequired, at('attachedRequired')),

@@ -1,5 +1,6 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { PersistentVolume, PersistentVolumeSpec } from '@cloudless/kube/types/core-v1';
+import { timestamp } from '../../metadata.ts';
 import type { Strategy } from '../../strategy.ts';
 import {
   immutable,
@@ -180,7 +181,12 @@ export const accessModesCell = (modes: readonly string[] | undefined): string =>
 /** Upstream: pkg/registry/core/persistentvolume. */
 export const persistentVolume: Strategy<PersistentVolume> = {
   defaults,
-  prepareForCreate: (_context, object) => void (object.status = { phase: 'Pending' }),
+  prepareForCreate: (context, object) =>
+    void (object.status = { phase: 'Pending', lastPhaseTransitionTime: timestamp(context.nowMs) }),
+  prepareForUpdate(context, object, old) {
+    if (object.status && context.subresource === 'status' && object.status.phase !== old.status?.phase)
+      object.status.lastPhaseTransitionTime ??= timestamp(context.nowMs);
+  },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => validateUpdate(object, old),
   validateStatusUpdate: () => [],
