@@ -97,6 +97,13 @@ export class ControlPlane {
     await this.#exited;
   }
 
+  /** SIGTERM; resolves with its exit code when it is gone. */
+  async stop(): Promise<number | null> {
+    this.#child?.kill('SIGTERM');
+    await this.#exited;
+    return this.#child?.exitCode ?? null;
+  }
+
   async remove(): Promise<void> {
     await this.kill();
     rmSync(this.root, { recursive: true, force: true });

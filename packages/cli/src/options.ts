@@ -31,6 +31,19 @@ export interface ClusterOptions {
   compactionIntervalMs: number | undefined;
   /** A KubeletConfiguration file. */
   kubeletConfig: string | undefined;
+  /** The audit log; undefined: none is written. */
+  audit: AuditOptions | undefined;
+  /** How long the API server says that it is not ready before it refuses connections; undefined: not at all. */
+  shutdownDelayMs: number | undefined;
+}
+
+/** As the API server's audit log takes them. */
+export interface AuditOptions {
+  policyFile: string;
+  /** Absolute, or `-`. */
+  logPath: string;
+  mode: 'batch' | 'blocking' | 'blocking-strict';
+  rotation: { maxAgeDays: number; maxBackups: number; maxSizeMib: number };
 }
 
 export interface EtcdOptions {
@@ -59,6 +72,13 @@ export interface RawOptions {
   etcdKeyfile?: string;
   etcdCompactionInterval?: string;
   kubeletConfig?: string;
+  auditPolicyFile?: string;
+  auditLogPath?: string;
+  auditLogMode?: string;
+  auditLogMaxage?: string;
+  auditLogMaxbackup?: string;
+  auditLogMaxsize?: string;
+  shutdownDelayDuration?: string;
 }
 
 const dnsName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/;
@@ -152,6 +172,11 @@ export function parseOptions(raw: RawOptions): ClusterOptions {
         ? undefined
         : duration('--etcd-compaction-interval', raw.etcdCompactionInterval),
     kubeletConfig: existingFile('--kubelet-config', raw.kubeletConfig),
+    audit: auditOf(raw),
+    shutdownDelayMs:
+      raw.shutdownDelayDuration === undefined
+        ? undefined
+        : duration('--shutdown-delay-duration', raw.shutdownDelayDuration),
   };
 }
 
@@ -192,6 +217,34 @@ function portsOf(raw: RawOptions): NodePorts {
     users.set(number, user);
   }
   return ports;
+}
+
+function count(flag: string, text: string | undefined): number {
+  const value = Number(text ?? 0);
+  if (!Number.isInteger(value) || value < 0)
+    throw new UsageError(`${flag} ${text}: expected a whole number, 0 for no limit`);
+  return value;
+}
+
+function auditOf(raw: RawOptions): AuditOptions | undefined {
+  const { auditPolicyFile, auditLogPath } = raw;
+  if (auditPolicyFile === undefined && auditLogPath === undefined) return undefined;
+  if (auditPolicyFile === undefined)
+    throw new UsageError('--audit-log-path goes with --audit-policy-file: a policy says what is written');
+  if (auditLogPath === undefined)
+    throw new UsageError(
+      '--audit-policy-file goes with --audit-log-path: the file that events are written to',
+    );
+  return {
+    policyFile: existingFile('--audit-policy-file', auditPolicyFile) as string,
+    logPath: auditLogPath === '-' ? '-' : resolve(auditLogPath),
+    mode: oneOf('--audit-log-mode', raw.auditLogMode ?? 'batch', ['batch', 'blocking', 'blocking-strict']),
+    rotation: {
+      maxAgeDays: count('--audit-log-maxage', raw.auditLogMaxage),
+      maxBackups: count('--audit-log-maxbackup', raw.auditLogMaxbackup),
+      maxSizeMib: count('--audit-log-maxsize', raw.auditLogMaxsize),
+    },
+  };
 }
 
 function etcdOf(raw: RawOptions): EtcdOptions | undefined {

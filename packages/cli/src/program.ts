@@ -41,6 +41,19 @@ export function program(): Command {
       '--etcd-compaction-interval <duration>',
       'how long old versions are kept for watches that resume (default: 5m)',
     )
+    .option(
+      '--audit-policy-file <file>',
+      'an audit policy (audit.k8s.io/v1): what is written to the audit log',
+    )
+    .option('--audit-log-path <file>', "the audit log; '-' for standard output")
+    .option('--audit-log-mode <mode>', 'batch, blocking or blocking-strict', 'batch')
+    .option('--audit-log-maxage <days>', 'days that old audit logs are kept (default: all)')
+    .option('--audit-log-maxbackup <count>', 'how many old audit logs are kept (default: all)')
+    .option('--audit-log-maxsize <mebibytes>', 'size at which an audit log is set aside (default: 100)')
+    .option(
+      '--shutdown-delay-duration <duration>',
+      'how long the API server says that it is not ready before it refuses connections (default: 0s)',
+    )
     .action(async (raw: RawOptions & { detach?: boolean }) => (await import('./commands/up.ts')).up(raw));
   withNode(cli.command('agent').description('run the node part alone: join this machine to a cluster'))
     .requiredOption(

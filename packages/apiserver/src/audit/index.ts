@@ -34,6 +34,14 @@ export interface Audit {
   close(): Promise<void>;
 }
 
+/** A log that cannot be written. The message names it and says why. */
+export class AuditLogError extends Error {
+  constructor(path: string, why: string, cause?: unknown) {
+    super(`the audit log ${path} cannot be written: ${why}`, cause === undefined ? undefined : { cause });
+    this.name = 'AuditLogError';
+  }
+}
+
 const nobody: UserInfo = { name: '', groups: [] };
 
 /** An audit log by a policy into a sink. */
@@ -73,7 +81,7 @@ export async function openAudit(options: AuditOptions): Promise<Audit> {
   const nowMs = (): number => clock.nowMs();
   const policy = await policyIn(options.policyFile, log);
   if (logPath !== '-' && (await isFolder(logPath)))
-    throw new Error(`the audit log ${logPath} cannot be written: it is a folder; name a file in it`);
+    throw new AuditLogError(logPath, 'it is a folder; name a file in it');
   const { maxAgeDays = 0, maxBackups = 0, maxSizeMib = 0 } = options.rotation ?? {};
   const file =
     logPath === '-'
@@ -82,8 +90,7 @@ export async function openAudit(options: AuditOptions): Promise<Audit> {
   try {
     if (file instanceof RotatingFile) await file.open();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`the audit log ${logPath} cannot be written: ${why}`, { cause: error });
+    throw new AuditLogError(logPath, error instanceof Error ? error.message : String(error), error);
   }
   const backend = new LogBackend({ writer: file, mode: options.mode ?? 'batch', clock, log });
   return {

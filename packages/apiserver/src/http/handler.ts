@@ -42,6 +42,8 @@ export interface HandlerParts {
   audit: Audit | undefined;
   clock: Clock;
   log: Logger;
+  /** Aborted when the server takes nothing new: watches end. */
+  draining: AbortSignal;
   signal: AbortSignal;
 }
 
@@ -56,24 +58,48 @@ const longRunning = (info: ParsedRequest): boolean =>
 /** One request's way from bytes to bytes: authenticate, impersonate, limit, hand to the pipeline, encode. */
 export class Handler {
   readonly #parts: HandlerParts;
+  /** Requests being answered, but for those that may take for ever. */
+  #underWay = 0;
+  #idle = Promise.withResolvers<void>();
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
+    this.#idle.resolve();
+  }
+
+  /** Resolves when no request is being answered, watches and streams aside. */
+  async idle(): Promise<void> {
+    while (this.#underWay > 0) await this.#idle.promise;
+  }
+
+  #enter(): void {
+    if (this.#underWay++ === 0) this.#idle = Promise.withResolvers();
+  }
+
+  #leave(): void {
+    if (--this.#underWay === 0) this.#idle.resolve();
   }
 
   /** Answers a request; never throws. */
   async handle(request: Request, response: Response): Promise<void> {
     const { metrics, clock } = this.#parts;
     const startedMs = clock.monotonicMs();
-    const out = new Outgoing(request, response);
+    const out = new Outgoing(request, response, this.#parts.draining);
     let info: ParsedRequest | undefined;
+    let counted = true;
+    this.#enter();
     try {
       const { path, query } = splitUrl(request.url ?? '/');
       info = parseRequest(request.method ?? 'GET', path, query);
+      if (longRunning(info)) {
+        counted = false;
+        this.#leave();
+      }
       await this.#serve(request, out, info, query);
     } catch (error) {
       await this.#fail(request, out, error);
     } finally {
+      if (counted) this.#leave();
       metrics.observe(info, request.method ?? '', out.code, clock.monotonicMs() - startedMs);
       if (out.audit)
         await this.#completeAudit(out.audit, out.code || response.statusCode, response.headersSent);
@@ -198,7 +224,7 @@ export class Handler {
   }
 
   async #resource(request: Request, out: Outgoing, call: Call): Promise<void> {
-    const { pipeline, encoder, streams, clock, signal } = this.#parts;
+    const { pipeline, encoder, streams, clock, draining: signal } = this.#parts;
     const { query, info } = call;
     const negotiated = this.#negotiated(request, query, info);
     const result = await pipeline.handle(call);

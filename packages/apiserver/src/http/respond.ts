@@ -17,6 +17,7 @@ export class Outgoing {
   readonly response: Response;
   readonly acceptsGzip: boolean;
   readonly #isHead: boolean;
+  readonly #draining: AbortSignal | undefined;
   readonly #warnings: string[] = [];
   #code = 0;
   /** Set once the request is known to be audited. */
@@ -24,8 +25,10 @@ export class Outgoing {
   /** Resolves when the response has ended or the client has left. */
   readonly closed: Promise<void>;
 
-  constructor(request: Request, response: Response) {
+  /** `draining`: aborted when a connection of HTTP/1.1 shall end with its answer. */
+  constructor(request: Request, response: Response, draining?: AbortSignal) {
     this.response = response;
+    this.#draining = draining;
     this.acceptsGzip = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
     this.#isHead = request.method === 'HEAD';
     this.closed = new Promise((resolve) => response.once('close', resolve));
@@ -57,6 +60,7 @@ export class Outgoing {
   head(code: number, headers: Record<string, string | number>): void {
     this.#code = code;
     const { response } = this;
+    if (this.#draining?.aborted === true && 'shouldKeepAlive' in response) response.shouldKeepAlive = false;
     // HTTP/2 and HTTP/1.1 responses agree on these calls, their types do not.
     const set = (name: string, value: string | string[]): unknown =>
       (response as { setHeader(name: string, value: string | string[]): unknown }).setHeader(name, value);

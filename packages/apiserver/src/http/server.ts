@@ -23,8 +23,12 @@ const maxHeaderBytes = 64 * 1024;
 /** Upstream's limit (apiserver/pkg/server/secure_serving.go). */
 const maxConcurrentStreams = 250;
 const streamWindowBytes = 256 * 1024;
-/** How long connections may go on after a stop. */
-const drainMs = 2_000;
+/** How long what was answered may take to leave after a stop. */
+const flushMs = 1_000;
+/** Clients that hear that the server goes stop opening streams within so long. */
+const noticeMs = 50;
+/** The largest stream identifier: nothing is refused yet (RFC 9113, 6.8). */
+const lastStreamId = 2 ** 31 - 1;
 
 interface TlsMaterial {
   cert: string;
@@ -34,8 +38,11 @@ interface TlsMaterial {
 
 export interface TlsServer {
   readonly address: { host: string; port: number };
-  /** Refuses new connections, lets answers finish for a moment, then closes. */
-  close(): Promise<void>;
+  /**
+   * Refuses new connections, tells clients to go elsewhere, and closes when `idle` resolves or after `drainMs`.
+   * Streams and what else would never end is cut then.
+   */
+  close(idle: Promise<void>, drainMs: number): Promise<void>;
 }
 
 const read = (tls: ServerTls): TlsMaterial => ({ cert: tls.cert(), key: tls.key(), ca: tls.clientCa() });
@@ -106,9 +113,9 @@ export async function listenTls(options: {
   const { port } = server.address() as AddressInfo;
   return {
     address: { host: options.listen.host, port },
-    async close() {
+    async close(idle, drainMs) {
       timer.cancel();
-      await connections.close(clock);
+      await connections.close(clock, idle, drainMs);
     },
   };
 }
@@ -117,6 +124,12 @@ export async function listenTls(options: {
 function track(server: Http2SecureServer, log: Logger) {
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
+  /** Connections that became something else than HTTP: exec, attach, portforward. */
+  const upgraded = new Set<Duplex>();
+  server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => {
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+  });
   server.on('session', (session) => {
     sessions.add(session);
     session.on('error', (error) => log.debug({ err: error }, 'a connection broke'));
@@ -129,18 +142,32 @@ function track(server: Http2SecureServer, log: Logger) {
   });
   server.on('tlsClientError', (error) => log.debug({ err: error }, 'TLS handshake failed'));
   server.on('sessionError', (error) => log.debug({ err: error }, 'an HTTP/2 session failed'));
+  // Idle HTTP/1.1 connections would hold the server open.
+  const closeIdle = (): void =>
+    (server as unknown as { closeIdleConnections?: () => void }).closeIdleConnections?.();
   return {
-    async close(clock: Clock): Promise<void> {
+    async close(clock: Clock, idle: Promise<void>, drainMs: number): Promise<void> {
+      const busy = [...sessions].filter((session) => !session.closed);
+      for (const session of busy) session.goaway(0, lastStreamId);
+      if (busy.length > 0) await within(clock, noticeMs, new Promise(() => {}));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      closeIdle();
+      await within(clock, drainMs, idle);
       for (const session of sessions) session.close();
-      const hard = clock.setTimeout(() => {
-        for (const session of sessions) session.destroy();
-        for (const socket of sockets) socket.destroy();
-      }, drainMs);
-      // Idle HTTP/1.1 connections would hold the server open.
-      (server as unknown as { closeIdleConnections?: () => void }).closeIdleConnections?.();
+      for (const socket of upgraded) socket.destroy();
+      closeIdle();
+      await within(clock, flushMs, closed);
+      for (const session of sessions) session.destroy();
+      for (const socket of sockets) socket.destroy();
       await closed;
-      hard.cancel();
     },
   };
+}
+
+/** Waits for `done`, but no longer than this. */
+async function within(clock: Clock, ms: number, done: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = clock.setTimeout(late.resolve, ms);
+  await Promise.race([done, late.promise]);
+  timer.cancel();
 }

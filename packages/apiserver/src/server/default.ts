@@ -49,6 +49,8 @@ export interface DefaultApiServerOptions {
   hooks?: readonly PostStartHook[];
   /** Closed by whoever opened it, after the server has stopped. */
   audit?: Audit | undefined;
+  /** As in `ApiServerOptions`. */
+  shutdownDelayMs?: number | undefined;
   version: VersionInfo;
   log: Logger;
   clock: Clock;

@@ -134,6 +134,10 @@ export interface ApiServerOptions {
   compactionIntervalMs?: number | undefined;
   /** Closed by whoever opened it, after the server has stopped. */
   audit?: Audit | undefined;
+  /** Upstream's `--shutdown-delay-duration`: how long `/readyz` fails before connections are refused. Default 0. */
+  shutdownDelayMs?: number | undefined;
+  /** How long requests under way at a stop may go on. Default 10 s, at most 60 s. */
+  drainMs?: number | undefined;
 }
 
 export interface ApiServer extends Running {
@@ -144,6 +148,8 @@ export interface ApiServer extends Running {
   readonly caches: Caches;
   /** Resolves once every hook has run: when `/readyz` turns 200. */
   readonly ready: Promise<void>;
+  /** Turns `/readyz` to 500 ahead of `stop`, while everything is served on. */
+  announceStop(): void;
   /** Prometheus text, as `/metrics` serves it. */
   metrics(): string;
 }

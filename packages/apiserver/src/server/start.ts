@@ -23,6 +23,7 @@ import { Pipeline } from '../request/pipeline.ts';
 import { startCompaction } from '../storage/compaction.ts';
 import { keyBytes } from '../storage/keys.ts';
 import { runHooks } from './hooks.ts';
+import { Shutdown } from './shutdown.ts';
 import type { ApiServer, ApiServerOptions, PartContext } from './options.ts';
 
 /** Upstream's loopback identity: what the server itself acts as. */
@@ -42,6 +43,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { store, clock, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
+  const shutdown = new Shutdown({ clock, delayMs: options.shutdownDelayMs, drainMs: options.drainMs });
   const catalogue = new Catalogue(options.declarations, options.runtimeConfig);
   const registry = new Registry({
     store,
@@ -125,7 +127,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     },
     version: options.version,
     live: liveChecks(options),
-    ready: [...hooks.checks, { name: 'shutdown', check: () => signal.throwIfAborted() }],
+    ready: [...hooks.checks, shutdown.check],
     onHealthFailure: (name, error) => log.warn({ err: error, check: name }, 'a health check failed'),
     metrics: metricsText,
     handlers: options.paths ?? [],
@@ -148,6 +150,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     audit: options.audit,
     clock,
     log,
+    draining: shutdown.draining,
     signal,
   });
   const listening = await listenTls({ listen: options.listen, tls: options.tls, handler, clock, log }).catch(
@@ -161,8 +164,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const ready = hooks.start();
   const handle = running(async () => {
     options.signal?.removeEventListener('abort', onAbort);
+    await shutdown.begin();
+    await listening.close(handler.idle(), shutdown.drainMs);
     stopping.abort();
-    await listening.close();
     await hooks.ended;
   });
   const onAbort = (): void => void handle.stop();
@@ -173,6 +177,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     clientFor,
     caches: registry.caches,
     ready,
+    announceStop: () => shutdown.announce(),
     metrics: metricsText,
   });
 }

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Audit } from '@cloudless/apiserver/audit/index';
 import { type ApiServer } from '@cloudless/apiserver/server/options';
 import { startDefaultApiServer } from '@cloudless/apiserver/server/default';
 import { Datastore, metricsText, openDatastore } from '@cloudless/datastore';
@@ -87,7 +88,9 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     const failed =
       store instanceof Datastore ? store.failed.then((error) => Promise.reject(error)) : undefined;
     failed?.catch(() => {});
-    const api = await startApi(config, context, store);
+    const audit = await openAuditLog(config, context);
+    if (audit) parts.push({ stop: () => audit.close(), [Symbol.asyncDispose]: () => audit.close() });
+    const api = await startApi(config, context, store, audit);
     parts.push(api);
     report({ type: 'progress', step: 'API server answers' });
     let working = false;
@@ -122,13 +125,27 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
       report({ type: 'ready' });
     }
     await ended;
+    // Whoever balances load hears of it before the controllers are stopped.
+    api.announceStop();
   } finally {
     clearInterval(renewal);
     for (const part of parts.reverse()) await part.stop();
   }
 }
 
-function startApi(config: ClusterConfig, context: NodeContext, store: EtcdStore): Promise<ApiServer> {
+/** Loads the audit log only where one was asked for. */
+async function openAuditLog(config: ClusterConfig, context: NodeContext): Promise<Audit | undefined> {
+  if (!config.audit) return undefined;
+  const { openAudit } = await import('@cloudless/apiserver/audit/index');
+  return await openAudit({ ...config.audit, clock: context.clock, log: logger('audit') });
+}
+
+function startApi(
+  config: ClusterConfig,
+  context: NodeContext,
+  store: EtcdStore,
+  audit: Audit | undefined,
+): Promise<ApiServer> {
   const { pki } = context.paths;
   const text = (name: string): string => readFileSync(join(pki, name), 'utf8');
   return startDefaultApiServer({
@@ -150,6 +167,8 @@ function startApi(config: ClusterConfig, context: NodeContext, store: EtcdStore)
     advertiseAddress: config.nodeIp,
     serviceCidrs: [config.serviceCidr],
     compactionIntervalMs: config.compactionIntervalMs,
+    audit,
+    shutdownDelayMs: config.shutdownDelayMs,
     hooks: config.disable.includes('dns')
       ? []
       : [

@@ -54,5 +54,7 @@ function isFatal(error: unknown): boolean {
     'ContainerdError',
     'BootstrapError',
     'KubeletConfigError',
+    'AuditPolicyError',
+    'AuditLogError',
   ].includes(error.name);
 }

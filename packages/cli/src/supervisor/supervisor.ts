@@ -108,7 +108,9 @@ export async function startSupervisor(
       // The node first: ending its pods properly needs the API; then the control plane.
       for (const name of ['node-agent', 'dns', 'control-plane'] as const) {
         const child = children.find((candidate) => candidate.name === name);
-        await child?.stop(name === 'node-agent' && mode === 'stop-pods' ? 90_000 : 15_000, mode);
+        const delayMs = name === 'control-plane' ? (config.shutdownDelayMs ?? 0) : 0;
+        const graceMs = name === 'node-agent' && mode === 'stop-pods' ? 90_000 : 15_000;
+        await child?.stop(graceMs + delayMs, mode);
       }
       try {
         await afterwards?.();
