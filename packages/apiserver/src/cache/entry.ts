@@ -1,4 +1,5 @@
 import type { KubeObject } from '@cloudless/kube/object';
+import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
 import { deepFreeze, type ObjectCodec } from '../storage/codec.ts';
 import { type ManagedFieldsSource, withManagedFieldsLater } from './later.ts';
 
@@ -31,7 +32,11 @@ export class Entry implements ManagedFieldsSource {
     this.name = at.name;
     this.revision = at.revision;
     this.#bytes = stored;
-    if (object) this.#object = this.#shared(object, object.metadata.managedFields !== undefined);
+    if (object) {
+      const field = Object.getOwnPropertyDescriptor(object.metadata, 'managedFields');
+      if (field?.value) codec.recentManagedFields.set(this, field.value as ManagedFieldsEntry[]);
+      this.#object = this.#shared(object, field !== undefined && (field.get ?? field.value) !== undefined);
+    }
   }
 
   /** JSON of the storage version, resourceVersion included, no newline. */
@@ -67,9 +72,14 @@ export class Entry implements ManagedFieldsSource {
     return this.#encoded ? this.revision : 0;
   }
 
-  /** Parsed anew at each call. */
-  get managedFields(): KubeObject['metadata']['managedFields'] {
-    return this.codec.managedFieldsOf(this.#bytes, this.#spliced);
+  /** Frozen; the same list for a while. */
+  get managedFields(): ManagedFieldsEntry[] | undefined {
+    const recent = this.codec.recentManagedFields;
+    const known = recent.get(this);
+    if (known) return known as ManagedFieldsEntry[];
+    const list = this.codec.managedFieldsOf(this.#bytes, this.#spliced);
+    if (list) recent.set(this, deepFreeze(list));
+    return list;
   }
 
   /** Bytes held for the encoded forms; for the history's budget. */

@@ -1,6 +1,8 @@
 import { parseJson, stringifyJson } from '@cloudless/kube/codec/json';
 import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
 import { StatusError } from '@cloudless/kube/status';
+import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
+import { Recent } from './recent.ts';
 
 /** Reads a value that upstream stored as `k8s\0` protobuf; given in, so that its tables load only when met. */
 export type ProtobufReader = (value: Uint8Array) => KubeObject;
@@ -14,6 +16,9 @@ const retained = (bytes: number): Buffer => Buffer.allocUnsafeSlow(bytes);
 /** What opens managedFields where they are metadata's first field, and what follows them there. */
 const beforeManaged = '"managedFields":[';
 const afterManaged = '],"name":"';
+
+/** Enough for what is written within a second or two. */
+const maxRecentLists = 500;
 
 const protobufMagic = Buffer.from('k8s\0');
 
@@ -29,6 +34,8 @@ export class ObjectCodec {
   readonly resource: Resource;
   /** `{"apiVersion":"v1","kind":"Pod",`: what of an encoded object a list leaves out, but for the brace. */
   readonly typeHead: Buffer;
+  /** managedFields read or written last, by what they belong to: whoever writes an object again finds the same list. */
+  readonly recentManagedFields = new Recent<object, readonly ManagedFieldsEntry[]>(maxRecentLists);
   readonly #open: string;
   readonly #head: Buffer;
   readonly #afterRead: (object: KubeObject) => void;
@@ -132,11 +139,11 @@ export class ObjectCodec {
   }
 
   /** Only managedFields, of the same bytes. */
-  managedFieldsOf(bytes: Uint8Array, spliced: number): KubeObject['metadata']['managedFields'] {
+  managedFieldsOf(bytes: Uint8Array, spliced: number): ManagedFieldsEntry[] | undefined {
     const managed = this.#managedIn(bytes, spliced);
     if (!managed) return this.#read(bytes).metadata.managedFields;
     const text = bytes.subarray(managed.from + beforeManaged.length - 1, managed.to + 1);
-    return parseJson(text, { maxDepth: Infinity }) as KubeObject['metadata']['managedFields'];
+    return parseJson(text, { maxDepth: Infinity }) as ManagedFieldsEntry[];
   }
 
   /** The object with its resourceVersion; not frozen. Throws `StatusError` 500 for a corrupt value. */
