@@ -4,6 +4,7 @@
 import { Connection } from './h2.ts';
 import { startServer, type Figures } from './server.ts';
 import { timed } from './cluster.ts';
+import { nodeBody, nodeConditions, nodeName, podBody, runningStatus } from './scale-pods.ts';
 import { megabytes, ms, perSecond, printTable, quantile, type Row } from './table.ts';
 
 const nodeCount = Number(process.env['NODES'] ?? 1000);
@@ -18,118 +19,7 @@ const churnLifeMs = 10_000;
 const namespaces = 60;
 
 const sleep = (delayMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, delayMs));
-const nodeName = (i: number): string => `bench-${i}`;
 const namespaceOf = (i: number): string => `team-${i % namespaces}`;
-const now = (): string => new Date().toISOString().replace(/\.\d+Z/, 'Z');
-
-const conditions = (): object[] =>
-  ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((type) => ({
-    type,
-    status: type === 'Ready' ? 'True' : 'False',
-    reason: `Kubelet${type}`,
-    message: `kubelet has told about ${type}`,
-    lastHeartbeatTime: now(),
-    lastTransitionTime: now(),
-  }));
-
-function nodeBody(i: number): string {
-  const amounts = { cpu: '64', memory: '256Gi', pods: '110', 'ephemeral-storage': '900Gi' };
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: { name: nodeName(i), labels: { 'kubernetes.io/hostname': nodeName(i), zone: `zone-${i % 3}` } },
-    status: {
-      capacity: amounts,
-      allocatable: amounts,
-      addresses: [{ type: 'InternalIP', address: `10.${i >> 8}.${i & 255}.1` }],
-      conditions: conditions(),
-      nodeInfo: {
-        machineID: nodeName(i),
-        systemUUID: nodeName(i),
-        bootID: nodeName(i),
-        kernelVersion: '6.18',
-        osImage: 'Debian',
-        containerRuntimeVersion: 'containerd://2.0.0',
-        kubeletVersion: 'v1.36.0',
-        kubeProxyVersion: '',
-        operatingSystem: 'linux',
-        architecture: 'amd64',
-      },
-      images: Array.from({ length: 20 }, (_, n) => ({
-        names: [`registry.example.org/team/image-${n}:v1.${n}`],
-        sizeBytes: 50_000_000 + n,
-      })),
-    },
-  });
-}
-
-const env = Array.from({ length: 12 }, (_, i) => ({
-  name: `SETTING_${i}`,
-  value: `value of setting number ${i}`,
-}));
-
-/** A pod as a Deployment makes them, with probes, settings and a volume. */
-function podBody(name: string, namespace: string, node: string | undefined): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name,
-      namespace,
-      labels: { app: name.replace(/-\d+$/, ''), 'app.kubernetes.io/part-of': 'bench', version: 'v1' },
-      annotations: { 'prometheus.io/scrape': 'true', 'checksum/config': 'f'.repeat(64) },
-    },
-    spec: {
-      ...(node === undefined ? {} : { nodeName: node }),
-      containers: [
-        {
-          name: 'main',
-          image: 'registry.example.org/team/image-1:v1.1',
-          ports: [{ name: 'http', containerPort: 8080 }],
-          env,
-          resources: { requests: { cpu: '100m', memory: '64Mi' }, limits: { memory: '256Mi' } },
-          readinessProbe: { httpGet: { path: '/ready', port: 'http' }, periodSeconds: 5 },
-          livenessProbe: { httpGet: { path: '/live', port: 'http' }, periodSeconds: 10 },
-          volumeMounts: [{ name: 'config', mountPath: '/etc/config' }],
-        },
-      ],
-      volumes: [{ name: 'config', configMap: { name: 'config', optional: true } }],
-    },
-  });
-}
-
-/** The status that a kubelet writes once a pod runs. */
-function runningStatus(i: number): string {
-  const at = now();
-  return JSON.stringify({
-    status: {
-      phase: 'Running',
-      hostIP: '10.0.0.1',
-      podIP: `10.${128 + ((i >> 16) & 127)}.${(i >> 8) & 255}.${i & 255}`,
-      podIPs: [{ ip: `10.${128 + ((i >> 16) & 127)}.${(i >> 8) & 255}.${i & 255}` }],
-      startTime: at,
-      conditions: [
-        'PodReadyToStartContainers',
-        'Initialized',
-        'Ready',
-        'ContainersReady',
-        'PodScheduled',
-      ].map((type) => ({ type, status: 'True', lastProbeTime: null, lastTransitionTime: at })),
-      containerStatuses: [
-        {
-          name: 'main',
-          image: 'registry.example.org/team/image-1:v1.1',
-          imageID: `registry.example.org/team/image-1@sha256:${'a'.repeat(64)}`,
-          containerID: `containerd://${'b'.repeat(64)}`,
-          ready: true,
-          started: true,
-          restartCount: 0,
-          state: { running: { startedAt: at } },
-        },
-      ],
-    },
-  });
-}
 
 const patchType = 'application/strategic-merge-patch+json';
 const samples = new Map<string, number[]>();
@@ -205,7 +95,7 @@ class BenchKubelet {
 
   reportNode(): Promise<void> {
     const path = `/api/v1/nodes/${nodeName(this.#i)}/status`;
-    const body = JSON.stringify({ status: { conditions: conditions() } });
+    const body = JSON.stringify({ status: { conditions: nodeConditions() } });
     return measured('PATCH node status', () => this.#connection.send('PATCH', path, body, patchType));
   }
 
@@ -280,6 +170,23 @@ try {
   }
   const nodesMs = await timed(nodeCount, 16, (i) => admin(i).send('POST', '/api/v1/nodes', nodeBody(i)));
   rows.push({ what: `${nodeCount} nodes created`, value: perSecond(nodeCount, nodesMs) });
+  const credentials = await Promise.all(
+    Array.from({ length: nodeCount }, (_, i) => server.kubeconfigFor(`system:node:${nodeName(i)}`)),
+  );
+  await server.figures();
+  const kubelets: BenchKubelet[] = [];
+  const connectMs = await timed(nodeCount, 16, async (i) => {
+    const connection = await Connection.open(credentials[i] as string);
+    const kubelet = new BenchKubelet(i, connection);
+    await kubelet.start();
+    kubelets.push(kubelet);
+  });
+  rows.push({ what: `${nodeCount} kubelets connected, 4 watches and a lease each`, value: ms(connectMs) });
+  rows.push(loopRow('while they connect', await server.figures()));
+  const stops = [
+    spread(nodeCount, leaseEveryMs, (i) => void kubelets[i]?.renew()),
+    spread(nodeCount, statusEveryMs, (i) => void kubelets[i]?.reportNode()),
+  ];
   const pods = nodeCount * podsPerNode;
   const podName = (i: number): string => `app-${i % 200}-${i}`;
   const podsMs = await timed(pods, 32, (i) => {
@@ -306,15 +213,6 @@ try {
   });
   rows.push(loopRow('while their status is patched', await server.figures()));
 
-  const kubelets: BenchKubelet[] = [];
-  const connectMs = await timed(nodeCount, 16, async (i) => {
-    const connection = await Connection.open(await server.kubeconfigFor(`system:node:${nodeName(i)}`));
-    const kubelet = new BenchKubelet(i, connection);
-    await kubelet.start();
-    kubelets.push(kubelet);
-  });
-  rows.push({ what: `${nodeCount} kubelets connected, 4 watches and a lease each`, value: ms(connectMs) });
-  rows.push(loopRow('while they connect', await server.figures()));
   // What other informers of a cluster there are beside the kubelets': of everything, over HTTPS.
   for (const path of ['/api/v1/pods', '/api/v1/nodes', '/api/v1/pods']) {
     await admin(0).watch(`${path}?watch=1&resourceVersion=0`);
@@ -329,9 +227,7 @@ try {
   const churned: Array<{ name: string; namespace: string; dueMs: number }> = [];
   let made = 0;
   let peakBytes = 0;
-  const stops = [
-    spread(nodeCount, leaseEveryMs, (i) => void kubelets[i]?.renew()),
-    spread(nodeCount, statusEveryMs, (i) => void kubelets[i]?.reportNode()),
+  stops.push(
     spread(churnPerSecond, 1000, () => {
       const namespace = namespaceOf(made);
       const name = `churn-${made++}`;
@@ -368,15 +264,14 @@ try {
           ),
         ),
     ),
-  ];
+  );
   // The first pods churn to their end before anything is counted.
   await sleep(churnLifeMs + 5_000);
   samples.clear();
   await server.figures();
-  const deadlineMs = performance.now() + seconds * 1000;
   const windows: Figures[] = [];
-  while (performance.now() < deadlineMs) {
-    await sleep(Math.min(10_000, deadlineMs - performance.now()));
+  for (let window = 0; window < Math.max(1, seconds / 10); window++) {
+    await sleep(Math.min(10, seconds) * 1000);
     const figures = await server.figures();
     peakBytes = Math.max(peakBytes, figures.residentBytes);
     windows.push(figures);

@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { startCluster } from 'cloudless/testing';
 
@@ -27,6 +29,8 @@ export interface Server extends AsyncDisposable {
   /** Figures since the last call. */
   figures(): Promise<Figures>;
   readonly pid: number;
+  memory(): Promise<unknown>;
+  collect(): Promise<unknown>;
 }
 
 const delayResolutionMs = 5;
@@ -50,6 +54,8 @@ export async function startServer(nodeFlags: readonly string[] = []): Promise<Se
     kubeconfig,
     pid: child.pid as number,
     kubeconfigFor: (user) => ask(child, { ask: 'kubeconfig', user }) as Promise<string>,
+    memory: () => ask(child, { ask: 'memory' }),
+    collect: () => ask(child, { ask: 'collect' }),
     figures: () => ask(child, { ask: 'figures' }) as Promise<Figures>,
     async [Symbol.asyncDispose]() {
       child.send({ ask: 'stop' });
@@ -88,7 +94,18 @@ async function serve(folder: string): Promise<void> {
     if (what === 'ready') answer({ kubeconfig: cluster.kubeconfig });
     else if (what === 'figures') answer(figures());
     else if (what === 'kubeconfig') void cluster.kubeconfigFor(user ?? '').then(answer);
-    else if (what === 'stop') process.disconnect?.();
+    else if (what === 'memory')
+      answer(
+        v8
+          .getHeapSpaceStatistics()
+          .map((x) => `${x.space_name} ${(x.space_used_size / 1e6) | 0}/${(x.physical_space_size / 1e6) | 0}`)
+          .join(' '),
+      );
+    else if (what === 'collect') {
+      v8.setFlagsFromString('--expose-gc');
+      (vm.runInNewContext('gc') as any)();
+      answer(1);
+    } else if (what === 'stop') process.disconnect?.();
   };
   for (const question of questions) take(question);
   // Whoever started it is gone: nobody will ask any more.

@@ -8,7 +8,7 @@ import type { WorkQueue } from '@cloudless/kube/workqueue/workqueue';
 import { hasEndpoint, isHeadless } from '../endpointslice/endpoint.ts';
 import { headlessLabel } from '../endpointslice/endpointslice.ts';
 import { TriggerTimes } from '../endpointslice/trigger-time.ts';
-import { podsOf, watchServices } from '../endpointslice/watch-services.ts';
+import { labelIndex, labelsOf, podsOf, watchServices } from '../endpointslice/watch-services.ts';
 import { isNamespaceTerminating } from '../pods/pod-control.ts';
 import { semanticEqual } from '../runtime/compare.ts';
 import { type Controller, type ControllerContext, recorderFor, startQueue } from '../runtime/context.ts';
@@ -29,6 +29,7 @@ export function startEndpointsController(context: ControllerContext): Controller
   const services = context.informers.of(core.services);
   const pods = context.informers.of(core.pods);
   const endpoints = context.informers.of(core.endpoints);
+  pods.addIndex(labelIndex, labelsOf);
   const controller = new EndpointsController(client, events, services, pods, endpoints);
   return startQueue(
     context,

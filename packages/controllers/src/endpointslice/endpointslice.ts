@@ -22,7 +22,7 @@ import {
 } from './endpoint.ts';
 import { type Packing, type PortGroup, pack, portsKey } from './pack.ts';
 import { TriggerTimes } from './trigger-time.ts';
-import { nodeName, nodeNameIndex, podsOf, watchServices } from './watch-services.ts';
+import { labelIndex, labelsOf, nodeName, nodeNameIndex, podsOf, watchServices } from './watch-services.ts';
 
 const workers = 5;
 /** Upstream: --max-endpoints-per-slice. */
@@ -46,6 +46,7 @@ export function startEndpointSliceController(context: ControllerContext): Contro
   const nodes = context.informers.of(core.nodes);
   const slices = context.informers.of(discovery.endpointslices);
   pods.addIndex(nodeNameIndex, nodeName);
+  pods.addIndex(labelIndex, labelsOf);
   slices.addIndex(serviceIndex, serviceKey);
   const controller = new EndpointSliceController(client, events, services, pods, nodes, slices);
   return startQueue(

@@ -8,17 +8,31 @@ import { semanticEqual } from '../runtime/compare.ts';
 export const nodeNameIndex = 'nodeName';
 export const nodeName = (pod: Pod): string[] => (pod.spec?.nodeName ? [pod.spec.nodeName] : []);
 
+/** Index of pods by namespace and one label: `namespace/key=value`. */
+export const labelIndex = 'label';
+export const labelsOf = ({ metadata }: Pod): string[] =>
+  Object.entries(metadata.labels ?? {}).map(([key, value]) => `${metadata.namespace}/${key}=${value}`);
+
+/** Objects of an informer stay the same until they change: each selector is built once. */
+const selectors = new WeakMap<Service, Selector>();
+
 function selectorOf(service: Service): Selector | undefined {
-  const selector = service.spec?.selector;
-  return selector && Object.keys(selector).length > 0 ? selectorFromSet(selector) : undefined;
+  const known = selectors.get(service);
+  if (known) return known;
+  const set = service.spec?.selector;
+  if (!set || Object.keys(set).length === 0) return undefined;
+  const selector = selectorFromSet(set);
+  selectors.set(service, selector);
+  return selector;
 }
 
-/** The pods behind a Service; undefined when its endpoints are not ours to write: another's, or no endpoints at all. */
+/** The pods behind a Service, by {@link labelIndex}; undefined when its endpoints are not ours to write: another's, or no endpoints at all. */
 export function podsOf(service: Service, pods: Informer<Pod>): Pod[] | undefined {
   const selector = selectorOf(service);
   if (!selector || service.spec?.type === 'ExternalName') return undefined;
+  const [key, value] = Object.entries(service.spec?.selector ?? {})[0] as [string, string];
   return pods.store
-    .byIndex(namespaceIndex, service.metadata.namespace ?? '')
+    .byIndex(labelIndex, `${service.metadata.namespace}/${key}=${value}`)
     .filter((pod) => selector.matches(pod.metadata.labels));
 }
 

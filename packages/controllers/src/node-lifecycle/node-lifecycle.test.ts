@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import { describe, it } from 'node:test';
 import { coordination, core } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
@@ -8,7 +9,7 @@ import { startTaintEvictionController } from '../taint-eviction/taint-eviction.t
 import { stayableSeconds } from '../taint-eviction/tolerations.ts';
 import { Bench } from '../testing/bench.ts';
 import { startNodeLifecycleController } from './node-lifecycle.ts';
-import { zoneState } from './zones.ts';
+import { EvictionPace, zoneState } from './zones.ts';
 
 const ready = (name: string, status = 'True', labels?: Record<string, string>): Node => ({
   metadata: { name, ...(labels ? { labels } : {}) },
@@ -235,14 +236,29 @@ describe('node lifecycle', () => {
 
 describe('zones and tolerations', () => {
   it('a zone is disrupted in part from 55 percent and three nodes on', () => {
-    const nodes = (up: number, down: number): Node[] => [
-      ...Array.from({ length: up }, (_, i) => ready(`u${i}`)),
-      ...Array.from({ length: down }, (_, i) => ready(`d${i}`, 'Unknown')),
-    ];
-    assert.equal(zoneState(nodes(1, 2)), 'normal');
-    assert.equal(zoneState(nodes(2, 3)), 'partial');
-    assert.equal(zoneState(nodes(0, 1)), 'full');
-    assert.equal(zoneState(nodes(5, 0)), 'normal');
+    assert.equal(zoneState(1, 2), 'normal');
+    assert.equal(zoneState(2, 3), 'partial');
+    assert.equal(zoneState(0, 1), 'full');
+    assert.equal(zoneState(5, 0), 'normal');
+  });
+
+  it('what nodes do one by one adds up to the state of their zones', () => {
+    const pace = new EvictionPace(new FakeClock());
+    assert.equal(pace.seen(ready('a')), 'changed', 'the first node of a zone');
+    assert.equal(pace.seen(ready('b')), 'same');
+    assert.equal(pace.seen(ready('a', 'Unknown')), 'same', 'one of two: nothing to slow down for');
+    assert.equal(pace.seen(ready('a', 'Unknown')), 'same');
+    assert.equal(pace.seen(ready('b', 'False')), 'all-down');
+    assert.equal(pace.waitMs(ready('b', 'False')), undefined);
+    const excluded = ready('c', 'Unknown');
+    excluded.metadata.labels = { 'node.kubernetes.io/exclude-disruption': '' };
+    assert.equal(pace.seen(excluded), 'same', 'does not count');
+    assert.equal(pace.forget('a'), 'same');
+    assert.equal(pace.seen(ready('b')), 'recovered');
+    assert.equal(pace.waitMs(ready('b')), 0);
+    assert.equal(pace.forget('b'), 'same');
+    assert.equal(pace.allDown, false, 'no node at all');
+    assert.equal(pace.forget('never seen'), 'same');
   });
 
   it('the shortest covering toleration counts', () => {

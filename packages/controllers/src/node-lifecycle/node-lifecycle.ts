@@ -12,7 +12,7 @@ import { nodeName, nodeNameIndex } from '../endpointslice/watch-services.ts';
 import { isPodReady, isPodTerminal } from '../pods/condition.ts';
 import { type Controller, type ControllerContext, recorderFor, startQueue } from '../runtime/context.ts';
 import { nextTaints, notReadyTaint, readyCondition, unreachableTaint, wantedNoExecute } from './taints.ts';
-import { EvictionPace } from './zones.ts';
+import { EvictionPace, type PaceChange } from './zones.ts';
 
 const workers = 8;
 const leaseNamespace = 'kube-node-lease';
@@ -116,7 +116,7 @@ class NodeLifecycle {
         this.#health.delete(keyOf(node));
         this.#ready.delete(keyOf(node));
         this.#unreadySince.delete(keyOf(node));
-        this.#paceChanged();
+        this.#paceChanged(this.#pace.forget(keyOf(node)));
       },
     });
     const renewed = (lease: Lease): void => {
@@ -143,14 +143,13 @@ class NodeLifecycle {
 
   #seen(node: Node): void {
     this.#queue?.add(keyOf(node));
-    this.#paceChanged();
+    this.#paceChanged(this.#pace.seen(node));
   }
 
   /** Zones are judged by all nodes: when that changes, all are looked at again. */
-  #paceChanged(): void {
-    const nodes = this.#p.nodes.store.list();
-    const change = this.#pace.update(nodes);
+  #paceChanged(change: PaceChange): void {
     if (change === 'same') return;
+    const nodes = this.#p.nodes.store.list();
     // When some are back it was perhaps us who were cut off: all get time to show themselves.
     if (change === 'recovered') for (const node of nodes) this.#probe(keyOf(node));
     for (const node of nodes) this.#queue?.add(keyOf(node));

@@ -23,13 +23,25 @@ export function zoneOf(node: Node): string {
   return `${region}:${labels['topology.kubernetes.io/zone'] ?? ''}`;
 }
 
-/** State of a zone from its nodes (upstream: ComputeZoneState). */
-export function zoneState(nodes: readonly Node[]): ZoneState {
-  const ready = nodes.filter((node) => readyCondition(node)?.status === 'True').length;
-  const unready = nodes.length - ready;
+/** State of a zone by its nodes (upstream: ComputeZoneState). */
+export function zoneState(ready: number, unready: number): ZoneState {
   if (ready === 0 && unready > 0) return 'full';
-  if (unready > 2 && unready / nodes.length >= unhealthyShare) return 'partial';
+  if (unready > 2 && unready / (ready + unready) >= unhealthyShare) return 'partial';
   return 'normal';
+}
+
+/** What one node changed for the cluster as a whole. */
+export type PaceChange = 'all-down' | 'recovered' | 'changed' | 'same';
+
+interface ZoneCount {
+  ready: number;
+  unready: number;
+}
+
+interface CountedNode {
+  /** Undefined: a node that is left out. */
+  zone: string | undefined;
+  isReady: boolean;
 }
 
 /**
@@ -39,6 +51,8 @@ export function zoneState(nodes: readonly Node[]): ZoneState {
 export class EvictionPace {
   readonly #clock: Clock;
   readonly #zones = new Map<string, { state: ZoneState; perSecond: number; bucket: TokenBucket<string> }>();
+  readonly #nodes = new Map<string, CountedNode>();
+  readonly #counts = new Map<string, ZoneCount>();
   #allDown = false;
 
   constructor(clock: Clock) {
@@ -50,21 +64,50 @@ export class EvictionPace {
     return this.#allDown;
   }
 
-  /** Takes in the nodes as they are; says what changed for the cluster as a whole. */
-  update(nodes: readonly Node[]): 'all-down' | 'recovered' | 'changed' | 'same' {
-    const zones = new Map<string, Node[]>();
-    for (const node of nodes) {
-      if (node.metadata.labels?.[exclusionLabel] !== undefined) continue;
-      const zone = zoneOf(node);
-      zones.set(zone, [...(zones.get(zone) ?? []), node]);
+  /** Takes in one node as it is now; says what that changed for the cluster as a whole. Costs the same in any cluster. */
+  seen(node: Node): PaceChange {
+    const { name = '' } = node.metadata;
+    const isExcluded = node.metadata.labels?.[exclusionLabel] !== undefined;
+    const zone = isExcluded ? undefined : zoneOf(node);
+    const isReady = readyCondition(node)?.status === 'True';
+    const before = this.#nodes.get(name);
+    if (before && before.zone === zone && before.isReady === isReady) return 'same';
+    this.#nodes.set(name, { zone, isReady });
+    return this.#recount(before, { zone, isReady });
+  }
+
+  /** The node is gone. */
+  forget(name: string): PaceChange {
+    const before = this.#nodes.get(name);
+    this.#nodes.delete(name);
+    return this.#recount(before, undefined);
+  }
+
+  #recount(before: CountedNode | undefined, after: CountedNode | undefined): PaceChange {
+    const zones = new Set<string>();
+    for (const [node, by] of [
+      [before, -1],
+      [after, 1],
+    ] as const) {
+      if (node?.zone === undefined) continue;
+      const count = this.#counts.get(node.zone) ?? { ready: 0, unready: 0 };
+      count[node.isReady ? 'ready' : 'unready'] += by;
+      this.#counts.set(node.zone, count);
+      zones.add(node.zone);
     }
     let changed = false;
-    for (const [zone, members] of zones)
-      if (this.#set(zone, zoneState(members), members.length)) changed = true;
-    for (const zone of this.#zones.keys()) if (!zones.has(zone)) this.#zones.delete(zone);
-    const before = this.#allDown;
+    for (const zone of zones) {
+      const { ready, unready } = this.#counts.get(zone) as ZoneCount;
+      if (ready + unready > 0) {
+        if (this.#set(zone, zoneState(ready, unready), ready + unready)) changed = true;
+        continue;
+      }
+      this.#counts.delete(zone);
+      this.#zones.delete(zone);
+    }
+    const wereAllDown = this.#allDown;
     this.#allDown = this.#zones.size > 0 && [...this.#zones.values()].every((zone) => zone.state === 'full');
-    if (this.#allDown !== before) return this.#allDown ? 'all-down' : 'recovered';
+    if (this.#allDown !== wereAllDown) return this.#allDown ? 'all-down' : 'recovered';
     return changed ? 'changed' : 'same';
   }
 
