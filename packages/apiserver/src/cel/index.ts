@@ -17,6 +17,16 @@ export {
   CelProgramError,
 } from './errors.ts';
 export { type CelProgram, compileCel, type CompileOptions } from './program.ts';
+export {
+  type Answer,
+  authorizerType,
+  authorizerValue,
+  type PathQuestion,
+  type QuestionedAuthorizer,
+  resourceCheckType,
+  resourceCheckValue,
+  type ResourceQuestion,
+} from './lib/authorizer.ts';
 export { checkRules, staticCostLimits } from './rules/check.ts';
 export { compileRules, type RuleSet } from './rules/rule-set.ts';
 export { typeOfKind } from './schema/kinds.ts';

@@ -108,6 +108,9 @@ export function objectType(
   };
 }
 
+/** An object of a library, known by its name: it has no fields. */
+export const nominalType = (name: string): CelType => simple('object', name);
+
 /** Shorthand for objects whose JSON names are their names in expressions. */
 export const objectOf = (name: string, fields: Record<string, CelType>): CelType =>
   objectType(name, new Map(Object.entries(fields).map(([field, type]) => [field, { type }])));

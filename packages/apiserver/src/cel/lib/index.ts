@@ -17,16 +17,30 @@ import {
   typeType,
   uintType,
 } from '../types.ts';
+import { authorizerLibrary } from './authorizer.ts';
 import { listsLibrary } from './lists.ts';
+import { formatLibrary } from './named-format.ts';
+import { networkLibrary } from './network.ts';
 import { optionalLibrary } from './optional.ts';
+import { quantityLibrary } from './quantity.ts';
+import { regexLibrary } from './regex.ts';
+import { semverLibrary } from './semver.ts';
 import { standardLibrary } from './standard.ts';
 import { stringsLibrary } from './strings.ts';
+import { urlLibrary } from './url.ts';
 
 export const functions: FunctionTable = tableOf([
   ...standardLibrary,
   ...optionalLibrary,
   ...stringsLibrary,
   ...listsLibrary,
+  ...regexLibrary,
+  ...urlLibrary,
+  ...networkLibrary,
+  ...quantityLibrary,
+  ...formatLibrary,
+  ...semverLibrary,
+  ...authorizerLibrary,
 ]);
 
 export const typeNames: ReadonlyMap<string, CelType> = new Map(
