@@ -21,6 +21,7 @@ import type { ObjectVersions } from './object-versions.ts';
 import type { AdmissionPlugin } from './plugin.ts';
 import { OwnerReferencesPermissionEnforcement } from './owner-references.ts';
 import { PodSecurity } from './pod-security/index.ts';
+import { validatingAdmissionPolicies } from './policy/index.ts';
 import { Priority } from './priority.ts';
 import { ResourceQuota } from './resource-quota/index.ts';
 import { runtimeClass } from './runtime-class.ts';
@@ -67,6 +68,7 @@ export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     certificateSubjectRestriction,
     defaultIngressClass(caches),
     webhooks.mutating,
+    validatingAdmissionPolicies(parts),
     webhooks.validating,
     new RoleEscalation(parts),
     new ResourceQuota(parts),

@@ -11,6 +11,8 @@ export interface BodyPlace {
 export interface ObjectVersions {
   /** Every served resource with the same objects (other versions, `events` of both groups), the given one included. */
   equivalents(resource: Resource): readonly Resource[];
+  /** The served resource of a kind. */
+  ofKind(kind: BodyKind): Resource | undefined;
   /** Kind of the body of a (sub)resource. */
   kindOf(place: BodyPlace): BodyKind;
   /** A copy of `object` as clients of `place` see it. */

@@ -33,6 +33,10 @@ export class RegistryVersions implements ObjectVersions {
     return this.#equivalents.get(storageKey(this.#registry.open(resource).resource)) ?? [resource];
   }
 
+  ofKind({ group, version, kind }: BodyKind): Resource | undefined {
+    return this.#registry.catalogue.byKind(group, version, kind)?.resource;
+  }
+
   kindOf({ resource, subresource }: BodyPlace): BodyKind {
     const { group, version, plural } = resource;
     const served = this.#registry.catalogue.find(group, version, plural);

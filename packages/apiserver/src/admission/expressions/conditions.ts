@@ -16,8 +16,12 @@ export class Conditions {
    * Whether all hold. One that is false decides, whatever fails beside it; else a failure is returned where
    * `failClosed`, and means no match otherwise.
    */
-  evaluate(inputs: Inputs, failClosed: boolean, values = valuesOf(inputs)): boolean | Error {
-    const budget = new CostBudget(costLimits.matchConditions);
+  evaluate(
+    inputs: Inputs,
+    failClosed: boolean,
+    values: Record<string, unknown> = valuesOf(inputs),
+    budget: CostBudget = new CostBudget(costLimits.matchConditions),
+  ): boolean | Error {
     const failed: Error[] = [];
     let excluded = false;
     try {

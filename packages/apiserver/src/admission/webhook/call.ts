@@ -3,17 +3,11 @@ import { StatusError } from '@cloudless/kube/status';
 import type { Clock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
 import type { WebhookClients } from '../../webhook-client/client.ts';
+import type { ShownRequest } from '../matching/shown.ts';
 import type { AdmissionRequest } from '../plugin.ts';
 import { CallFailure, dryRunUnsupported, rejection, requestTimedOut } from './errors.ts';
 import type { Hook } from './hooks.ts';
-import {
-  encodeReview,
-  InvalidReview,
-  readAnswer,
-  type ReviewAnswer,
-  reviewVersionOf,
-  type ShownRequest,
-} from './review.ts';
+import { encodeReview, InvalidReview, readAnswer, type ReviewAnswer, reviewVersionOf } from './review.ts';
 import type { SelectionParts } from './select.ts';
 
 export interface WebhookParts extends SelectionParts {

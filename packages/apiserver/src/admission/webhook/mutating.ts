@@ -5,12 +5,13 @@ import { applyJsonPatch } from '@cloudless/kube/patch/patch';
 import { errors } from '@cloudless/kube/status';
 import type { MutatingWebhook } from '@cloudless/kube/types/admissionregistration-v1';
 import { cloneJson, equalJson } from '../../storage/codec.ts';
+import { type ShownRequest, ShownRequests } from '../matching/shown.ts';
 import type { AdmissionRequest } from '../plugin.ts';
 import { afterFailure, callWebhook, type WebhookParts } from './call.ts';
 import { CallFailure } from './errors.ts';
 import type { Hook } from './hooks.ts';
-import type { ReviewAnswer, ShownRequest } from './review.ts';
-import { selectHook, ShownRequests } from './select.ts';
+import type { ReviewAnswer } from './review.ts';
+import { selectHook } from './select.ts';
 
 const pluginName = 'MutatingAdmissionWebhook';
 const mutationPrefix = 'mutation.webhook.admission.k8s.io/';

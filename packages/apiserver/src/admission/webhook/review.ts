@@ -1,19 +1,8 @@
 /** AdmissionReview, the question and the answer (upstream: admission/plugin/webhook/request/admissionreview.go). */
 import { parseJson, stringifyJson } from '@cloudless/kube/codec/json';
-import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { Status } from '@cloudless/kube/types/meta-v1';
-import type { BodyKind } from '../../request/body.ts';
-import { namespaceOf } from '../matching/selectors.ts';
+import { requestFacts, type ShownRequest } from '../matching/shown.ts';
 import type { AdmissionRequest } from '../plugin.ts';
-
-/** The request as a webhook is shown it: in the version of the rule that matched. */
-export interface ShownRequest {
-  readonly resource: Resource;
-  readonly kind: BodyKind;
-  readonly requestKind: BodyKind;
-  readonly object: KubeObject | undefined;
-  readonly oldObject: KubeObject | undefined;
-}
 
 /** An answer that keeps to the rules. */
 export interface ReviewAnswer {
@@ -30,40 +19,6 @@ const reviewVersions: ReadonlySet<string> = new Set(['v1', 'v1beta1']);
 /** The first version of AdmissionReview that both sides speak. */
 export const reviewVersionOf = (versions: readonly string[]): string | undefined =>
   versions.find((version) => reviewVersions.has(version));
-
-const kindFacts = ({ group, version, kind }: BodyKind) => ({ group, version, kind });
-const resourceFacts = ({ group, version, plural }: Resource) => ({ group, version, resource: plural });
-
-function optionsOf({ operation, options }: AdmissionRequest): unknown {
-  if (operation === 'CONNECT') return null;
-  if (operation !== 'DELETE') return options;
-  return { ...options, kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1' };
-}
-
-/** What is asked of every webhook and policy about a request, but for the objects. */
-export function requestFacts(request: AdmissionRequest, shown: ShownRequest): Record<string, unknown> {
-  const { user, subresource, operation } = request;
-  const namespace = namespaceOf(request);
-  return {
-    kind: kindFacts(shown.kind),
-    resource: resourceFacts(shown.resource),
-    ...(subresource === '' ? {} : { subResource: subresource }),
-    requestKind: kindFacts(shown.requestKind),
-    requestResource: resourceFacts(request.resource),
-    ...(subresource === '' ? {} : { requestSubResource: subresource }),
-    ...(request.name === '' ? {} : { name: request.name }),
-    ...(namespace === '' ? {} : { namespace }),
-    operation,
-    userInfo: {
-      ...(user.name === '' ? {} : { username: user.name }),
-      ...(user.uid === undefined || user.uid === '' ? {} : { uid: user.uid }),
-      ...(user.groups.length === 0 ? {} : { groups: user.groups }),
-      ...(user.extra && Object.keys(user.extra).length > 0 ? { extra: user.extra } : {}),
-    },
-    dryRun: request.dryRun,
-    options: optionsOf(request),
-  };
-}
 
 /** The question's bytes. */
 export function encodeReview(

@@ -3,52 +3,16 @@ import { errors } from '@cloudless/kube/status';
 import type { Authorizer } from '../../authz/authorizer.ts';
 import type { Caches } from '../../cache/cache.ts';
 import { matchingResource } from '../matching/rules.ts';
+import { requestFacts, type ShownRequest, type ShownRequests } from '../matching/shown.ts';
 import { namespaceMatches, objectMatches } from '../matching/selectors.ts';
 import type { ObjectVersions } from '../object-versions.ts';
 import type { AdmissionRequest } from '../plugin.ts';
 import type { AnyWebhook, Hook } from './hooks.ts';
-import { requestFacts, type ShownRequest } from './review.ts';
 
 export interface SelectionParts {
   caches: Caches;
   versions: ObjectVersions;
   authorizer: Authorizer;
-}
-
-/** A request in the versions that webhooks ask for; each is made once until {@link forget}. */
-export class ShownRequests {
-  readonly #request: AdmissionRequest;
-  readonly #versions: ObjectVersions;
-  readonly #byVersion = new Map<string, Promise<ShownRequest>>();
-
-  constructor(request: AdmissionRequest, versions: ObjectVersions) {
-    this.#request = request;
-    this.#versions = versions;
-  }
-
-  in(resource: Resource): Promise<ShownRequest> {
-    const key = `${resource.group}/${resource.version}/${resource.plural}`;
-    let shown = this.#byVersion.get(key);
-    if (!shown) this.#byVersion.set(key, (shown = this.#make(resource)));
-    return shown;
-  }
-
-  /** The object has changed: what was shown of it is old. */
-  forget(): void {
-    this.#byVersion.clear();
-  }
-
-  async #make(resource: Resource): Promise<ShownRequest> {
-    const { subresource, object, oldObject } = this.#request;
-    const place = { resource, subresource };
-    return {
-      resource,
-      kind: this.#versions.kindOf(place),
-      requestKind: this.#versions.kindOf({ resource: this.#request.resource, subresource }),
-      object: object && (await this.#versions.show(object, place)),
-      oldObject: oldObject && (await this.#versions.show(oldObject, place)),
-    };
-  }
 }
 
 /**

@@ -1,10 +1,10 @@
 import type { ValidatingWebhook } from '@cloudless/kube/types/admissionregistration-v1';
+import { type ShownRequest, ShownRequests } from '../matching/shown.ts';
 import type { AdmissionRequest } from '../plugin.ts';
 import { afterFailure, callWebhook, timeLeft, type WebhookParts } from './call.ts';
 import { CallFailure } from './errors.ts';
 import type { Hook } from './hooks.ts';
-import type { ShownRequest } from './review.ts';
-import { selectHook, ShownRequests } from './select.ts';
+import { selectHook } from './select.ts';
 
 const failedOpen = 'failed-open.validating.webhook.admission.k8s.io/';
 
