@@ -13,6 +13,7 @@ import {
   type UpdaterParts,
   type VersionedSet,
 } from '@cloudless/kube/structured-merge/updater';
+import { MergeTypeError } from '@cloudless/kube/structured-merge/validation-error';
 import { validateValue } from '@cloudless/kube/structured-merge/validate';
 import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
 import { capUpdaters } from './cap-updaters.ts';
@@ -156,6 +157,7 @@ export class FieldManager {
       return this.#apply(live ?? this.#parts.empty, patch, manager, force);
     } catch (error) {
       if (error instanceof ConflictError) throw applyConflict(error.conflicts);
+      if (error instanceof MergeTypeError) throw plain(error.message);
       if (error instanceof ManagedFieldsError)
         throw plain(`failed to decode managed fields: ${error.message}`);
       throw error;

@@ -186,7 +186,7 @@ export function compareObjects(type: MergeType, left: unknown, right: unknown): 
   const found = noDifferences();
   // The root is no path: what is said of it goes nowhere.
   if (left !== right) compare.value(type, left ?? null, right ?? null, '', noDifferences(), found);
-  throwProblems(compare.problems);
+  throwProblems(compare.problems, 'failed to compare objects');
   return {
     removed: found.removed ?? PathSet.empty,
     modified: found.modified ?? PathSet.empty,

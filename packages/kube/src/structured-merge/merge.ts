@@ -157,6 +157,6 @@ class Merge {
 export function mergeObjects(type: MergeType, left: unknown, right: unknown): unknown {
   const merge = new Merge();
   const merged = merge.value(type, left ?? null, right ?? null, '');
-  throwProblems(merge.problems);
+  throwProblems(merge.problems, 'failed to merge config');
   return merged ?? null;
 }

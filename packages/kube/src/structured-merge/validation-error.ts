@@ -11,19 +11,20 @@ const problemText = ({ path, text }: Problem): string => (path === '' ? text : `
 export class MergeTypeError extends Error {
   readonly problems: readonly Problem[];
 
-  constructor(problems: readonly Problem[]) {
+  /** `doing` is put before the text: what failed for it. */
+  constructor(problems: readonly Problem[], doing = '') {
     const [only] = problems;
-    super(
+    const text =
       problems.length === 1 && only
         ? problemText(only)
-        : ['errors:', ...problems.map((each) => `  ${problemText(each)}`)].join('\n'),
-    );
+        : ['errors:', ...problems.map((each) => `  ${problemText(each)}`)].join('\n');
+    super(doing === '' ? text : `${doing}: ${text}`);
     this.name = 'MergeTypeError';
     this.problems = problems;
   }
 }
 
 /** Throws what was found, if anything. */
-export function throwProblems(problems: readonly Problem[]): void {
-  if (problems.length > 0) throw new MergeTypeError(problems);
+export function throwProblems(problems: readonly Problem[], doing = ''): void {
+  if (problems.length > 0) throw new MergeTypeError(problems, doing);
 }
