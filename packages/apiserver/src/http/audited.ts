@@ -81,7 +81,7 @@ export function auditResult(audit: RequestAudit, result: Result, registry: Regis
   const { list, served } = result;
   const plain = negotiate(undefined, 'plain');
   const chunks = encoder.list(list, served, registry.open(served.resource), plain, 'None');
-  const json = Buffer.concat(chunks);
+  const json = Buffer.concat([...chunks]);
   if (!audit.omitsManagedFields) return audit.responseJson(json);
   audit.responseJson(Buffer.from(stringifyJson(withoutManagedFields(parseJson(json) as object))));
 }

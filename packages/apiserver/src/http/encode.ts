@@ -23,6 +23,8 @@ const newline = Buffer.from('\n');
 
 /** A response body: chunks written one after the other. */
 export type Chunks = Uint8Array[];
+/** One whose chunks are made as they are written: too large to be made in one go. */
+export type LazyChunks = Iterable<Uint8Array>;
 
 export class Encoder {
   readonly #codecs: () => LazyCodecs;
@@ -71,7 +73,7 @@ export class Encoder {
     stored: StoredResource,
     negotiated: Negotiated,
     include: IncludeObject,
-  ): Chunks {
+  ): Chunks | LazyChunks {
     const metadata = {
       resourceVersion: String(list.revision),
       ...(list.continue === undefined ? {} : { continue: list.continue }),
@@ -197,7 +199,7 @@ function jsonFrame(type: string, entry: Entry, resource: Resource): Buffer {
   return frame;
 }
 
-/** Frames of many objects at once (those a watch begins with), for one watcher, in large chunks. */
+/** Frames of many objects at once (a part of those a watch begins with), for one watcher, in large chunks. */
 export function jsonFrames(events: readonly Delivery[], resource: Resource): Chunks {
   const chunks: Chunks = [];
   let parts: Buffer[] = [];
@@ -236,8 +238,8 @@ function listBody(entries: readonly Entry[], resource: Resource): Chunks {
   const version = apiVersionOf(resource);
   const known = bodies.get(entries);
   if (known?.version === version) return known.chunks;
-  const made = gatherItems(entries, resource);
-  if (made.bytes > bodiesMaxBytes / 2) return made.chunks;
+  const chunks = [...itemChunks(entries, resource)];
+  const made = { chunks, bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0) };
   if (known) forgetBody(entries, known);
   bodies.set(entries, { version, ...made });
   bodiesBytes += made.bytes;
@@ -254,36 +256,50 @@ function forgetBody(entries: readonly Entry[], body: { bytes: number }): void {
   bodiesBytes -= body.bytes;
 }
 
-function gatherItems(entries: readonly Entry[], resource: Resource): { chunks: Chunks; bytes: number } {
-  const chunks: Chunks = [];
+function* itemChunks(entries: readonly Entry[], resource: Resource): Generator<Uint8Array> {
   const comma = Buffer.from(',{');
   let parts: Buffer[] = [];
   let size = 0;
-  let bytes = 0;
-  const flush = (): void => {
-    const chunk = Buffer.concat(parts);
-    bytes += chunk.length;
-    chunks.push(chunk);
-    parts = [];
-    size = 0;
-  };
   for (const [i, entry] of entries.entries()) {
     const item = itemJsonIn(entry, resource);
     parts.push(i === 0 ? comma.subarray(1) : comma, item);
     size += item.length;
-    if (size >= listChunkBytes) flush();
+    if (size < listChunkBytes) continue;
+    yield Buffer.concat(parts);
+    parts = [];
+    size = 0;
   }
-  if (parts.length > 0) flush();
-  return { chunks, bytes };
+  if (parts.length > 0) yield Buffer.concat(parts);
 }
 
 /** A list as chunks of cached bytes, never as one string. */
-function listChunks(entries: readonly Entry[], resource: Resource, metadata: object): Chunks {
+function listChunks(entries: readonly Entry[], resource: Resource, metadata: object): Chunks | LazyChunks {
   const types = JSON.stringify({
     kind: `${resource.kind}List`,
     apiVersion: apiVersionOf(resource),
     metadata,
   });
   const open = Buffer.from(`${types.slice(0, -1)},"items":[`);
-  return [open, ...listBody(entries, resource), Buffer.from(']}\n')];
+  const close = Buffer.from(']}\n');
+  if (storedBytes(entries) > bodiesMaxBytes / 2) return longList(open, entries, resource, close);
+  return [open, ...listBody(entries, resource), close];
+}
+
+/** Made while it is written, so that nobody else waits for all of it. */
+function* longList(
+  open: Uint8Array,
+  entries: readonly Entry[],
+  resource: Resource,
+  close: Uint8Array,
+): Generator<Uint8Array> {
+  yield open;
+  yield* itemChunks(entries, resource);
+  yield close;
+}
+
+/** About as long as the list's body, without encoding anything. */
+function storedBytes(entries: readonly Entry[]): number {
+  let bytes = 0;
+  for (const entry of entries) bytes += entry.size;
+  return bytes;
 }

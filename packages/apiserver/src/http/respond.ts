@@ -12,6 +12,11 @@ export type Response = ServerResponse | Http2ServerResponse;
 const gzipFromBytes = 128 * 1024;
 const gzipLevel = 1;
 
+/** A long body is made for so long before the event loop turns. */
+const sliceMs = 4;
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** The one way in which both protocols' responses are written. */
 export class Outgoing {
   readonly response: Response;
@@ -20,6 +25,8 @@ export class Outgoing {
   readonly #draining: AbortSignal | undefined;
   readonly #warnings: string[] = [];
   #code = 0;
+  /** What was written last has to drain first. */
+  #full = false;
   /** Set once the request is known to be audited. */
   audit: RequestAudit | undefined;
   /** Resolves when the response has ended or the client has left. */
@@ -81,7 +88,9 @@ export class Outgoing {
   write(chunk: Uint8Array): boolean {
     const { response } = this;
     if (response.writableEnded || response.destroyed) return false;
-    return (response as { write(chunk: Uint8Array): boolean }).write(chunk);
+    const isRoom = (response as { write(chunk: Uint8Array): boolean }).write(chunk);
+    this.#full = !isRoom;
+    return isRoom;
   }
 
   end(chunk?: Uint8Array): void {
@@ -95,8 +104,16 @@ export class Outgoing {
     this.response.once('close', callback);
   }
 
-  /** A whole body: small ones in one piece with a length, large ones as a stream, compressed if the client likes. */
-  async send(code: number, contentType: string, chunks: readonly Uint8Array[]): Promise<void> {
+  /**
+   * A whole body: small ones in one piece with a length, large ones as a stream, compressed if the client likes. One
+   * that is no array is made while it is written, and the event loop turns meanwhile.
+   */
+  async send(
+    code: number,
+    contentType: string,
+    chunks: readonly Uint8Array[] | Iterable<Uint8Array>,
+  ): Promise<void> {
+    if (!Array.isArray(chunks)) return await this.#sendPaced(code, contentType, chunks);
     let bytes = 0;
     for (const chunk of chunks) bytes += chunk.length;
     if (this.acceptsGzip && bytes > gzipFromBytes && !this.#isHead)
@@ -114,10 +131,30 @@ export class Outgoing {
     this.end();
   }
 
+  async #sendPaced(code: number, contentType: string, chunks: Iterable<Uint8Array>): Promise<void> {
+    if (this.acceptsGzip && !this.#isHead) return await this.#sendGzip(code, contentType, chunks);
+    this.head(code, { 'content-type': contentType });
+    if (this.#isHead) return this.end();
+    let untilMs = performance.now() + sliceMs;
+    for (const chunk of chunks) {
+      if (!this.write(chunk)) await this.#drained();
+      else if (performance.now() > untilMs) await nextTurn();
+      if (this.response.destroyed) return;
+      if (performance.now() > untilMs) untilMs = performance.now() + sliceMs;
+    }
+    this.end();
+  }
+
+  /** Resolves when more can be written without piling up, or the client has left; the event loop has turned meanwhile. */
+  ready(): Promise<void> {
+    return this.#full ? this.#drained() : nextTurn();
+  }
+
   #drained(): Promise<void> {
     const { response } = this;
     return new Promise((resolve) => {
       const done = (): void => {
+        this.#full = false;
         response.off('drain', done);
         response.off('close', done);
         resolve();
@@ -128,7 +165,7 @@ export class Outgoing {
     });
   }
 
-  async #sendGzip(code: number, contentType: string, chunks: readonly Uint8Array[]): Promise<void> {
+  async #sendGzip(code: number, contentType: string, chunks: Iterable<Uint8Array>): Promise<void> {
     this.head(code, {
       'content-type': contentType,
       'content-encoding': 'gzip',

@@ -111,6 +111,10 @@ export async function respondWatch(
         begin();
         fail(error);
       },
+      async ready() {
+        await out.ready();
+        return !ended;
+      },
     });
     begin();
     if (ended) watch.stop();

@@ -24,6 +24,11 @@ export interface WatchReceiver {
   bookmark(revision: number, initial: boolean): void;
   /** The watch cannot go on; nothing follows. */
   fail(error: Error): void;
+  /**
+   * Resolves when more can be delivered; false: nobody listens any more. Objects that a watch begins with wait for it
+   * when they are many. Absent: everything can be delivered at once.
+   */
+  ready?(): Promise<boolean>;
 }
 
 export interface Watch {
@@ -99,10 +104,13 @@ export async function watchObjects(
     await cache.fresh();
   } else await (from === 0 ? cache.ready : cache.reach(from));
   const watch = new Watcher(registry, stored, selection, receiver);
-  if (initial) watch.startWithObjects(parameters.sendInitialEvents === true);
+  if (initial) await watch.startWithObjects(parameters.sendInitialEvents === true);
   else await watch.startAfter(from ?? cache.revision);
   return watch;
 }
+
+/** Objects of a watch's beginning that are delivered before the receiver is asked whether it can take more. */
+const initialSlice = 250;
 
 class Watcher implements Watch {
   readonly #registry: Registry;
@@ -130,17 +138,33 @@ class Watcher implements Watch {
     this.#stopReplay?.();
   }
 
-  startWithObjects(bookmark: boolean): void {
+  async startWithObjects(bookmark: boolean): Promise<void> {
     const { cache } = this.#stored;
     const { matches } = this.#selection;
+    const { revision } = cache;
     const events: Delivery[] = [];
     for (const entry of candidates(this.#stored, this.#selection)) {
       if (within(this.#selection, entry) && (!matches || matches(entry)))
         events.push({ type: 'ADDED', entry });
     }
+    if (this.#receiver.ready && events.length > initialSlice) {
+      if (!(await this.#deliverSlices(events))) return;
+      if (bookmark) this.#receiver.bookmark(revision, true);
+      // What changed meanwhile comes from the history: nothing has piled up.
+      return await this.startAfter(revision);
+    }
     this.#subscribe();
     if (events.length > 0) this.#receiver.deliver(events);
-    if (bookmark) this.#receiver.bookmark(cache.revision, true);
+    if (bookmark) this.#receiver.bookmark(revision, true);
+  }
+
+  /** At the pace of the receiver; false when it has gone. */
+  async #deliverSlices(events: readonly Delivery[]): Promise<boolean> {
+    for (let from = 0; from < events.length; from += initialSlice) {
+      this.#receiver.deliver(events.slice(from, from + initialSlice));
+      if (!(await this.#receiver.ready?.())) return false;
+    }
+    return true;
   }
 
   async startAfter(revision: number): Promise<void> {
