@@ -116,8 +116,7 @@ export class PolicyEvaluator {
       if (pace.isLong()) await pace.yield();
       results.push(expression.evaluate(over, budget));
     }
-    const { authorizer: _authorizer, ...withoutAuthorizer } = values;
-    const messages = this.#variables.over(withoutAuthorizer, budget);
+    const messages = this.#variables.over(values, budget);
     return this.#rules.flatMap((rule, index): Denial[] => {
       const result = results[index];
       if (result instanceof Error)

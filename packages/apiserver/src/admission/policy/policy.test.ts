@@ -21,6 +21,15 @@ const warnings: string[] = [];
 const annotations = new Map<string, string>();
 before(async () => {
   test = await startTestServer({
+    authorizer: () => ({
+      authorizer: {
+        authorize: ({ user, resource }) => ({
+          verdict: user.groups.includes('no-secrets') && resource === 'secrets' ? 'no-opinion' : 'allow',
+          reason: '',
+        }),
+      },
+      ready: Promise.resolve(),
+    }),
     admission(context, authorizer) {
       const plugin = validatingAdmissionPolicies({ ...context, authorizer });
       return [
@@ -183,6 +192,22 @@ describe('ValidatingAdmissionPolicy', () => {
       await bind('rule');
       await assert.rejects(create(data), refused(code, denied('rule', message)));
     });
+
+  it('asks what the user may do', async () => {
+    await policy('rule', {
+      validations: [
+        {
+          expression:
+            "authorizer.group('').resource('secrets').namespace('space').check('get').allowed() && authorizer.requestResource.check('create').allowed()",
+          message: 'no secrets',
+        },
+      ],
+    });
+    await bind('rule');
+    await create();
+    const nobody = test.server.clientFor({ name: 'nobody', groups: ['no-secrets'] });
+    await assert.rejects(nobody.create(core.configmaps, map()), refused(422, denied('rule', 'no secrets')));
+  });
 
   it('says why and with which reason', async () => {
     await policy('rule', { validations: [{ expression: 'false', message: 'no' }] });

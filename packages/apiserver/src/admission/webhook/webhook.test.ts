@@ -342,3 +342,29 @@ describe('MutatingAdmissionWebhook', () => {
     }
   });
 });
+
+describe('match conditions of webhooks', () => {
+  it('are asked before the webhook is, and may ask the authorizer', async () => {
+    const matchConditions = [
+      { name: 'not-system', expression: "!request.userInfo.groups.exists(g, g == 'system:nodes')" },
+      { name: 'marked', expression: "'mark' in object.data" },
+      { name: 'may', expression: "authorizer.requestResource.check('create').allowed()" },
+    ];
+    await hooked.validating('judge', { clientConfig, matchConditions });
+    await create(map({ mark: 'x' }));
+    await create(map({ other: 'x' }));
+    assert.equal(hook.reviews.length, 1);
+  });
+
+  it('that fail refuse the request, or pass the webhook over', async () => {
+    const matchConditions = [{ name: 'broken', expression: "object.data.none == 'x'" }];
+    await hooked.validating('judge', { clientConfig, matchConditions });
+    const text =
+      /^configmaps "map-\d+" is forbidden: expression 'object.data.none == 'x'' resulted in error: no such key: none$/;
+    await assert.rejects(create(map({ a: 'b' })), refused(403, text));
+    await hooked.clear();
+    await hooked.validating('judge', { clientConfig, matchConditions, failurePolicy: 'Ignore' });
+    await create(map({ a: 'b' }));
+    assert.equal(hook.reviews.length, 0);
+  });
+});
