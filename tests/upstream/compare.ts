@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { decodeProtobuf, isEnveloped } from '../../packages/kube/src/codec/protobuf.ts';
 import { parseAllDocuments } from 'yaml';
 import type { Case } from './case.ts';
-import { normalBody, normalText, withoutStruct } from './normalize.ts';
+import { normalBody, normalText, sortedMessage, withoutStruct } from './normalize.ts';
 import type { Answer, Ask } from './peer.ts';
 
 /** One way in which two answers differ. */
@@ -56,7 +56,7 @@ function parsed(answer: Answer): unknown {
 
 /** Whether the texts are the same, but for a value that Go prints as its internal struct. */
 function sameMessage(upstream: string, ours: string): boolean {
-  if (upstream === ours) return true;
+  if (upstream === ours || sortedMessage(upstream) === sortedMessage(ours)) return true;
   // The whole object that a patch makes, as the server prints it.
   const whole = /^Invalid value: "(?:\{|map\[)/;
   if (whole.test(upstream) && whole.test(ours))

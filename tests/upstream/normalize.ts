@@ -14,7 +14,10 @@ export function normalText(text: string): string {
   for (const [pattern, word] of patterns) out = out.replace(pattern, word);
   return out
     .replace(/\bkube-api-access-[a-z0-9]{5}\b/g, 'kube-api-access-XXXXX')
-    .replace(/(pod updates may not change fields other than [^\n]*)\n[\s\S]*$/, '$1');
+    .replace(
+      /(pod updates may not change fields other than [^\n]*|is immutable after creation[^\n]*)\n[\s\S]*$/,
+      '$1',
+    );
 }
 
 const dropped = new Set(['uid', 'resourceVersion', 'managedFields', 'selfLink']);
@@ -26,6 +29,17 @@ export const withoutStruct = (message: string): string =>
     /^(Invalid value|Unsupported value|Duplicate value): [[{].*"[A-Z]\w*":.*(?=[\]}])[\]}]/s,
     '$1: STRUCT',
   );
+
+/** A message with the JSON of its value in the order of names: Go has its own, and texts are compared. */
+export function sortedMessage(message: string): string {
+  const match = /^((?:Invalid|Unsupported|Duplicate) value: )([[{].*[\]}])(: .*|$)/s.exec(message);
+  if (!match) return message;
+  try {
+    return `${match[1]}${JSON.stringify(normalBody(JSON.parse(match[2] as string)))}${match[3]}`;
+  } catch {
+    return message;
+  }
+}
 
 /** A parsed body without what belongs to one server only; members in the order of their names. */
 export function normalBody(value: unknown, key = '', parent = ''): unknown {

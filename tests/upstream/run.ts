@@ -105,7 +105,14 @@ async function main(): Promise<void> {
   console.log(readable(grouped, Number(setting('SHOW', '60'))));
   const out = resolve(setting('OUT', folder));
   mkdirSync(out, { recursive: true });
-  writeFileSync(join(out, 'differences.json'), JSON.stringify(found, undefined, 1));
+  writeFileSync(
+    join(out, 'differences.json'),
+    JSON.stringify(
+      found.map((difference) => ({ ...difference, reason: reasonOf(difference) })),
+      undefined,
+      1,
+    ),
+  );
   writeFileSync(join(out, 'classes.txt'), readable(grouped, grouped.length));
   const byFamily = Object.entries(Object.groupBy(found, ({ family }) => family));
   const seconds = Math.round((performance.now() - begun) / 1000);

@@ -54,6 +54,11 @@ const createdByUpdate: ReadonlySet<string> = new Set([
   'rbac.authorization.k8s.io/RoleBinding',
 ]);
 
+/** Kinds whose generation counts changes, but only from the first one on. */
+const generationFromUpdates: ReadonlySet<string> = new Set(['storage.k8s.io/CSIDriver']);
+export const countsUpdates = (resource: Resource): boolean =>
+  hasGeneration(resource) || generationFromUpdates.has(key(resource));
+
 /** Whether PUT of an object that does not exist creates it (AllowCreateOnUpdate). */
 export const allowsCreateOnUpdate = (resource: Resource): boolean => createdByUpdate.has(key(resource));
 

@@ -1,7 +1,7 @@
 import { fieldErrors, FieldPath, goQuote } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
 import { errors, StatusError } from '@cloudless/kube/status';
-import type { Entry } from '../cache/entry.ts';
+import { Entry } from '../cache/entry.ts';
 import { checkAdmittedFields, keepTimes, setManagedFields, trackFields } from '../managed-fields/track.ts';
 import { cloneJson, equalJson } from '../storage/codec.ts';
 import { newTransaction, type Transaction } from '../storage/transaction.ts';
@@ -13,8 +13,8 @@ import type { Registry, StoredResource } from './registry.ts';
 import {
   allowsCreateOnUpdate,
   allowsUnconditionalUpdate,
+  countsUpdates,
   finalizersLeft,
-  hasGeneration,
   statusRestores,
   type StatusRestores,
 } from './rules.ts';
@@ -75,7 +75,10 @@ export async function updateObject(
       transaction,
       dryRun: context.dryRun,
     });
-    if (outcome.done) return { entry: outcome.entry, created: false };
+    if (outcome.done) {
+      const entry = ends ? endedEntry(stored, old, object) : outcome.entry;
+      return { entry, created: false };
+    }
     if (outcome.lost === 'transaction') {
       old = await stored.read(context.namespace, context.name);
       continue;
@@ -88,6 +91,12 @@ export async function updateObject(
     old = outcome.current;
   }
   throw raceLost(resource, context.name);
+}
+
+/** An object that went with this update, as the update left it. */
+function endedEntry(stored: StoredResource, old: Entry, object: KubeObject): Entry {
+  const { key, namespace, name, revision } = old;
+  return new Entry(stored.codec, { key, namespace, name, revision }, stored.codec.encode(object));
 }
 
 /** uid and resourceVersion that the client gave; whether it gave a resourceVersion. */
@@ -146,7 +155,7 @@ async function prepareUpdate(
   setManagedFields(object, managedFields);
   const strategyContext = registry.strategyContext(context);
   strategy.prepareForUpdate?.(strategyContext, object, old);
-  if (hasGeneration(stored.resource)) bumpGeneration(object, old);
+  if (countsUpdates(stored.resource)) bumpGeneration(object, old);
   await strategy.allocate?.(strategyContext, { object, old, transaction });
   const status = context.subresource === 'status' && strategy.validateStatusUpdate !== undefined;
   const ofStrategy = status

@@ -291,6 +291,11 @@ function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: strin
     throw isMetaKind(expected) ? errors.badRequest(why) : cannotBeHandled(expected, named, why);
   }
   if (named.kind !== expected.kind) {
+    if (isMetaKind(expected)) {
+      throw errors.badRequest(
+        `no kind ${goQuote(named.kind)} is registered for version ${goQuote(named.apiVersion)} in scheme "pkg/runtime/scheme.go:111"`,
+      );
+    }
     throw cannotBeHandled(expected, named, unknownConversion(named, expected));
   }
   if (given !== '' && given !== apiVersion) {

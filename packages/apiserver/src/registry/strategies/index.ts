@@ -29,6 +29,8 @@ import { secret } from './core/secret.ts';
 import { serviceAccount } from './core/service-account.ts';
 import { endpointSlice } from './endpoints/endpoint-slice.ts';
 import { endpoints } from './endpoints/endpoints.ts';
+import { flowSchema } from './flowcontrol/flow-schema.ts';
+import { priorityLevelConfiguration } from './flowcontrol/priority-level.ts';
 import { ingress, ingressClass } from './networking/ingress.ts';
 import { networkPolicy } from './networking/network-policy.ts';
 import { ipAddress, serviceCidr } from './networking/service-addresses.ts';
@@ -39,8 +41,10 @@ import { clusterRole, clusterRoleBinding, role, roleBinding } from './rbac/roles
 import { priorityClass } from './scheduling/priority-class.ts';
 import { service } from './service/strategy.ts';
 import * as classes from './storage/classes.ts';
+import * as csi from './storage/csi.ts';
 import { persistentVolumeClaim } from './storage/persistent-volume-claim.ts';
 import { persistentVolume } from './storage/persistent-volume.ts';
+import { volumeAttachment } from './storage/volume-attachment.ts';
 
 /** By group, then kind. Each is a Strategy of its own type; the registry hands it only objects of its kind. */
 const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -86,8 +90,8 @@ const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'coordination.k8s.io': { Lease: lease, LeaseCandidate: others.leaseCandidate },
   'discovery.k8s.io': { EndpointSlice: endpointSlice },
   'flowcontrol.apiserver.k8s.io': {
-    FlowSchema: others.flowSchema,
-    PriorityLevelConfiguration: others.priorityLevelConfiguration,
+    FlowSchema: flowSchema,
+    PriorityLevelConfiguration: priorityLevelConfiguration,
   },
   'internal.apiserver.k8s.io': { StorageVersion: others.storageVersion },
   'networking.k8s.io': {
@@ -108,11 +112,11 @@ const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'resource.k8s.io': { ResourceClaim: others.resourceClaim, ResourceSlice: others.resourceSlice },
   'scheduling.k8s.io': { PriorityClass: priorityClass },
   'storage.k8s.io': {
-    CSIDriver: classes.csiDriver,
-    CSINode: classes.csiNode,
+    CSIDriver: csi.csiDriver,
+    CSINode: csi.csiNode,
     CSIStorageCapacity: classes.csiStorageCapacity,
     StorageClass: classes.storageClass,
-    VolumeAttachment: classes.volumeAttachment,
+    VolumeAttachment: volumeAttachment,
     VolumeAttributesClass: classes.volumeAttributesClass,
   },
 };

@@ -2,7 +2,6 @@
 import type { StorageVersion } from '@cloudless/kube/types/apiserverinternal-v1alpha1';
 import type { ClusterTrustBundle, PodCertificateRequest } from '@cloudless/kube/types/certificates-v1beta1';
 import type { LeaseCandidate } from '@cloudless/kube/types/coordination-v1beta1';
-import type { FlowSchema, PriorityLevelConfiguration } from '@cloudless/kube/types/flowcontrol-v1';
 import { fieldErrors, FieldPath } from '@cloudless/kube/field';
 import type { RuntimeClass } from '@cloudless/kube/types/node-v1';
 import type { ResourceClaim, ResourceSlice } from '@cloudless/kube/types/resource-v1';
@@ -22,64 +21,6 @@ export const runtimeClass: Strategy<RuntimeClass> = {
     object.handler,
     ageOf(object, nowMs),
   ]),
-};
-
-export const flowSchema: Strategy<FlowSchema> = {
-  defaults: (object) => void ((object.spec ??= {} as FlowSchema['spec'])!.matchingPrecedence ||= 1000),
-  table: table<FlowSchema>(
-    [
-      text('PriorityLevel', 'The level its requests get.'),
-      text('MatchingPrecedence', 'Lower is asked first.'),
-      text('DistinguisherMethod', 'How flows are told apart.'),
-      ageColumn,
-      text('MissingPL', 'Whether that level is missing.'),
-    ],
-    (object, nowMs) => [
-      object.spec?.priorityLevelConfiguration?.name ?? '',
-      object.spec?.matchingPrecedence ?? 0,
-      object.spec?.distinguisherMethod?.type ?? '<none>',
-      ageOf(object, nowMs),
-      object.status?.conditions?.find((condition) => condition.type === 'Dangling')?.status ?? '?',
-    ],
-  ),
-};
-
-export const priorityLevelConfiguration: Strategy<PriorityLevelConfiguration> = {
-  defaults({ spec }) {
-    if (spec?.exempt) {
-      spec.exempt.nominalConcurrencyShares ??= 0;
-      spec.exempt.lendablePercent ??= 0;
-    }
-    if (!spec?.limited) return;
-    spec.limited.nominalConcurrencyShares ??= 30;
-    spec.limited.lendablePercent ??= 0;
-    const queuing = spec.limited.limitResponse?.queuing;
-    if (!queuing) return;
-    queuing.handSize ||= 8;
-    queuing.queues ||= 64;
-    queuing.queueLengthLimit ||= 50;
-  },
-  table: table<PriorityLevelConfiguration>(
-    [
-      text('Type', 'Limited or exempt.'),
-      text('NominalConcurrencyShares', 'Its share of the seats.'),
-      text('Queues', 'Number of queues.'),
-      text('HandSize', 'Queues a flow is dealt.'),
-      text('QueueLengthLimit', 'Requests a queue holds.'),
-      ageColumn,
-    ],
-    ({ spec, ...object }, nowMs) => {
-      const queuing = spec?.limited?.limitResponse?.queuing;
-      return [
-        spec?.type ?? '',
-        spec?.limited?.nominalConcurrencyShares ?? '<none>',
-        queuing?.queues ?? '<none>',
-        queuing?.handSize ?? '<none>',
-        queuing?.queueLengthLimit ?? '<none>',
-        ageOf(object, nowMs),
-      ];
-    },
-  ),
 };
 
 export const storageVersion: Strategy<StorageVersion> = {

@@ -1,8 +1,8 @@
 /** Volumes that other machines serve: what their sources must hold (upstream: pkg/apis/core/validation). */
 import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
 import type { Volume } from '@cloudless/kube/types/core-v1';
-import { required } from '../../validation/fields.ts';
-import { isDns1123Label, rangeError } from '../../validation/names.ts';
+import { invalidEach, required } from '../../validation/fields.ts';
+import { isDns1123Label, isDns1123Subdomain, rangeError } from '../../validation/names.ts';
 
 const initiatorForms: ReadonlyArray<[string, RegExp]> = [
   ['iqn', /iqn\.\d{4}-\d{2}\.([A-Za-z0-9.-]+)(:[^,;*&$|\s]+)$/],
@@ -104,11 +104,7 @@ export function validateCsiDriverName(name: string | undefined, path: FieldPath)
   if (!name) return [fieldErrors.required(path)];
   const wrong: FieldError[] = [];
   if (name.length > 63) wrong.push(fieldErrors.tooLong(path, 63));
-  if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(name.toLowerCase())) {
-    const text =
-      "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-    wrong.push(fieldErrors.invalid(path, name.toLowerCase(), text));
-  }
+  wrong.push(...invalidEach(path, name, isDns1123Subdomain(name.toLowerCase())));
   return wrong;
 }
 

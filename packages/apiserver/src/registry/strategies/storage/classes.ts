@@ -1,25 +1,28 @@
 /** Kinds of storage.k8s.io (upstream: pkg/apis/storage, pkg/registry/storage). */
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
+import type { TopologySelectorTerm } from '@cloudless/kube/types/core-v1';
 import type {
-  CSIDriver,
-  CSINode,
   CSIStorageCapacity,
   StorageClass,
-  VolumeAttachment,
   VolumeAttributesClass,
 } from '@cloudless/kube/types/storage-v1';
 import type { Strategy } from '../../strategy.ts';
-import { immutable, invalidEach, oneOf, required, semanticallyEqual } from '../../validation/fields.ts';
-import { isQualifiedName } from '../../validation/names.ts';
-import { formatQuantity } from '../../validation/quantities.ts';
-import { validateCsiDriverName } from '../pod/validate-remote-volumes.ts';
-import { ageColumn, ageOf, boolean, integer, nameColumn, table, text } from '../table/table.ts';
+import { immutable, invalidEach, optionalOneOf, semanticallyEqual } from '../../validation/fields.ts';
+import { validateLabelSelector } from '../../validation/metadata.ts';
+import { isDns1123Subdomain, isQualifiedName } from '../../validation/names.ts';
+import { validateNonNegativeQuantity } from '../../validation/quantities.ts';
+import { ageColumn, ageOf, createdAtTable, nameColumn, table, text } from '../table/table.ts';
 
 const at = (...names: string[]): FieldPath => FieldPath.of(...names);
+const reclaimPolicies = ['Delete', 'Retain'];
+const bindingModes = ['Immediate', 'WaitForFirstConsumer'];
 const maxParameters = 512;
 const maxParametersBytes = 256 * 1024;
 
-function validateParameters(parameters: Readonly<Record<string, string>> | undefined): FieldError[] {
+function validateParameters(
+  parameters: Readonly<Record<string, string>> | undefined,
+  mayBeEmpty = true,
+): FieldError[] {
   const path = at('parameters');
   const entries = Object.entries(parameters ?? {});
   const wrong: FieldError[] = [];
@@ -32,42 +35,64 @@ function validateParameters(parameters: Readonly<Record<string, string>> | undef
     size += Buffer.byteLength(key) + Buffer.byteLength(value);
   }
   if (size > maxParametersBytes) wrong.push(fieldErrors.tooLong(path, maxParametersBytes));
+  if (!mayBeEmpty && entries.length === 0)
+    wrong.push(fieldErrors.required(path, 'must contain at least one key/value pair'));
   return wrong;
 }
 
-function validateStorageClass(object: StorageClass): FieldError[] {
-  const provisioner = object.provisioner ?? '';
-  const wrong = required(provisioner, at('provisioner'));
-  if (provisioner !== '') {
-    wrong.push(
-      ...invalidEach(
-        at('provisioner'),
-        provisioner.toLowerCase(),
-        isQualifiedName(provisioner.toLowerCase()),
-      ),
-    );
-  }
-  return [
-    ...wrong,
-    ...validateParameters(object.parameters),
-    ...oneOf(object.reclaimPolicy, ['Delete', 'Retain'], at('reclaimPolicy')),
-    ...oneOf(object.volumeBindingMode, ['Immediate', 'WaitForFirstConsumer'], at('volumeBindingMode')),
-  ];
+function validateProvisioner(name: string, path: FieldPath): FieldError[] {
+  if (name === '') return [fieldErrors.required(path)];
+  return invalidEach(path, name.toLowerCase(), isQualifiedName(name.toLowerCase()));
 }
 
-function validateStorageClassUpdate(now: StorageClass, before: StorageClass): FieldError[] {
-  const wrong = validateStorageClass(now);
-  const text = 'updates to parameters are forbidden.';
-  if (!semanticallyEqual(now.parameters, before.parameters)) {
-    wrong.push(fieldErrors.forbidden(at('parameters'), text));
-  }
-  for (const name of ['provisioner', 'reclaimPolicy'] as const) {
-    if (now[name] !== before[name]) {
-      wrong.push(fieldErrors.forbidden(at(name), `updates to ${name} are forbidden.`));
+function validateTopologyTerm(term: TopologySelectorTerm, path: FieldPath): FieldError[] {
+  const keys = new Set<string>();
+  return (term.matchLabelExpressions ?? []).flatMap((expression, i) => {
+    const at = path.child('matchLabelExpressions').index(i);
+    const { key = '', values = [] } = expression;
+    const wrong = values.length === 0 ? [fieldErrors.required(at.child('values'))] : [];
+    for (const [j, value] of values.entries()) {
+      if (values.indexOf(value) < j) wrong.push(fieldErrors.duplicate(at.child('values').index(j), value));
     }
-  }
-  return [...wrong, ...immutable(now.volumeBindingMode, before.volumeBindingMode, at('volumeBindingMode'))];
+    wrong.push(...invalidEach(at.child('key'), key, isQualifiedName(key)));
+    if (keys.has(key)) wrong.push(fieldErrors.duplicate(at.child('key'), key));
+    keys.add(key);
+    return wrong;
+  });
 }
+
+/** Terms that say the same, or nothing, count as repeated (validateAllowedTopologies). */
+function validateTopologies(terms: readonly TopologySelectorTerm[] | undefined): FieldError[] {
+  const seen = new Set(['[]']);
+  return (terms ?? []).flatMap((term, i) => {
+    const path = at('allowedTopologies').index(i);
+    const wrong = validateTopologyTerm(term, path);
+    const byKey = new Map(
+      (term.matchLabelExpressions ?? []).map(({ key, values }) => [key, [...new Set(values)].sort()]),
+    );
+    const text = JSON.stringify([...byKey].sort(([a], [b]) => (a < b ? -1 : 1)));
+    if (seen.has(text)) wrong.push(fieldErrors.duplicate(path.child('matchLabelExpressions'), ''));
+    seen.add(text);
+    return wrong;
+  });
+}
+
+const validateStorageClass = (object: StorageClass): FieldError[] => [
+  ...validateProvisioner(object.provisioner ?? '', at('provisioner')),
+  ...validateParameters(object.parameters),
+  ...(object.reclaimPolicy ? optionalOneOf(object.reclaimPolicy, reclaimPolicies, at('reclaimPolicy')) : []),
+  ...(object.volumeBindingMode == null
+    ? [fieldErrors.required(at('volumeBindingMode'))]
+    : optionalOneOf(object.volumeBindingMode, bindingModes, at('volumeBindingMode'))),
+  ...validateTopologies(object.allowedTopologies),
+];
+
+const fixed = ['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode'] as const;
+
+const validateStorageClassUpdate = (now: StorageClass, before: StorageClass): FieldError[] => [
+  ...validateStorageClass(now),
+  ...fixed.flatMap((name) => immutable(now[name], before[name], at(name))),
+];
 
 const isDefault = (object: StorageClass): boolean =>
   ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class'].some(
@@ -101,105 +126,37 @@ export const storageClass: Strategy<StorageClass> = {
   },
 };
 
-export const csiDriver: Strategy<CSIDriver> = {
-  defaults(object) {
-    const spec = (object.spec ??= {});
-    spec.attachRequired ??= true;
-    spec.podInfoOnMount ??= false;
-    spec.storageCapacity ??= false;
-    spec.fsGroupPolicy ??= 'ReadWriteOnceWithFSType';
-    if (!spec.volumeLifecycleModes?.length) spec.volumeLifecycleModes = ['Persistent'];
-    spec.requiresRepublish ??= false;
-    spec.seLinuxMount ??= false;
-  },
-  warnings: (_context, { spec }, old) =>
-    spec?.tokenRequests?.length &&
-    spec.serviceAccountTokenInSecrets == null &&
-    !(old && semanticallyEqual(spec.tokenRequests, old.spec?.tokenRequests))
-      ? [
-          'spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes',
-        ]
-      : [],
-  validate: (_context, object) => validateCsiDriverName(object.metadata.name, at('name')),
-  validateUpdate: (_context, object, old) => [
-    ...immutable(object.spec?.attachRequired, old.spec?.attachRequired, at('attachedRequired')),
-    ...immutable(
-      object.spec?.volumeLifecycleModes,
-      old.spec?.volumeLifecycleModes,
-      at('volumeLifecycleModes'),
-    ),
-  ],
-  table: table<CSIDriver>(
-    [
-      boolean('AttachRequired', 'Whether volumes are attached first.'),
-      boolean('PodInfoOnMount', 'Whether it is told about the pod.'),
-      boolean('StorageCapacity', 'Whether it tells its capacity.'),
-      text('TokenRequests', 'Audiences of the tokens it gets.'),
-      boolean('RequiresRepublish', 'Whether it is called again and again.'),
-      text('Modes', 'Persistent, ephemeral or both.'),
-      ageColumn,
-    ],
-    ({ spec, ...object }, nowMs) => [
-      spec?.attachRequired ?? true,
-      spec?.podInfoOnMount ?? false,
-      spec?.storageCapacity ?? false,
-      spec?.tokenRequests ? spec.tokenRequests.map((request) => request.audience).join(',') : '<unset>',
-      spec?.requiresRepublish ?? false,
-      spec?.volumeLifecycleModes?.join(',') || '<none>',
-      ageOf(object, nowMs),
-    ],
-  ),
-};
-
-export const csiNode: Strategy<CSINode> = {
-  table: table<CSINode>([integer('Drivers', 'Drivers on the node.'), ageColumn], (object, nowMs) => [
-    object.spec?.drivers?.length ?? 0,
-    ageOf(object, nowMs),
-  ]),
-};
+function validateCapacity(object: CSIStorageCapacity): FieldError[] {
+  const name = object.storageClassName ?? '';
+  return [
+    ...validateLabelSelector(object.nodeTopology, at('nodeTopology')),
+    ...invalidEach(at('storageClassName'), name, isDns1123Subdomain(name)),
+    ...(object.capacity == null ? [] : validateNonNegativeQuantity(object.capacity, at('capacity'))),
+  ];
+}
 
 export const csiStorageCapacity: Strategy<CSIStorageCapacity> = {
-  table: table<CSIStorageCapacity>(
-    [text('StorageClassName', 'For which class.'), text('Capacity', 'How much there is.')],
-    (object) => [
-      object.storageClassName,
-      object.capacity == null ? '<unset>' : formatQuantity(object.capacity),
-    ],
-  ),
+  validate: (_context, object) => validateCapacity(object),
+  validateUpdate: (_context, object, old) => [
+    ...validateCapacity(object),
+    ...immutable(object.nodeTopology, old.nodeTopology, at('nodeTopology')),
+    ...immutable(object.storageClassName ?? '', old.storageClassName ?? '', at('storageClassName')),
+  ],
+  table: createdAtTable,
 };
 
-export const volumeAttachment: Strategy<VolumeAttachment> = {
-  validate: (_context, object) => [
-    ...required(object.spec?.attacher, at('spec', 'attacher')),
-    ...required(object.spec?.nodeName, at('spec', 'nodeName')),
-  ],
-  validateUpdate: (_context, object, old) => immutable(object.spec, old.spec, at('spec')),
-  table: table<VolumeAttachment>(
-    [
-      { ...text('Attacher', 'Who attaches it.'), format: 'name' },
-      text('PV', 'The volume.'),
-      text('Node', 'The node.'),
-      boolean('Attached', 'Whether it is attached.'),
-      ageColumn,
-    ],
-    (object, nowMs) => [
-      object.spec?.attacher ?? '',
-      object.spec?.source?.persistentVolumeName ?? '',
-      object.spec?.nodeName ?? '',
-      object.status?.attached ?? false,
-      ageOf(object, nowMs),
-    ],
-  ),
-};
+const validateAttributesClass = (object: VolumeAttributesClass): FieldError[] => [
+  ...validateProvisioner(object.driverName ?? '', at('driverName')),
+  ...validateParameters(object.parameters, false),
+];
 
 export const volumeAttributesClass: Strategy<VolumeAttributesClass> = {
-  validate: (_context, object) => [
-    ...required(object.driverName, at('driverName')),
-    ...validateParameters(object.parameters),
-  ],
+  validate: (_context, object) => validateAttributesClass(object),
   validateUpdate: (_context, object, old) => [
-    ...immutable(object.driverName, old.driverName, at('driverName')),
-    ...immutable(object.parameters, old.parameters, at('parameters')),
+    ...(['driverName', 'parameters'] as const)
+      .filter((name) => !semanticallyEqual(object[name], old[name]))
+      .map((name) => fieldErrors.forbidden(at(name), `updates to ${name} are forbidden.`)),
+    ...validateAttributesClass(object),
   ],
   table: table<VolumeAttributesClass>(
     [text('DriverName', 'The driver it is for.'), ageColumn],

@@ -64,42 +64,41 @@ function defaults(volume: PersistentVolume): void {
   }
 }
 
-function validateLocal(spec: PersistentVolumeSpec): FieldError[] {
-  const at = specPath.child('local', 'path');
+function validateLocal(spec: PersistentVolumeSpec, path: FieldPath): FieldError[] {
+  const at = path.child('local', 'path');
   const target = spec.local?.path ?? '';
   if (target === '') return [fieldErrors.required(at)];
   const wrong = noBacksteps(target, at);
   if (!spec.nodeAffinity) {
-    wrong.push(fieldErrors.required(specPath.child('nodeAffinity'), 'Local volume requires node affinity'));
+    wrong.push(fieldErrors.required(path.child('nodeAffinity'), 'Local volume requires node affinity'));
   }
   return wrong;
 }
 
-function validateCsi(spec: PersistentVolumeSpec): FieldError[] {
-  const path = specPath.child('csi');
+function validateCsi(spec: PersistentVolumeSpec, parent: FieldPath): FieldError[] {
+  const path = parent.child('csi');
   return [
     ...validateCsiDriverName(spec.csi?.driver, path.child('driver')),
     ...required(spec.csi?.volumeHandle, path.child('volumeHandle')),
   ];
 }
 
-function validateSource(spec: PersistentVolumeSpec): FieldError[] {
+function validateSource(spec: PersistentVolumeSpec, path: FieldPath): FieldError[] {
   const found = sources.filter((source) => spec[source] != null);
   const [first, ...others] = found;
-  if (first === undefined) return [fieldErrors.required(specPath, 'must specify a volume type')];
+  if (first === undefined) return [fieldErrors.required(path, 'must specify a volume type')];
   const wrong = others.map((source) =>
-    fieldErrors.forbidden(specPath.child(source), 'may not specify more than 1 volume type'),
+    fieldErrors.forbidden(path.child(source), 'may not specify more than 1 volume type'),
   );
-  if (first === 'hostPath')
-    return [...wrong, ...validateHostPath(spec.hostPath!, specPath.child('hostPath'))];
-  if (first === 'local') return [...wrong, ...validateLocal(spec)];
-  if (first === 'csi') return [...wrong, ...validateCsi(spec)];
+  if (first === 'hostPath') return [...wrong, ...validateHostPath(spec.hostPath!, path.child('hostPath'))];
+  if (first === 'local') return [...wrong, ...validateLocal(spec, path)];
+  if (first === 'csi') return [...wrong, ...validateCsi(spec, path)];
   // The other sources have the shape that pods give them, but for the namespace of a secret.
-  return [...wrong, ...validateRemoteSource({ name: '', ...spec }, specPath.child(first))];
+  return [...wrong, ...validateRemoteSource({ name: '', ...spec }, path.child(first))];
 }
 
-function validateCapacity(spec: PersistentVolumeSpec): FieldError[] {
-  const path = specPath.child('capacity');
+function validateCapacity(spec: PersistentVolumeSpec, parent: FieldPath): FieldError[] {
+  const path = parent.child('capacity');
   const capacity = spec.capacity ?? {};
   const names = Object.keys(capacity);
   const wrong: FieldError[] = [];
@@ -117,34 +116,62 @@ function validateCapacity(spec: PersistentVolumeSpec): FieldError[] {
   return wrong;
 }
 
-function validate(volume: PersistentVolume): FieldError[] {
-  const spec = volume.spec ?? {};
-  const modes = specPath.child('accessModes');
+/** An inline volume is never bound: of what a claim is matched by, nothing may be set. */
+function validateInline(spec: PersistentVolumeSpec, path: FieldPath): FieldError[] {
+  const where = 'in the context of inline volumes';
+  const wrong: FieldError[] = [];
+  const forbid = (name: string): void =>
+    void wrong.push(fieldErrors.forbidden(path.child(name), `may not be specified ${where}`));
+  if (spec.claimRef != null) forbid('claimRef');
+  if (Object.keys(spec.capacity ?? {}).length > 0) forbid('capacity');
+  if (spec.csi == null) wrong.push(fieldErrors.required(path.child('csi'), `has to be specified ${where}`));
+  const policy = spec.persistentVolumeReclaimPolicy;
+  const accessPath = path.child('accessModes');
+  if (!spec.accessModes?.length) wrong.push(fieldErrors.required(accessPath));
+  wrong.push(...validateAccessModes(spec.accessModes, accessPath));
+  if (policy && policy !== 'Retain') {
+    const why = `may only be Retain ${where}`;
+    wrong.push(fieldErrors.forbidden(path.child('persistentVolumeReclaimPolicy'), why));
+  }
+  if (spec.nodeAffinity) forbid('nodeAffinity');
+  return spec.csi ? [...wrong, ...validateCsi(spec, path)] : wrong;
+}
+
+/** What a volume may be; `inline`: inside a VolumeAttachment, where only CSI with its claim left out fits. */
+export function validateVolumeSpec(
+  spec: PersistentVolumeSpec,
+  path: FieldPath,
+  inline = false,
+): FieldError[] {
+  if (inline) return validateInline(spec, path);
+  const modes = path.child('accessModes');
   const wrong: FieldError[] = [];
   if (!spec.accessModes?.length) wrong.push(fieldErrors.required(modes));
-  const policyPath = specPath.child('persistentVolumeReclaimPolicy');
+  const policyPath = path.child('persistentVolumeReclaimPolicy');
   wrong.push(
     ...validateAccessModes(spec.accessModes, modes),
-    ...validateCapacity(spec),
+    ...validateCapacity(spec, path),
     ...optionalOneOf(spec.persistentVolumeReclaimPolicy, ['Delete', 'Recycle', 'Retain'], policyPath),
   );
   if (spec.nodeAffinity) {
-    const at = specPath.child('nodeAffinity');
+    const at = path.child('nodeAffinity');
     if (!spec.nodeAffinity.required) {
       wrong.push(fieldErrors.required(at.child('required'), 'must specify required node constraints'));
     } else wrong.push(...validateNodeSelector(spec.nodeAffinity.required, at.child('required')));
   }
-  wrong.push(...validateSource(spec));
+  wrong.push(...validateSource(spec, path));
   const isRoot = /^\/(\.?\/*)*$/.test(spec.hostPath?.path ?? '-');
   if (isRoot && spec.persistentVolumeReclaimPolicy === 'Recycle') {
     wrong.push(fieldErrors.forbidden(policyPath, "may not be 'recycle' for a hostPath mount of '/'"));
   }
   if (spec.storageClassName) {
-    const at = specPath.child('storageClassName');
+    const at = path.child('storageClassName');
     wrong.push(...invalidEach(at, spec.storageClassName, nameIsDnsSubdomain(spec.storageClassName)));
   }
-  return [...wrong, ...optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], specPath.child('volumeMode'))];
+  return [...wrong, ...optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], path.child('volumeMode'))];
 }
+
+const validate = ({ spec = {} }: PersistentVolume): FieldError[] => validateVolumeSpec(spec, specPath);
 
 function validateUpdate(volume: PersistentVolume, old: PersistentVolume): FieldError[] {
   const wrong = validate(volume);
