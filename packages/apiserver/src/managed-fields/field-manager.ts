@@ -180,11 +180,10 @@ export class FieldManager {
     try {
       validateValue(this.#parts.type, object, allowDuplicates);
     } catch (error) {
-      const { name = '', namespace = '' } = object.metadata ?? {};
+      const { name, namespace } = object.metadata ?? {};
+      const shown = `${textOr(namespace)}/${textOr(name)}`;
       const why = error instanceof Error ? error.message : String(error);
-      throw plain(
-        `failed to create typed ${what} object (${namespace}/${name}; ${this.#parts.shownKind}): ${why}`,
-      );
+      throw plain(`failed to create typed ${what} object (${shown}; ${this.#parts.shownKind}): ${why}`);
     }
   }
 
@@ -233,6 +232,8 @@ function stripApplied(sets: Map<string, VersionedSet>, identity: string): void {
   if (set.isEmpty) sets.delete(identity);
   else sets.set(identity, { ...owned, set });
 }
+
+const textOr = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 /** An error without a reason, as upstream answers what it did not foresee. */
 const plain = (message: string): StatusError => new StatusError(500, '', message);

@@ -72,7 +72,9 @@ export class FieldManagers {
 
   #convert(served: Served, object: TypedObject, version: string): TypedObject | undefined {
     if (version === object.version) return object;
-    const { kind } = served.resource;
+    const { group: own, kind } = served.resource;
+    // Upstream converts by way of the group's own hub: events.k8s.io has none.
+    if (own !== served.storage.group) return undefined;
     const at = (apiVersion: string): Served | undefined => {
       const { group, version: name } = parseApiVersion(apiVersion);
       return this.#catalogue.byKind(group, name, kind);

@@ -42,6 +42,9 @@ interface CpuMetric {
     current?: { averageUtilization?: number };
   };
 }
+/** Percent of the request. */
+const defaultCpuUtilization = 80;
+
 const isCpu = (metric: CpuMetric): boolean => metric.type === 'Resource' && metric.resource?.name === 'cpu';
 
 /**
@@ -83,7 +86,7 @@ const hpaToV1: Converter = (object) => {
 };
 
 const hpaToV2: Converter = (object) => {
-  const spec = object['spec'] as Fields | undefined;
+  const spec = (object['spec'] ??= {}) as Fields;
   const status = object['status'] as Fields | undefined;
   const metadata = object['metadata'] as Fields;
   const annotations = { ...(metadata['annotations'] as Record<string, string> | undefined) };
@@ -111,13 +114,12 @@ const hpaToV2: Converter = (object) => {
   const behavior = take(behaviorAnnotation);
   const current = (take(currentMetricsAnnotation) as Fields[] | undefined) ?? [];
   const conditions = take(conditionsAnnotation);
-  if (spec) {
-    const percentage = spec['targetCPUUtilizationPercentage'];
-    if (percentage !== undefined) metrics.push(cpuMetric('target', percentage));
-    delete spec['targetCPUUtilizationPercentage'];
-    if (metrics.length > 0) spec['metrics'] = metrics;
-    if (behavior) spec['behavior'] = behavior;
-  }
+  const percentage = spec['targetCPUUtilizationPercentage'];
+  if (percentage !== undefined) metrics.push(cpuMetric('target', percentage));
+  delete spec['targetCPUUtilizationPercentage'];
+  // The default is set here, where all metrics are known; v1 has none (defaultCpuUtilization of upstream).
+  spec['metrics'] = metrics.length > 0 ? metrics : [cpuMetric('target', defaultCpuUtilization)];
+  if (behavior) spec['behavior'] = behavior;
   if (status) {
     const percentage = status['currentCPUUtilizationPercentage'];
     if (percentage !== undefined) current.push(cpuMetric('current', percentage));

@@ -28,6 +28,8 @@ export interface UpdateOptions {
   create?: () => KubeObject;
   /** Whether any kind allows that (apply). */
   forceCreate?: boolean;
+  /** Whether the object comes of a patch: a uid in it is a change, where that of a PUT is a precondition. */
+  isPatch?: boolean;
   /** Whether a lost race is tried again although the client gave a resourceVersion (a patch of the newest). */
   retryConflicts?: boolean;
 }
@@ -57,7 +59,7 @@ export async function updateObject(
     }
     const object = await change(old);
     trackFields(registry, stored, context, object, old);
-    const conditional = checkPreconditions(context, stored, object, old);
+    const conditional = checkPreconditions(context, stored, object, old, options.isPatch === true);
     const transaction = newTransaction();
     await prepareUpdate(registry, stored, context, object, old, transaction);
     keepTimes(object, old.object);
@@ -105,11 +107,12 @@ function checkPreconditions(
   stored: StoredResource,
   object: KubeObject,
   old: Entry,
+  isPatch: boolean,
 ): boolean {
   const { metadata } = object;
   const { resource } = context.served;
   const current = old.object.metadata;
-  if (metadata.uid && metadata.uid !== current.uid) {
+  if (!isPatch && metadata.uid && metadata.uid !== current.uid) {
     const why = `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${current.uid ?? ''}`;
     throw errors.conflict(resource, context.name, why);
   }

@@ -260,6 +260,7 @@ export class Decoder implements BodyDecoder {
     }
     const object = Object.assign(decoded.object, types) as unknown as KubeObject;
     object.metadata ??= {};
+    keepReset(object, value);
     if (validation === 'Ignore') return object;
     problems.push(...decoded.strictErrors);
     if (problems.length === 0) return object;
@@ -275,6 +276,12 @@ function unknownConversion(given: { apiVersion: string; kind: string }, expected
     schema?.name.split('.').slice(-2).join('.') ?? '';
   const internal = `${schemaOf(expected)?.name.split('.')[0] ?? ''}.${expected.kind}`;
   return `converting (${goType(schemaOfObject(given))}) to (${internal}): unknown conversion`;
+}
+
+/** An empty list of managedFields is a wish, that they be forgotten: it is not the same as none. */
+function keepReset({ metadata }: KubeObject, value: KubeObject): void {
+  const given: unknown = (value as Partial<KubeObject>).metadata?.managedFields;
+  if (Array.isArray(given) && given.length === 0) metadata.managedFields = [];
 }
 
 /** apiVersion and kind, filled in where absent; others than expected are refused. */

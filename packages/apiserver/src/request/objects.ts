@@ -176,7 +176,7 @@ export class ObjectRequests {
         return this.#settle(patched, context);
       },
       // A patch that names no resourceVersion means the newest object, whichever that is.
-      { retryConflicts: !change.namesVersion },
+      { isPatch: true, retryConflicts: !change.namesVersion },
     );
     return { type: 'entry', code: 200, served, entry };
   }
@@ -195,6 +195,11 @@ export class ObjectRequests {
       );
       applied.judge();
       const decoded = this.decoder.decodePatched(object, served.resource, 'Ignore', () => {});
+      if (!decoded.metadata.name) {
+        throw errors.badRequest(
+          `the name of the object (${context.name} based on URL) was undeterminable: name must be provided`,
+        );
+      }
       checkName(decoded, context.name);
       const settled = this.#settle(decoded, context);
       setManagedFields(settled, managedFields);
@@ -210,6 +215,7 @@ export class ObjectRequests {
       (old) => merged(objectIn(old, served.resource)),
       {
         ...(context.subresource === '' ? { create, forceCreate: true } : {}),
+        isPatch: true,
         retryConflicts: applied.document.metadata?.resourceVersion === undefined,
       },
     );

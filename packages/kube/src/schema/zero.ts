@@ -15,7 +15,12 @@ const zeroScalars: Partial<Record<TypeSchema['kind'], unknown>> = {
 };
 
 /** Go structs whatever their JSON: never empty for `omitempty`. */
-const zeroStructs: Partial<Record<TypeSchema['kind'], unknown>> = { quantity: '0', intOrString: 0 };
+const zeroStructs: Partial<Record<TypeSchema['kind'], unknown>> = {
+  quantity: '0',
+  intOrString: 0,
+  time: null,
+  microTime: null,
+};
 
 /** What a field that is no pointer holds though nothing was sent; `absent` if it is not written. */
 function zeroOf(field: FieldSchema): unknown {

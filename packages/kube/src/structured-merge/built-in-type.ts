@@ -22,6 +22,18 @@ const scalars: Partial<Record<TypeSchema['kind'], MergeType>> = {
   rawExtension: untypedAtomic,
 };
 
+const zeros: Partial<Record<TypeSchema['kind'], unknown>> = {
+  string: '',
+  bool: false,
+  int32: 0,
+  int64: 0,
+  float64: 0,
+};
+
+/** The declared default; what Go always writes has its zero value for one. */
+const defaultOf = ({ default: declared, omitEmpty, pointer, type }: FieldSchema): unknown =>
+  declared ?? (omitEmpty || pointer ? undefined : zeros[type.kind]);
+
 const structs = new WeakMap<StructSchema, { granular: MergeType; atomic: MergeType }>();
 
 function structTypes(struct: StructSchema): { granular: MergeType; atomic: MergeType } {
@@ -29,7 +41,7 @@ function structTypes(struct: StructSchema): { granular: MergeType; atomic: Merge
   if (!types) {
     const fields = new Map<string, MapField>();
     for (const field of struct.fields.values()) {
-      fields.set(field.name, new LazyField(() => fieldType(field), field.default));
+      fields.set(field.name, new LazyField(() => fieldType(field), defaultOf(field)));
     }
     // A struct of no fields takes anything, by member.
     const element = fields.size === 0 ? deducedType : undefined;
