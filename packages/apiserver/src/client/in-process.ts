@@ -12,11 +12,12 @@ import { apiVersionOf, type KubeList, type KubeObject, type Resource } from '@cl
 import { StatusError } from '@cloudless/kube/status';
 import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
 import type { UserInfo } from '@cloudless/kube/user';
+import { listKindOf } from '../registry/catalogue.ts';
 import type { Body } from '../request/body.ts';
 import { type ParsedRequest, selectedName } from '../request/parse.ts';
 import type { Call, Result } from '../request/call.ts';
 import type { Pipeline } from '../request/pipeline.ts';
-import { objectIn } from '../request/view.ts';
+import { objectIn } from '../registry/view.ts';
 import type { RequestAudit } from '../audit/event.ts';
 import type { InProcessAudit } from './in-process-audit.ts';
 import { watchEvents } from './watch-events.ts';
@@ -170,7 +171,7 @@ export class InProcessClient implements KubeClient {
     const { list, served } = result;
     return {
       apiVersion: apiVersionOf(resource),
-      kind: `${resource.kind}List`,
+      kind: listKindOf(served),
       metadata: {
         resourceVersion: String(list.revision),
         ...(list.continue === undefined ? {} : { continue: list.continue }),

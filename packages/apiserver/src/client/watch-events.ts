@@ -4,7 +4,7 @@ import type { Served } from '../registry/catalogue.ts';
 import type { ListParameters } from '../registry/list.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type Watch, watchObjects } from '../registry/watch.ts';
-import { objectIn } from '../request/view.ts';
+import { objectIn } from '../registry/view.ts';
 
 /** Events a slow reader may leave; its watch ends then, and resumes from its last resourceVersion. */
 const maxUnread = 1_000_000;
@@ -67,6 +67,7 @@ export async function* watchEvents<T extends KubeObject>(
         failure = error;
         end();
       },
+      end,
     });
     const tick = (): void => {
       if (watch && watch.revision > lastSent) bookmark((lastSent = watch.revision), false);

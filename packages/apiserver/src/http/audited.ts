@@ -7,7 +7,7 @@ import { sourceIps } from '../audit/source-ips.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Result } from '../request/call.ts';
 import type { RequestInfo } from '../request/info.ts';
-import { jsonIn, objectIn } from '../request/view.ts';
+import { jsonIn, objectIn } from '../registry/view.ts';
 import { peerAddress, sentCertificate } from './credentials.ts';
 import type { Encoder } from './encode.ts';
 import { negotiate } from './negotiate.ts';

@@ -1,11 +1,11 @@
 import { stringifyJson } from '@cloudless/kube/codec/json';
 import { apiVersionOf, type Resource } from '@cloudless/kube/object';
 import type { Entry } from '../cache/entry.ts';
-import type { Served } from '../registry/catalogue.ts';
+import { listKindOf, type Served } from '../registry/catalogue.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { StoredResource } from '../registry/registry.ts';
 import type { Delivery } from '../registry/watch.ts';
-import { itemJsonIn, jsonIn, objectIn } from '../request/view.ts';
+import { itemIn, itemJsonIn, jsonIn, objectIn } from '../registry/view.ts';
 import type { Negotiated } from './negotiate.ts';
 import { type IncludeObject, tableFor, tableOf } from './table.ts';
 
@@ -86,13 +86,9 @@ export class Encoder {
       );
     }
     const { resource } = served;
-    if (negotiated.format === 'json' && !negotiated.pretty)
-      return listChunks(list.entries, resource, metadata);
-    const items = list.entries.map((entry) => {
-      const { apiVersion: _version, kind: _kind, ...rest } = objectIn(entry, resource);
-      return rest;
-    });
-    const whole = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata, items };
+    if (negotiated.format === 'json' && !negotiated.pretty) return listChunks(list.entries, served, metadata);
+    const items = list.entries.map((entry) => itemIn(entry, resource));
+    const whole = { kind: listKindOf(served), apiVersion: apiVersionOf(resource), metadata, items };
     return this.object(whole, negotiated);
   }
 
@@ -107,7 +103,12 @@ export class Encoder {
   ): object {
     const apiVersion = `meta.k8s.io/${negotiated.version}`;
     if (negotiated.as === 'Table') {
-      return tableFor(entries, { apiVersion, include, definition: tableOf(stored) }, metadata, this.#nowMs());
+      return tableFor(
+        entries,
+        { apiVersion, include, definition: tableOf(stored, served) },
+        metadata,
+        this.#nowMs(),
+      );
     }
     const partial = (entry: Entry): object => ({
       kind: 'PartialObjectMetadata',
@@ -138,7 +139,7 @@ export class Encoder {
       negotiated.as === 'Table'
         ? tableFor(
             [entry],
-            { apiVersion, include: options.include, definition: tableOf(stored) },
+            { apiVersion, include: options.include, definition: tableOf(stored, served) },
             metadata,
             this.#nowMs(),
             options.columns,
@@ -273,9 +274,10 @@ function* itemChunks(entries: readonly Entry[], resource: Resource): Generator<U
 }
 
 /** A list as chunks of cached bytes, never as one string. */
-function listChunks(entries: readonly Entry[], resource: Resource, metadata: object): Chunks | LazyChunks {
+function listChunks(entries: readonly Entry[], served: Served, metadata: object): Chunks | LazyChunks {
+  const { resource } = served;
   const types = JSON.stringify({
-    kind: `${resource.kind}List`,
+    kind: listKindOf(served),
     apiVersion: apiVersionOf(resource),
     metadata,
   });

@@ -1,5 +1,6 @@
 import type { KubeObject } from '@cloudless/kube/object';
 import type { Entry } from '../cache/entry.ts';
+import type { Served } from '../registry/catalogue.ts';
 import type { StoredResource } from '../registry/registry.ts';
 import { defaultTable } from '../registry/strategies/table/table.ts';
 import type { TableDefinition } from '../registry/strategy.ts';
@@ -13,8 +14,9 @@ export interface TableView {
   definition: TableDefinition<KubeObject>;
 }
 
-export const tableOf = (stored: StoredResource): TableDefinition<KubeObject> =>
-  stored.strategy.table ?? defaultTable;
+/** The columns of a kind, in the version that `served` serves. */
+export const tableOf = (stored: StoredResource, { resource }: Served): TableDefinition<KubeObject> =>
+  stored.strategyOf(resource).table ?? defaultTable;
 
 function rowObject(object: KubeObject, view: TableView): unknown {
   if (view.include === 'None') return undefined;

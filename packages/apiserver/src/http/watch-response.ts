@@ -115,6 +115,10 @@ export async function respondWatch(
         await out.ready();
         return !ended;
       },
+      end: () => {
+        begin();
+        end();
+      },
     });
     begin();
     if (ended) watch.stop();

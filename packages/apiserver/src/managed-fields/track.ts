@@ -4,12 +4,12 @@ import type { Entry } from '../cache/entry.ts';
 import type { WriteContext } from '../registry/context.ts';
 import { convert } from '../registry/conversion.ts';
 import type { Registry, StoredResource } from '../registry/registry.ts';
-import { objectIn } from '../request/view.ts';
+import { objectIn } from '../registry/view.ts';
 import { cloneJson, equalJson } from '../storage/codec.ts';
 import { decodeManaged, ManagedFieldsError } from './managed.ts';
 
 /**
- * Gives what the write changes to its field manager. `object` is of the storage version, and about to go through
+ * Gives what the write changes to its field manager. `object` is of the working version, and about to go through
  * admission, whose changes belong to nobody (as upstream).
  */
 export function trackFields(
@@ -22,8 +22,9 @@ export function trackFields(
   const { served, subresource, fieldManager } = context;
   if (fieldManager === undefined) return;
   const { resource } = served;
-  const isStored = resource.group === stored.resource.group && resource.version === stored.resource.version;
-  const next = isStored ? object : convert(cloneJson(object), stored.resource, resource);
+  const working = stored.working(resource);
+  const isWorking = resource.group === working.group && resource.version === working.version;
+  const next = isWorking ? object : convert(cloneJson(object), working, resource);
   const live = old && objectIn(old, resource);
   setManagedFields(object, registry.fieldManagers.of(served, subresource).update(live, next, fieldManager));
 }

@@ -40,6 +40,10 @@ export interface Served {
   readonly custom: CustomVersion | undefined;
 }
 
+/** `PodList`; a custom kind says its own. */
+export const listKindOf = ({ resource, custom }: Served): string =>
+  custom?.definition.status?.acceptedNames?.listKind ?? `${resource.kind}List`;
+
 /** Known to Kubernetes, but not served here yet: they are left out of discovery, and a request gets 404. */
 const notServedYet: ReadonlySet<string> = new Set(['componentstatuses', 'proxy']);
 /** Versions whose conversion to the stored one is more than another name. */

@@ -12,6 +12,7 @@ import { fillSystemFields, generatedName, matchNamespace, wipeSystemFields } fro
 import type { Registry, StoredResource } from './registry.ts';
 import { hasGeneration, keepsStatusOnCreate } from './rules.ts';
 import { nameRuleOf, validateObjectMeta } from './validation/metadata.ts';
+import { inStorage } from './view.ts';
 
 /** A status of which nothing is set, with the members that Go always writes. */
 function emptyStatus(resource: Resource): Record<string, unknown> {
@@ -48,7 +49,7 @@ export async function createObject(
       namespace: context.namespace,
       name,
       expected: 0,
-      object,
+      object: inStorage(stored, context.served.resource, object),
       transaction,
       dryRun: context.dryRun,
     });
@@ -89,7 +90,8 @@ function complete(
   fillSystemFields(metadata, registry.parts.clock.nowMs());
   const generated = Boolean(metadata.generateName) && !metadata.name;
   if (generated) metadata.name = generatedName(metadata.generateName as string);
-  if (context.served.subresources.has('status') && !keepsStatusOnCreate(context.served.resource)) {
+  const keepsStatus = stored.custom !== undefined || keepsStatusOnCreate(context.served.resource);
+  if (context.served.subresources.has('status') && !keepsStatus) {
     (object as { status?: unknown }).status = emptyStatus(stored.resource);
   }
   if (hasGeneration(stored.resource)) metadata.generation = 1;
@@ -104,7 +106,7 @@ async function finish(
   object: KubeObject,
   transaction: ReturnType<typeof newTransaction>,
 ): Promise<boolean> {
-  const { strategy } = stored;
+  const strategy = stored.strategyOf(context.served.resource);
   const request = registry.admissionRequest(context, 'CREATE', { object, old: undefined, transaction });
   const { managedFields } = object.metadata;
   await registry.admit(request);

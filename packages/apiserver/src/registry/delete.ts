@@ -70,6 +70,7 @@ function planDeletion(stored: StoredResource, old: KubeObject, options: DeleteOp
   const object = cloneJson(old);
   if (finalizers.length > 0) object.metadata.finalizers = finalizers;
   else delete object.metadata.finalizers;
+  if (!old.metadata.deletionTimestamp) stored.strategyOf(stored.resource).beginDeletion?.(object, nowMs);
   const held = finalizersLeft(stored.resource, object);
   if (graceful && graceful.seconds > 0) {
     markDeleted(object, old, graceful.deletionMs, graceful.seconds);
@@ -102,7 +103,7 @@ function planGrace(
   options: DeleteOptions,
   nowMs: number,
 ): 'pending' | { seconds: number; deletionMs: number } | undefined {
-  const { strategy } = stored;
+  const strategy = stored.strategyOf(stored.resource);
   if (!strategy.gracePeriodSeconds) return undefined;
   // Negative values count as one second.
   const asked = options.gracePeriodSeconds;
@@ -156,7 +157,9 @@ export async function deleteObject(
     if (object && equalJson(object, old.object)) return { gone: false, entry: old };
     if (!object) {
       const strategyContext = registry.strategyContext(context);
-      await stored.strategy.allocate?.(strategyContext, { object: undefined, old: old.object, transaction });
+      await stored
+        .strategyOf(stored.resource)
+        .allocate?.(strategyContext, { object: undefined, old: old.object, transaction });
     }
     const outcome = await commitObject(registry, stored, {
       namespace,

@@ -14,6 +14,7 @@ import type { Transaction } from '../storage/transaction.ts';
 import { FieldManagers } from '../managed-fields/field-managers.ts';
 import type { Catalogue, Served } from './catalogue.ts';
 import type { WriteContext } from './context.ts';
+import type { CustomKind } from './custom-kind.ts';
 import { timestamp } from './metadata.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
 
@@ -38,21 +39,53 @@ export class StoredResource {
   readonly resource: Resource;
   readonly keys: ResourceKeys;
   readonly codec: ObjectCodec;
-  readonly strategy: Strategy;
+  /** Undefined for built-in kinds. */
+  readonly custom: CustomKind | undefined;
+  readonly #strategy: Strategy;
   readonly #parts: RegistryParts;
+  readonly #retired = new AbortController();
   #cache: StorageCache | undefined;
 
-  constructor(parts: RegistryParts, resource: Resource) {
+  constructor(parts: RegistryParts, resource: Resource, custom: CustomKind | undefined) {
     this.#parts = parts;
     this.resource = resource;
-    this.keys = resourceKeys(parts.storagePrefix, resource);
-    this.codec = new ObjectCodec(resource, parts.defaultsOf(resource), parts.readProtobuf);
-    this.strategy = parts.strategies.get(`${resource.group}/${resource.kind}`) ?? {};
+    this.custom = custom;
+    this.keys = resourceKeys(parts.storagePrefix, resource, custom !== undefined);
+    this.codec =
+      custom?.codec(parts.readProtobuf) ??
+      new ObjectCodec(resource, parts.defaultsOf(resource), parts.readProtobuf);
+    this.#strategy = parts.strategies.get(`${resource.group}/${resource.kind}`) ?? {};
+  }
+
+  /** What is particular to the kind, in the version of `resource`. */
+  strategyOf(resource: Resource): Strategy {
+    return this.custom?.strategyOf(resource.version) ?? this.#strategy;
+  }
+
+  /**
+   * The version in which a write to `resource` is admitted, validated and compared: the stored one for built-in
+   * kinds, that of the request for custom ones, whose versions have schemas of their own.
+   */
+  working(resource: Resource): Resource {
+    return this.custom ? resource : this.resource;
+  }
+
+  /** Ends the cache and with it every watch, so that clients look again at what is served. */
+  retire(): void {
+    this.#retired.abort();
+  }
+
+  /** Aborted when the kind is served anew or no longer. */
+  get retired(): AbortSignal {
+    return this.#retired.signal;
   }
 
   /** Starts the cache on first use. */
   get cache(): StorageCache {
-    const { store, clock, log, signal } = this.#parts;
+    const { store, clock, log } = this.#parts;
+    const signal = this.custom
+      ? AbortSignal.any([this.#parts.signal, this.#retired.signal])
+      : this.#parts.signal;
     return (this.#cache ??= new StorageCache({
       store,
       keys: this.keys,
@@ -95,6 +128,8 @@ export class Registry {
   readonly fieldManagers: FieldManagers;
   #plugins: readonly AdmissionPlugin[] = [];
   readonly #stored = new Map<string, StoredResource>();
+  /** By `group/plural`. */
+  #custom: ReadonlyMap<string, CustomKind> = new Map();
 
   constructor(parts: RegistryParts) {
     this.parts = parts;
@@ -115,8 +150,29 @@ export class Registry {
     const storage = served?.storage ?? resource;
     const key = `${storage.group}/${storage.plural}`;
     let stored = this.#stored.get(key);
-    if (!stored) this.#stored.set(key, (stored = new StoredResource(this.parts, storage)));
+    if (!stored)
+      this.#stored.set(key, (stored = new StoredResource(this.parts, storage, this.#custom.get(key))));
     return stored;
+  }
+
+  /** What serves a custom kind; undefined for built-in ones. */
+  customKind({ group, plural }: { group: string; plural: string }): CustomKind | undefined {
+    return this.#custom.get(`${group}/${plural}`);
+  }
+
+  /**
+   * Serves exactly these custom kinds from now on, in this order in discovery. Watches of kinds that changed or went
+   * are ended.
+   */
+  serveCustom(kinds: readonly CustomKind[]): void {
+    const next = new Map(kinds.map((kind) => [`${kind.storage.group}/${kind.storage.plural}`, kind]));
+    this.#custom = next;
+    this.catalogue.replaceCustom(kinds.flatMap(({ served }) => served));
+    for (const [key, stored] of this.#stored) {
+      if (stored.custom === next.get(key)) continue;
+      this.#stored.delete(key);
+      stored.retire();
+    }
   }
 
   /** Every resource whose cache runs, for metrics. */

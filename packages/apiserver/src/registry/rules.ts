@@ -128,7 +128,6 @@ export const keepsStatusOnCreate = (resource: Resource): boolean => key(resource
 
 /** Groups whose status strategies call ResetObjectMetaForStatus (pkg/registry). */
 const statusResetsMetadata = new Set([
-  'apiextensions.k8s.io',
   'apiregistration.k8s.io',
   'flowcontrol.apiserver.k8s.io',
   'internal.apiserver.k8s.io',
@@ -145,6 +144,8 @@ export type StatusRestores = 'all' | ReadonlyArray<'labels' | 'ownerReferences'>
  * deployment controller notes its revision in an annotation, while labels are its user's (deploymentStatusStrategy).
  */
 export function statusRestores(resource: Resource): StatusRestores {
+  // ResetObjectMetaForStatus of the new object with itself: nothing is restored, and finalizers go by this way.
+  if (key(resource) === 'apiextensions.k8s.io/CustomResourceDefinition') return [];
   if (statusResetsMetadata.has(resource.group)) return 'all';
   return key(resource) === 'apps/Deployment' ? ['labels', 'ownerReferences'] : ['ownerReferences'];
 }

@@ -4,6 +4,7 @@ import { formatLabelSelector } from '@cloudless/kube/selector/selector';
 import { errors } from '@cloudless/kube/status';
 import type { Scale } from '@cloudless/kube/types/autoscaling-v1';
 import type { LabelSelector } from '@cloudless/kube/types/meta-v1';
+import type { ScaleMapping } from './strategy.ts';
 import { cloneJson } from '../storage/codec.ts';
 
 interface Scalable extends KubeObject {
@@ -24,7 +25,12 @@ function selectorText(object: Scalable): string {
 }
 
 /** `autoscaling/v1` Scale of an object that has replicas (kubernetes/pkg/registry/apps/deployment/storage). */
-export function scaleOf(object: KubeObject): Scale {
+export function scaleOf(
+  object: KubeObject,
+  mapping?: ScaleMapping,
+  purpose: 'get' | 'change' = 'get',
+): Scale {
+  if (mapping) return mapping.scaleOf(object, purpose);
   const { metadata, spec, status } = object as Scalable;
   const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
   const selector = selectorText(object);
@@ -38,7 +44,7 @@ export function scaleOf(object: KubeObject): Scale {
 }
 
 /** The object with the Scale's replicas; its uid and resourceVersion become preconditions. Throws 400, 422. */
-export function withScale(object: KubeObject, scale: Scale): KubeObject {
+export function withScale(object: KubeObject, scale: Scale, mapping?: ScaleMapping): KubeObject {
   const found: FieldError[] = [];
   const { name } = object.metadata;
   if (scale.metadata?.name && scale.metadata.name !== name) {
@@ -47,13 +53,13 @@ export function withScale(object: KubeObject, scale: Scale): KubeObject {
     );
   }
   const replicas = scale.spec?.replicas ?? 0;
-  if (replicas < 0) {
+  if (replicas < 0 && !mapping) {
     const text = 'must be greater than or equal to 0';
     found.push(fieldErrors.invalid(FieldPath.of('spec', 'replicas'), replicas, text));
   }
   if (found.length > 0) throw errors.invalid({ group: 'autoscaling', kind: 'Scale' }, name ?? '', found);
-  const changed = cloneJson(object) as Scalable;
-  changed.spec = { ...changed.spec, replicas };
+  const changed = (mapping?.withScale(object, scale) ?? cloneJson(object)) as Scalable;
+  if (!mapping) changed.spec = { ...changed.spec, replicas };
   if (scale.metadata?.resourceVersion) changed.metadata.resourceVersion = scale.metadata.resourceVersion;
   else delete changed.metadata.resourceVersion;
   if (scale.metadata?.uid) changed.metadata.uid = scale.metadata.uid;

@@ -9,6 +9,7 @@ import { errors } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
 import type { Route } from '../cache/routes.ts';
 import type { StoredResource } from './registry.ts';
+import { objectIn } from './view.ts';
 
 /** Which objects a list, watch or deletecollection means. */
 export interface Selection {
@@ -36,7 +37,7 @@ const storedField = (resource: Resource, field: string): string => {
 
 function checkField(resource: Resource, stored: StoredResource, field: string): void {
   if (field === 'metadata.name' || field === 'metadata.namespace') return;
-  const fields = stored.strategy.selectableFields;
+  const fields = stored.strategyOf(resource).selectableFields;
   if (fields && storedField(resource, field) in fields) return;
   throw errors.badRequest(
     fields
@@ -67,7 +68,7 @@ export function selectionOf(
     if (!simple) rest = fields;
   }
   const route = routeOf(resource, stored, { namespace, name, fields: rest });
-  const isIndexed = route !== undefined && route.field === stored.strategy.indexedField;
+  const isIndexed = route !== undefined && route.field === stored.strategyOf(resource).indexedField;
   return { namespace, name, matches: matcher(labels, rest, resource, stored), route, isIndexed };
 }
 
@@ -79,15 +80,20 @@ function routeOf(
 ): Route | undefined {
   const { namespace, name, fields } = request;
   if (name !== undefined) return { field: 'metadata.name', value: name, valueOf: (entry) => entry.name };
-  const values = stored.strategy.selectableFields ?? {};
+  const values = stored.strategyOf(resource).selectableFields ?? {};
   for (const { field: asked, operator, value } of fields?.requirements ?? []) {
     const field = storedField(resource, asked);
     const read = values[field];
-    if (operator === '=' && read) return { field, value, valueOf: ({ object }) => read(object) };
+    if (operator === '=' && read)
+      return { field, value, valueOf: (entry) => read(selectedObject(entry, resource, stored)) };
   }
   if (namespace === '') return undefined;
   return { field: 'metadata.namespace', value: namespace, valueOf: (entry) => entry.namespace };
 }
+
+/** Fields of a custom kind are those of the version asked for. */
+const selectedObject = (entry: Entry, resource: Resource, stored: StoredResource): KubeObject =>
+  stored.custom ? objectIn(entry, resource) : entry.object;
 
 function parsed<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
   if (text === undefined || text === '') return undefined;
@@ -106,13 +112,14 @@ function matcher(
   stored: StoredResource,
 ): ((entry: Entry) => boolean) | undefined {
   if ((!labels || labels.isEmpty) && !fields) return undefined;
-  const values = stored.strategy.selectableFields ?? {};
+  const values = stored.strategyOf(resource).selectableFields ?? {};
   const valueOf = (object: KubeObject) => (field: string) => {
     if (field === 'metadata.name') return object.metadata.name;
     if (field === 'metadata.namespace') return object.metadata.namespace;
     return values[storedField(resource, field)]?.(object);
   };
-  return ({ object }) => {
+  return (entry) => {
+    const object = selectedObject(entry, resource, stored);
     if (labels && !labels.matches(object.metadata.labels)) return false;
     return !fields || fields.matches(valueOf(object));
   };

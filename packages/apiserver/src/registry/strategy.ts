@@ -1,5 +1,6 @@
 import type { FieldError } from '@cloudless/kube/field';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
+import type { Scale } from '@cloudless/kube/types/autoscaling-v1';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Caches } from '../cache/cache.ts';
 import type { Transaction } from '../storage/transaction.ts';
@@ -57,6 +58,20 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   selectableFields?: Readonly<Record<string, (object: T) => string>>;
   /** The one of them by which so many clients list and watch that the cache keeps an index (upstream: pods by node). */
   indexedField?: string;
+  /** How `/scale` reads and writes the object; absent: spec.replicas, spec.selector and status.replicas. */
+  scale?: ScaleMapping;
+  /** Loads what the strategy needs and few clusters use; awaited before every request for the kind. */
+  load?(): Promise<void> | undefined;
+  /** What an object gets, in place, when its deletion begins: finalizers, conditions. */
+  beginDeletion?(object: T, nowMs: number): void;
+}
+
+/** Where replicas and selector of a kind stand. */
+export interface ScaleMapping {
+  /** Throws 500 where the object has no replicas to `get`, or something else in their place. */
+  scaleOf(object: KubeObject, purpose: 'get' | 'change'): Scale;
+  /** The object with the wanted replicas; metadata is the caller's business. Throws 400 when nobody gives any. */
+  withScale(object: KubeObject, wanted: Scale): KubeObject;
 }
 
 /** Columns as upstream prints them (kubernetes/pkg/printers/internalversion). */

@@ -19,6 +19,7 @@ import {
   type StatusRestores,
 } from './rules.ts';
 import { nameRuleOf, validateObjectMetaUpdate } from './validation/metadata.ts';
+import { inStorage, objectIn } from './view.ts';
 
 /** The new object from the stored one: owned by the update, of the storage version, defaulted. */
 export type NewObject = (old: Entry) => KubeObject | Promise<KubeObject>;
@@ -62,17 +63,18 @@ export async function updateObject(
     const conditional = checkPreconditions(context, stored, object, old, options.isPatch === true);
     const transaction = newTransaction();
     await prepareUpdate(registry, stored, context, object, old, transaction);
-    keepTimes(object, old.object);
-    const { deletionGracePeriodSeconds, deletionTimestamp } = old.object.metadata;
+    const before = objectIn(old, stored.working(resource));
+    keepTimes(object, before);
+    const { deletionGracePeriodSeconds, deletionTimestamp } = before.metadata;
     const ends =
       Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !finalizersLeft(stored.resource, object);
-    if (!ends && transaction.writes.length === 0 && equalJson(object, old.object))
-      return { entry: old, created: false };
+    const idle = !ends && transaction.writes.length === 0 && equalJson(object, before);
+    if (idle && !stored.codec.isStale(old.object)) return { entry: old, created: false };
     const outcome = await commitObject(registry, stored, {
       namespace: context.namespace,
       name: context.name,
       expected: old.revision,
-      object: ends ? undefined : object,
+      object: ends ? undefined : inStorage(stored, resource, object),
       old,
       transaction,
       dryRun: context.dryRun,
@@ -125,7 +127,7 @@ function checkPreconditions(
     if (metadata.resourceVersion !== current.resourceVersion) throw errors.modified(resource, context.name);
     return true;
   }
-  if (!allowsUnconditionalUpdate(stored.resource)) {
+  if (stored.custom || !allowsUnconditionalUpdate(stored.resource)) {
     const path = FieldPath.of('metadata', 'resourceVersion');
     const text = 'must be specified for an update';
     throw errors.invalid({ group: resource.group, kind: resource.plural }, context.name, [
@@ -144,8 +146,8 @@ async function prepareUpdate(
   entry: Entry,
   transaction: Transaction,
 ): Promise<void> {
-  const { strategy } = stored;
-  const old = entry.object;
+  const strategy = stored.strategyOf(context.served.resource);
+  const old = objectIn(entry, stored.working(context.served.resource));
   const { metadata } = object;
   matchNamespace(metadata, stored.resource, context.namespace);
   const request = registry.admissionRequest(context, 'UPDATE', { object, old, transaction });
@@ -210,7 +212,7 @@ function scopeToSubresource(context: WriteContext, stored: StoredResource, objec
     case 'status':
     case 'approval':
       restore();
-      restoreMetadata(object, old, statusRestores(stored.resource));
+      restoreMetadata(object, old, stored.custom ? 'all' : statusRestores(stored.resource));
       return;
     case 'finalize': {
       const finalizers = object.spec?.['finalizers'];

@@ -24,6 +24,8 @@ export interface WatchReceiver {
   bookmark(revision: number, initial: boolean): void;
   /** The watch cannot go on; nothing follows. */
   fail(error: Error): void;
+  /** The kind is served anew, or no longer: nothing follows, and clients look again. */
+  end(): void;
   /**
    * Resolves when more can be delivered; false: nobody listens any more. Objects that a watch begins with wait for it
    * when they are many. Absent: everything can be delivered at once.
@@ -126,7 +128,14 @@ class Watcher implements Watch {
     this.#stored = stored;
     this.#selection = selection;
     this.#receiver = receiver;
+    stored.retired.addEventListener('abort', this.#retired, { once: true });
   }
+
+  readonly #retired = (): void => {
+    if (this.#stopped) return;
+    this.stop();
+    this.#receiver.end();
+  };
 
   get revision(): number {
     return this.#stored.cache.revision;
@@ -134,6 +143,7 @@ class Watcher implements Watch {
 
   stop(): void {
     this.#stopped = true;
+    this.#stored.retired.removeEventListener('abort', this.#retired);
     this.#unsubscribe?.();
     this.#stopReplay?.();
   }

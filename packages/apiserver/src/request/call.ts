@@ -1,4 +1,4 @@
-import { StatusError } from '@cloudless/kube/status';
+import { errors, StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { RequestAudit } from '../audit/event.ts';
 import type { Entry } from '../cache/entry.ts';
@@ -32,6 +32,12 @@ export type Result =
   | { type: 'list'; served: Served; list: ListResult }
   | { type: 'watch'; served: Served; parameters: ListParameters }
   | { type: 'stream'; request: StreamRequest };
+
+/** Upstream's answer to a path of no known resource while it may become one (WithNotFoundProtector). */
+export const notYetServed = (): StatusError =>
+  errors.unavailable(
+    'the request has been made before all known HTTP paths have been installed, please try again',
+  );
 
 /** Upstream's answer to a path of no known resource. */
 export const notServed = (): StatusError =>

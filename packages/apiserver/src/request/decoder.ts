@@ -5,6 +5,7 @@ import { decodeObject, duplicateFieldErrors, strictDecodingMessage } from '@clou
 import { schemaOf, schemaOfObject, type StructSchema } from '@cloudless/kube/schema/schema';
 import { errors, StatusError } from '@cloudless/kube/status';
 import { cloneJson } from '../storage/codec.ts';
+import type { CustomKind, CustomObject } from '../registry/custom-kind.ts';
 import { hasDuplicates } from './duplicates.ts';
 import type { Body, BodyDecoder, BodyKind, FieldValidation } from './body.ts';
 
@@ -14,6 +15,8 @@ export interface DecoderParts {
   parseYaml(text: string, onDuplicate: (text: string) => void): unknown;
   /** An object from `k8s\0` bytes, unknown and mistyped fields impossible. */
   readProtobuf(bytes: Uint8Array): KubeObject;
+  /** What serves a custom kind. */
+  customKind?(kind: BodyKind): CustomKind | undefined;
 }
 
 const bodyMediaTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
@@ -236,6 +239,17 @@ export class Decoder implements BodyDecoder {
     }
   }
 
+  #decodeObject(value: KubeObject, expected: BodyKind, wantsUnknown: boolean): CustomObject {
+    const schema = schemaOf(expected);
+    if (schema) {
+      const { object, strictErrors } = decodeObject(schema, value);
+      return { object: object as unknown as KubeObject, strictErrors };
+    }
+    const custom = this.#parts.customKind?.(expected);
+    if (custom) return custom.decode(expected.version, value, wantsUnknown);
+    throw new StatusError(500, 'InternalError', `no schema of ${expected.kind} in ${apiVersionOf(expected)}`);
+  }
+
   /** A new object of the expected kind, as Go's decoder would leave it. */
   #judge(
     value: KubeObject,
@@ -245,20 +259,14 @@ export class Decoder implements BodyDecoder {
     warn: (text: string) => void,
   ): KubeObject {
     const types = checkTypes(value, expected);
-    const schema = schemaOf(expected);
-    if (!schema)
-      throw new StatusError(
-        500,
-        'InternalError',
-        `no schema of ${expected.kind} in ${apiVersionOf(expected)}`,
-      );
-    let decoded: ReturnType<typeof decodeObject>;
+    let decoded: CustomObject;
     try {
-      decoded = decodeObject(schema, value);
+      decoded = this.#decodeObject(value, expected, validation !== 'Ignore');
     } catch (cause) {
+      if (cause instanceof StatusError) throw cause;
       throw cannotBeHandled(expected, value, cause instanceof Error ? cause.message : String(cause));
     }
-    const object = Object.assign(decoded.object, types) as unknown as KubeObject;
+    const object = Object.assign(decoded.object, types);
     object.metadata ??= {};
     keepReset(object, value);
     if (validation === 'Ignore') return object;

@@ -16,7 +16,7 @@ import { deleteOptionsOf, listParameters, type WriteParameters, writeParameters 
 import { managerOfUserAgent } from '../managed-fields/identity.ts';
 import { setManagedFields } from '../managed-fields/track.ts';
 import { applyMediaType, isApply, readApplied } from './applied.ts';
-import { objectIn } from './view.ts';
+import { objectIn } from '../registry/view.ts';
 
 const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic'>> = {
   'application/json-patch+json': 'json',
@@ -26,8 +26,6 @@ const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic'>> = {
 
 /** Kinds that are kept but do nothing yet, with what their creator is told. */
 const inertKinds: Readonly<Record<string, string>> = {
-  CustomResourceDefinition:
-    'custom resources are not served yet: this definition is stored and has no effect',
   APIService: 'aggregated APIs are not served yet: this registration is stored and has no effect',
 };
 
@@ -86,13 +84,19 @@ export class ObjectRequests {
     const { registry } = this;
     const { resource } = context.served;
     const stored = registry.open(resource);
-    stored.strategy.beforeDefaults?.(registry.strategyContext(context), object);
+    // Decoded by its schema, which sets the defaults: a custom object passes in the version it came in.
+    if (stored.custom) return object;
+    stored.strategyOf(resource).beforeDefaults?.(registry.strategyContext(context), object);
     const sameVersion =
       resource.group === stored.resource.group && resource.version === stored.resource.version;
     if (!sameVersion) registry.parts.defaultsOf(resource)(object);
     const converted = convert(object, resource, stored.resource);
     registry.parts.defaultsOf(stored.resource)(converted);
     return converted;
+  }
+
+  #loaded({ resource }: Served): Promise<void> | undefined {
+    return this.registry.open(resource).strategyOf(resource).load?.();
   }
 
   async requiredBody(call: Call): Promise<Body> {
@@ -103,7 +107,12 @@ export class ObjectRequests {
   async create(call: Call, served: Served, namespace: string): Promise<Result> {
     const parameters = writeParameters(call.query, 'CreateOptions');
     const context = this.context(call, served, namespace, parameters);
+    await this.#loaded(served);
     const body = await this.requiredBody(call);
+    if (this.registry.customKind(served.resource)?.terminating) {
+      const why = 'create not allowed while custom resource definition is terminating';
+      throw errors.forbidden(served.resource, call.info.name, why);
+    }
     const inert = inertKinds[served.resource.kind];
     if (inert) call.warn(inert);
     let warn = (text: string): void => call.warn(text);
@@ -124,6 +133,7 @@ export class ObjectRequests {
   ): Promise<Result> {
     const parameters = writeParameters(call.query, 'UpdateOptions');
     const context = this.context(call, served, namespace, parameters);
+    await this.#loaded(served);
     const body = await this.requiredBody(call);
     let warn = (text: string): void => call.warn(text);
     const decode = (): KubeObject => {
@@ -155,6 +165,7 @@ export class ObjectRequests {
     namespace: string,
     mayCreate: () => void = () => {},
   ): Promise<Result> {
+    await this.#loaded(served);
     if (isApply(call)) return await this.#apply(call, served, namespace, mayCreate);
     const change = await this.patcher(call, served.resource);
     const context = this.context(call, served, namespace, change.parameters);

@@ -10,7 +10,7 @@ import { getObject } from '../registry/get.ts';
 import { listObjects } from '../registry/list.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { ApplyPatch, BodyDecoder } from './body.ts';
-import { type Call, notServed, type Result } from './call.ts';
+import { type Call, notServed, notYetServed, type Result } from './call.ts';
 import { forbidden } from './forbidden.ts';
 import { ObjectRequests } from './objects.ts';
 import type { ParsedRequest } from './parse.ts';
@@ -26,6 +26,8 @@ export interface PipelineParts {
   /** Resolves when the authorizer can decide. */
   authorizerReady: Promise<void>;
   endpoints: readonly Endpoint[];
+  /** Whether all kinds that will be served at the start are; until then an unknown one may only be late. */
+  isComplete(): boolean;
 }
 
 /** Verbs that act on one named object. */
@@ -54,12 +56,14 @@ export class Pipeline {
   readonly #objects: ObjectRequests;
   readonly #subresources: SubresourceRequests;
   readonly #scales: ScaleRequests;
+  readonly #isComplete: () => boolean;
   #authorizerReady = false;
 
   constructor(parts: PipelineParts) {
     this.registry = parts.registry;
     this.authorizer = parts.authorizer;
     this.#ready = parts.authorizerReady;
+    this.#isComplete = () => parts.isComplete();
     this.#objects = new ObjectRequests(parts);
     this.#subresources = new SubresourceRequests(this.#objects, parts.endpoints);
     this.#scales = new ScaleRequests(this.#objects);
@@ -92,8 +96,10 @@ export class Pipeline {
       await this.authorize(call.user, { ...info, verb: 'create' });
     }
     const served = this.registry.catalogue.find(info.group, info.version, info.resource);
-    if (!served || !fitsScope(served, info)) throw notServed();
-    const deprecation = deprecationWarning(served.resource);
+    if (!served || !fitsScope(served, info)) throw this.#isComplete() ? notServed() : notYetServed();
+    const deprecation = served.custom
+      ? this.registry.customKind(served.resource)?.deprecationOf(info.version)
+      : deprecationWarning(served.resource);
     if (deprecation) call.warn(deprecation);
     const namespace = served.resource.namespaced ? info.namespace : '';
     if (info.subresource !== '') return await this.#subresource(call, served, namespace);

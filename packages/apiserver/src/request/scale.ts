@@ -3,11 +3,14 @@ import { apiVersionOf } from '@cloudless/kube/object';
 import { parentManagedFields, scaleManagedFields } from '../managed-fields/scale-fields.ts';
 import { replicasPathsOf } from '../managed-fields/scale-paths.ts';
 import { setManagedFields } from '../managed-fields/track.ts';
+import type { Entry } from '../cache/entry.ts';
 import type { Served } from '../registry/catalogue.ts';
 import type { WriteContext } from '../registry/context.ts';
 import { getObject } from '../registry/get.ts';
 import type { Registry } from '../registry/registry.ts';
 import { scaleOf, withScale } from '../registry/scale.ts';
+import type { ScaleMapping } from '../registry/strategy.ts';
+import { objectIn } from '../registry/view.ts';
 import { updateObject } from '../registry/update.ts';
 import { isApply, readApplied } from './applied.ts';
 import type { Call, Result } from './call.ts';
@@ -32,8 +35,9 @@ export class ScaleRequests {
   async handle(call: Call, served: Served, namespace: string): Promise<Result> {
     const { verb, name } = call.info;
     if (verb === 'get') {
-      const { object } = await getObject(this.#registry, served, { namespace, name });
-      return { type: 'object', code: 200, object: scaleOf(object) };
+      const entry = await getObject(this.#registry, served, { namespace, name });
+      const { object, mapping } = this.#scaled(served, entry);
+      return { type: 'object', code: 200, object: scaleOf(object, mapping) };
     }
     if (verb !== 'patch') return await this.#update(call, served, namespace);
     return isApply(call)
@@ -102,12 +106,13 @@ export class ScaleRequests {
     const { entry } = await updateObject(
       this.#registry,
       { ...context, fieldManager: undefined },
-      ({ object: parent }) => {
+      (old) => {
+        const { object: parent, mapping } = this.#scaled(served, old);
         const { managedFields } = parent.metadata;
-        const before = scaleOf(parent) as unknown as KubeObject;
+        const before = scaleOf(parent, mapping, 'change') as unknown as KubeObject;
         setManagedFields(before, scaleManagedFields(managedFields, paths));
         const scale = next(before);
-        const changed = withScale(parent, scale);
+        const changed = withScale(parent, scale, mapping);
         const version = apiVersionOf(served.resource);
         const owned = parentManagedFields(managedFields, scale.metadata.managedFields, version, paths);
         setManagedFields(changed, owned);
@@ -115,6 +120,14 @@ export class ScaleRequests {
       },
       { retryConflicts },
     );
-    return { type: 'object', code: 200, object: scaleOf(entry.object) };
+    const { object, mapping } = this.#scaled(served, entry);
+    return { type: 'object', code: 200, object: scaleOf(object, mapping) };
+  }
+
+  /** The object that is scaled, and where its replicas stand. */
+  #scaled({ resource }: Served, entry: Entry): { object: KubeObject; mapping: ScaleMapping | undefined } {
+    const stored = this.#registry.open(resource);
+    const object = objectIn(entry, stored.working(resource));
+    return { object, mapping: stored.strategyOf(resource).scale };
   }
 }

@@ -16,6 +16,7 @@ import { RequestMetrics } from '../metrics/requests.ts';
 import { serverMetrics } from '../metrics/server.ts';
 import { Catalogue } from '../registry/catalogue.ts';
 import { Registry } from '../registry/registry.ts';
+import { startDefinitions } from '../crd/definitions.ts';
 import { Decoder } from '../request/decoder.ts';
 import { RegistryVersions } from '../request/object-versions.ts';
 import { applyPatch } from '../request/patches.ts';
@@ -62,7 +63,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     throw new Error('the API server is still being put together');
   };
   let server: TlsServer | undefined;
-  const decoder = new Decoder({ parseYaml, readProtobuf });
+  const decoder = new Decoder({
+    parseYaml,
+    readProtobuf,
+    customKind: ({ group, version, kind }) => {
+      const served = catalogue.byKind(group, version, kind);
+      return served && registry.customKind(served.resource);
+    },
+  });
   const context: PartContext = {
     caches: registry.caches,
     versions: new RegistryVersions(registry, decoder),
@@ -85,6 +93,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     authorizer,
     authorizerReady,
     endpoints: options.endpoints(context, authorizer),
+    isComplete: () => definitions.isSynced,
   });
   let raw: RawRequest | undefined;
   const encoder = new Encoder(
@@ -109,7 +118,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     options.maxReadOnlyInflight ?? defaultMaxReading,
     options.maxMutatingInflight ?? defaultMaxMutating,
   );
-  const hooks = runHooks(options.hooks ?? [], context, authorizerReady);
+  const definitions = startDefinitions(registry, context);
+  const hooks = runHooks(
+    [{ name: 'crd-informer-synced', run: () => definitions.synced }, ...(options.hooks ?? [])],
+    context,
+    authorizerReady,
+  );
   const metricsText = (): string =>
     metrics.text() +
     serverMetrics({ registry, limit, version: options.version }) +
@@ -167,6 +181,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     await shutdown.begin();
     await listening.close(handler.idle(), shutdown.drainMs);
     stopping.abort();
+    await definitions.stop();
     await hooks.ended;
   });
   const onAbort = (): void => void handle.stop();

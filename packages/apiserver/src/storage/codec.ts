@@ -19,6 +19,11 @@ const afterManaged = '],"name":"';
 
 /** Enough for what is written within a second or two. */
 const maxRecentLists = 500;
+/** How the objects of a custom kind change version; those of built-in kinds do it by the registry's own table. */
+export interface VersionConverter {
+  /** The object in the version of `to`. Consumes `object`. */
+  convert(object: KubeObject, from: Resource, to: Resource): KubeObject;
+}
 
 const protobufMagic = Buffer.from('k8s\0');
 
@@ -32,23 +37,32 @@ const protobufMagic = Buffer.from('k8s\0');
  */
 export class ObjectCodec {
   readonly resource: Resource;
-  /** `{"apiVersion":"v1","kind":"Pod",`: what of an encoded object a list leaves out, but for the brace. */
+  /** `{"apiVersion":"v1","kind":"Pod",`: how an encoded object begins that its list leaves out. */
   readonly typeHead: Buffer;
   /** managedFields read or written last, by what they belong to: whoever writes an object again finds the same list. */
   readonly recentManagedFields = new Recent<object, readonly ManagedFieldsEntry[]>(maxRecentLists);
   readonly #open: string;
+  /** Undefined for built-in kinds. */
+  readonly versions: VersionConverter | undefined;
   readonly #head: Buffer;
   readonly #afterRead: (object: KubeObject) => void;
   readonly #readProtobuf: ProtobufReader;
 
   /** `afterRead` sets the defaults that an older or foreign writer left out. */
-  constructor(resource: Resource, afterRead: (object: KubeObject) => void, readProtobuf: ProtobufReader) {
+  constructor(
+    resource: Resource,
+    afterRead: (object: KubeObject) => void,
+    readProtobuf: ProtobufReader,
+    versions?: VersionConverter,
+  ) {
     this.resource = resource;
+    this.versions = versions;
     this.#afterRead = afterRead;
     this.#readProtobuf = readProtobuf;
     const { kind } = resource;
     const open = JSON.stringify({ apiVersion: apiVersionOf(resource), kind }).slice(0, -1);
-    this.typeHead = Buffer.from(`${open},`);
+    // Lists of custom resources keep the types of their items, as upstream's do.
+    this.typeHead = Buffer.from(versions ? '{' : `${open},`);
     this.#open = `${open},"metadata":{`;
     this.#head = Buffer.from(this.#open);
   }
@@ -82,6 +96,11 @@ export class ObjectCodec {
     for (let i = 0; i < head.length; i++) if (value[i] !== head[i]) return false;
     // An empty metadata has no first field to put a comma before.
     return value[head.length] === 0x22;
+  }
+
+  /** Whether an object read from the store differs from what stands there, so that even an idle update writes it. */
+  isStale(_object: KubeObject): boolean {
+    return false;
   }
 
   /** The stored value as the API shows it: JSON with its resourceVersion; revision 0 (dry run): without. */

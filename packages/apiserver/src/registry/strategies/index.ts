@@ -5,6 +5,7 @@
  *
  * Keys are `group/Kind` of the storage version: `strategies.get('apps/Deployment')`, `strategies.get('/Pod')`.
  */
+import { customResourceDefinition } from '../../crd/definition/strategy.ts';
 import type { Strategy } from '../strategy.ts';
 import * as registrations from './admission/registrations.ts';
 import { controllerRevision } from './apps/controller-revision.ts';
@@ -73,6 +74,7 @@ const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     ValidatingAdmissionPolicyBinding: registrations.validatingAdmissionPolicyBinding,
     ValidatingWebhookConfiguration: registrations.validatingWebhookConfiguration,
   },
+  'apiextensions.k8s.io': { CustomResourceDefinition: customResourceDefinition },
   apps: {
     ControllerRevision: controllerRevision,
     DaemonSet: daemonSet,

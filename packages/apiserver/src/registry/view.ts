@@ -1,7 +1,8 @@
 import { stringifyJson } from '@cloudless/kube/codec/json';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { Entry } from '../cache/entry.ts';
-import { convert } from '../registry/conversion.ts';
+import { convert } from './conversion.ts';
+import type { StoredResource } from './registry.ts';
 import { cloneJson, deepFreeze } from '../storage/codec.ts';
 
 interface View {
@@ -20,7 +21,11 @@ function viewOf(entry: Entry, resource: Resource): View {
   const key = `${resource.group}/${resource.version}`;
   let view = byVersion.get(key);
   if (!view) {
-    const object = deepFreeze(convert(cloneJson(entry.object), entry.codec.resource, resource));
+    const { resource: from, versions } = entry.codec;
+    const copy = cloneJson(entry.object);
+    const object = deepFreeze(
+      versions ? versions.convert(copy, from, resource) : convert(copy, from, resource),
+    );
     byVersion.set(key, (view = { object }));
   }
   return view;
@@ -37,13 +42,27 @@ export function jsonIn(entry: Entry, resource: Resource): Buffer {
   return (view.json ??= Buffer.from(stringifyJson(view.object)));
 }
 
+/** The object as a list's item: built-in kinds carry no apiVersion and kind there. */
+export function itemIn(entry: Entry, resource: Resource): object {
+  const object = objectIn(entry, resource);
+  if (entry.codec.versions) return object;
+  const { apiVersion: _version, kind: _kind, ...rest } = object;
+  return rest;
+}
+
+/** An object in the version that requests to `resource` work with, as it is stored. */
+export function inStorage(stored: StoredResource, resource: Resource, object: KubeObject): KubeObject {
+  const { versions } = stored.codec;
+  if (!versions || resource.version === stored.resource.version) return object;
+  return versions.convert(cloneJson(object), resource, stored.resource);
+}
+
 const brace = 0x7b;
 
-/** The JSON as a list's item without its opening brace: built-in kinds carry no apiVersion and kind there. */
+/** The JSON as a list's item without its opening brace. */
 export function itemJsonIn(entry: Entry, resource: Resource): Buffer {
   if (isStored(entry, resource)) return entry.itemJson;
-  const { apiVersion: _version, kind: _kind, ...rest } = viewOf(entry, resource).object;
-  const json = Buffer.from(stringifyJson(rest));
+  const json = Buffer.from(stringifyJson(itemIn(entry, resource)));
   if (json[0] !== brace) throw new Error('an object must encode as a JSON object');
   return json.subarray(1);
 }

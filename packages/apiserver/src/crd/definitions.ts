@@ -1,0 +1,174 @@
+import { running, type Running } from '@cloudless/kube/lifecycle';
+import { apiextensions } from '@cloudless/kube/resources';
+import { isConflict, isNotFound } from '@cloudless/kube/status';
+import type { CustomResourceDefinition } from '@cloudless/kube/types/apiextensions-v1';
+import type { ResourceCache } from '../cache/cache.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { PartContext } from '../server/options.ts';
+import type { DefinedKind } from './kind/custom-kind.ts';
+
+/** Loaded when the first definition is met: a cluster without any pays nothing for them. */
+type Serving = typeof import('./serving.ts');
+
+const retryMs = 1_000;
+const crds = apiextensions.customresourcedefinitions;
+
+/** Custom kinds follow their definitions from here on. */
+export interface Definitions extends Running {
+  /** Resolves when the kinds of all definitions that were stored before the start are served. */
+  readonly synced: Promise<void>;
+  readonly isSynced: boolean;
+}
+
+/**
+ * Follows CustomResourceDefinitions: gives each its status (names, conditions), serves the kinds of the established
+ * ones, and empties those being deleted. Whoever wrote a definition, this server or another on the same store, what
+ * is served changes with the cache in which the change is seen.
+ */
+export function startDefinitions(registry: Registry, context: PartContext): Definitions {
+  const follower = new Follower(registry, context);
+  return {
+    ...running(() => follower.stop()),
+    synced: follower.synced,
+    get isSynced() {
+      return follower.isSynced;
+    },
+  };
+}
+
+class Follower {
+  readonly synced: Promise<void>;
+  isSynced = false;
+  readonly #registry: Registry;
+  readonly #context: PartContext;
+  readonly #cache: ResourceCache<CustomResourceDefinition>;
+  readonly #unsubscribe: () => void;
+  /** By the definition's name. */
+  #kinds = new Map<string, DefinedKind>();
+  readonly #queue = new Set<string>();
+  readonly #finalizing = new Map<string, Promise<void>>();
+  readonly #retries = new Set<{ cancel(): void }>();
+  #serving: Serving | undefined;
+  #working: Promise<void> | undefined;
+
+  constructor(registry: Registry, context: PartContext) {
+    this.#registry = registry;
+    this.#context = context;
+    this.#cache = registry.caches.of(crds);
+    this.#unsubscribe = this.#cache.subscribe(({ object, type }) => {
+      this.#enqueue(object.metadata.name ?? '');
+      // A name that is given up may be what another definition waits for.
+      if (type === 'deleted') this.#enqueueGroup(object.spec.group);
+    });
+    this.synced = this.#start();
+    this.synced.catch(() => {});
+  }
+
+  async #start(): Promise<void> {
+    await this.#cache.ready;
+    const names = [...this.#cache.list()].map(({ metadata }) => metadata.name ?? '');
+    if (names.length > 0) {
+      await this.#load();
+      await this.#refresh();
+      for (const name of names) this.#enqueue(name);
+    }
+    this.isSynced = true;
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    this.#queue.clear();
+    for (const retry of this.#retries) retry.cancel();
+    await this.#working;
+    await Promise.all(this.#finalizing.values());
+  }
+
+  async #load(): Promise<Serving> {
+    return (this.#serving ??= await import('./serving.ts'));
+  }
+
+  #enqueueGroup(group: string): void {
+    for (const { metadata, spec } of this.#cache.list())
+      if (spec.group === group) this.#enqueue(metadata.name ?? '');
+  }
+
+  #enqueue(name: string): void {
+    if (this.#context.signal.aborted) return;
+    this.#queue.add(name);
+    // Before anybody else hears of the change, what it means is served.
+    if (this.#serving) void this.#refresh();
+    this.#working ??= this.#work().finally(() => (this.#working = undefined));
+  }
+
+  async #work(): Promise<void> {
+    await this.#load();
+    await this.#refresh();
+    for (const name of this.#queue) {
+      this.#queue.delete(name);
+      try {
+        await this.#settle(name);
+      } catch (error) {
+        if (this.#context.signal.aborted) return;
+        // The cache brings what won.
+        if (isConflict(error) || isNotFound(error)) continue;
+        this.#context.log.warn({ err: error, definition: name }, 'cannot settle a definition, trying again');
+        this.#retry(name);
+      }
+    }
+  }
+
+  #retry(name: string): void {
+    const timer = this.#context.clock.setTimeout(() => {
+      this.#retries.delete(timer);
+      this.#enqueue(name);
+    }, retryMs);
+    this.#retries.add(timer);
+  }
+
+  /** Serves the kinds of the definitions as they stand in the cache; at once unless rules must be loaded first. */
+  #refresh(): Promise<void> | undefined {
+    const { kinds, changed, missing } = (this.#serving as Serving).servedKinds(
+      this.#cache.list(),
+      this.#kinds,
+    );
+    if (changed) {
+      this.#kinds = kinds;
+      this.#registry.serveCustom((this.#serving as Serving).inDiscoveryOrder(kinds.values()));
+    }
+    return missing?.then(() => this.#refresh());
+  }
+
+  /** Gives one definition the status it should have, or begins to empty its kind. */
+  async #settle(name: string): Promise<void> {
+    const definition = this.#cache.get('', name);
+    if (!definition) return;
+    const { clock, client } = this.#context;
+    const serving = await this.#load();
+    if (definition.metadata.deletionTimestamp) return this.#finalize(definition);
+    const status = serving.statusOf(definition, this.#cache.list(), clock.nowMs());
+    if (!status) return;
+    await client.update(crds, { ...definition, status }, { subresource: 'status' });
+    // The next one must see the names that this one took, and whoever waited for names this one gave up.
+    await this.#cache.fresh();
+    if (serving.gaveUpNames(definition, status)) this.#enqueueGroup(definition.spec.group);
+  }
+
+  #finalize(definition: CustomResourceDefinition): void {
+    const name = definition.metadata.name ?? '';
+    if (this.#finalizing.has(name)) return;
+    const { finalizeDefinition } = this.#serving as Serving;
+    const parts = { registry: this.#registry, context: this.#context };
+    const task = finalizeDefinition(parts, definition, () => this.#kinds.get(name))
+      .catch((error: unknown) => {
+        if (this.#context.signal.aborted || isNotFound(error)) return;
+        if (!isConflict(error))
+          this.#context.log.warn(
+            { err: error, definition: name },
+            'cannot remove the objects of a deleted definition yet, trying again',
+          );
+        this.#retry(name);
+      })
+      .finally(() => this.#finalizing.delete(name));
+    this.#finalizing.set(name, task);
+  }
+}

@@ -1,0 +1,228 @@
+/** From a CustomResourceDefinition to what serves its objects. */
+import type { KubeObject, Resource } from '@cloudless/kube/object';
+import { apiVersionOf } from '@cloudless/kube/object';
+import { FieldPath } from '@cloudless/kube/field';
+import type {
+  CustomResourceDefinition,
+  CustomResourceDefinitionVersion,
+  JSONSchemaProps,
+} from '@cloudless/kube/types/apiextensions-v1';
+import type { Served, Subresource } from '../../registry/catalogue.ts';
+import type { CustomKind, CustomObject } from '../../registry/custom-kind.ts';
+import type { Strategy } from '../../registry/strategy.ts';
+import type { ObjectCodec, ProtobufReader } from '../../storage/codec.ts';
+import { compareVersions, isTrue, storageVersionOf } from '../definition/facts.ts';
+import { coerceEmbedded, coerceMetadata, type Malformed } from '../schema/object-meta.ts';
+import { applyDefaults, prune, pruneNulls } from '../schema/prune.ts';
+import { type Structural, structuralOf } from '../schema/structural.ts';
+import { CustomCodec } from './codec.ts';
+import type { CompileRules } from './rules.ts';
+import { strategyOf } from './strategy.ts';
+
+const verbs = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'];
+const subresourceVerbs = ['get', 'patch', 'update'];
+const keepsEverything: JSONSchemaProps = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+
+/** One version, its schema made walkable when it is first used. */
+class Version {
+  readonly facts: CustomResourceDefinitionVersion;
+  readonly resource: Resource;
+  readonly schema: JSONSchemaProps;
+  readonly #keepsUnknown: boolean;
+  readonly #compileRules: CompileRules;
+  #structural: Structural | undefined;
+  #strategy: Strategy | undefined;
+
+  constructor(
+    definition: CustomResourceDefinition,
+    facts: CustomResourceDefinitionVersion,
+    resource: Resource,
+    compileRules: CompileRules,
+  ) {
+    this.facts = facts;
+    this.resource = resource;
+    this.schema = facts.schema?.openAPIV3Schema ?? keepsEverything;
+    this.#keepsUnknown = definition.spec.preserveUnknownFields === true;
+    this.#compileRules = compileRules;
+  }
+
+  get structural(): Structural {
+    return (this.#structural ??= structuralOf(this.schema));
+  }
+
+  get strategy(): Strategy {
+    const { resource, schema, structural, facts } = this;
+    const rules = this.#strategy ? undefined : this.#compileRules(schema);
+    return (this.#strategy ??= strategyOf({ resource, version: facts, schema, structural, rules }));
+  }
+
+  /** Metadata, unknown fields, nulls, embedded resources, defaults; in place (upstream: unstructuredSchemaCoercer). */
+  normalize(object: KubeObject, malformed: Malformed, onUnknown?: (path: string) => void): void {
+    const { structural } = this;
+    const found: string[] = [];
+    const collect = onUnknown && ((path: string) => void found.push(path));
+    const flush = (): void => {
+      for (const path of found.toSorted()) onUnknown?.(path);
+      found.length = 0;
+    };
+    object.metadata = coerceMetadata(object.metadata ?? {}, malformed, onUnknown);
+    if (!this.#keepsUnknown) {
+      prune(object, structural.embedded ? structural : { ...structural, embedded: true }, collect);
+      flush();
+      pruneNulls(object, structural);
+    }
+    coerceEmbedded(object, structural, FieldPath.of(''), malformed, collect);
+    flush();
+    applyDefaults(object, structural);
+  }
+}
+
+/** Everything that serves one definition, which must have accepted names and a storage version. */
+export class DefinedKind implements CustomKind {
+  readonly storage: Resource;
+  readonly listKind: string;
+  #definition: CustomResourceDefinition;
+  #served: readonly Served[];
+  readonly #versions: ReadonlyMap<string, Version>;
+
+  constructor(definition: CustomResourceDefinition, compileRules: CompileRules) {
+    const { spec } = definition;
+    const names = definition.status?.acceptedNames ?? spec.names;
+    this.#definition = definition;
+    this.listKind = names.listKind ?? `${names.kind}List`;
+    const resourceOf = (version: string): Resource =>
+      Object.freeze({
+        group: spec.group,
+        version,
+        plural: names.plural,
+        kind: names.kind,
+        namespaced: spec.scope === 'Namespaced',
+      });
+    this.#versions = new Map(
+      spec.versions.map((facts) => [
+        facts.name,
+        new Version(definition, facts, resourceOf(facts.name), compileRules),
+      ]),
+    );
+    const storage = storageVersionOf(definition) as CustomResourceDefinitionVersion;
+    this.storage = resourceOf(storage.name);
+    this.#served = this.#serve();
+  }
+
+  get definition(): CustomResourceDefinition {
+    return this.#definition;
+  }
+
+  get served(): readonly Served[] {
+    return this.#served;
+  }
+
+  get terminating(): boolean {
+    return isTrue(this.#definition, 'Terminating');
+  }
+
+  /** The storage version as if it were served, for what the server itself does to the objects. */
+  get stored(): Served {
+    return this.#servedOf(this.#version(this.storage.version));
+  }
+
+  /** Takes over a definition that serves the same objects in the same way; whether discovery tells another thing. */
+  refresh(definition: CustomResourceDefinition): boolean {
+    if (definition === this.#definition) return false;
+    this.#definition = definition;
+    this.#served = this.#serve();
+    return true;
+  }
+
+  #serve(): readonly Served[] {
+    return this.#definition.spec.versions
+      .filter(({ served }) => served)
+      .map(({ name }) => this.#servedOf(this.#version(name)));
+  }
+
+  #servedOf(version: Version): Served {
+    const { spec, status } = this.#definition;
+    const names = status?.acceptedNames ?? spec.names;
+    const { resource } = version;
+    const subresources: Subresource[] = [];
+    const { group, kind } = resource;
+    if (version.facts.subresources?.status) {
+      subresources.push({
+        name: 'status',
+        group,
+        version: resource.version,
+        kind,
+        verbs: subresourceVerbs,
+      });
+    }
+    if (version.facts.subresources?.scale) {
+      subresources.push({
+        name: 'scale',
+        group: 'autoscaling',
+        version: 'v1',
+        kind: 'Scale',
+        verbs: subresourceVerbs,
+      });
+    }
+    return {
+      resource,
+      storage: this.storage,
+      verbs,
+      computed: false,
+      singular: names.singular ?? '',
+      shortNames: names.shortNames ?? [],
+      categories: names.categories ?? [],
+      subresources: new Map(subresources.map((each) => [each.name, each])),
+      custom: { definition: this.#definition, version: version.facts, schema: version.schema },
+    };
+  }
+
+  #version(name: string): Version {
+    const version = this.#versions.get(name);
+    if (version) return version;
+    const { group, plural } = this.storage;
+    throw new Error(`request to convert CR from an invalid group/version: ${group}/${name} (${plural})`);
+  }
+
+  strategyOf(version: string): Strategy {
+    return this.#version(version).strategy;
+  }
+
+  codec(readProtobuf: ProtobufReader): ObjectCodec {
+    const steps = {
+      normalize: (version: string, object: KubeObject): void => {
+        this.#version(version).normalize(object, 'drop');
+        // Upstream repairs what very old servers wrote.
+        object.metadata.generation ??= 1;
+      },
+      convert: (object: KubeObject, _from: Resource, to: Resource): KubeObject => {
+        object.apiVersion = apiVersionOf(to);
+        this.#version(to.version).normalize(object, 'drop');
+        return object;
+      },
+    };
+    return new CustomCodec(this.storage, steps, readProtobuf);
+  }
+
+  decode(version: string, value: KubeObject, wantsUnknown: boolean): CustomObject {
+    const strictErrors: string[] = [];
+    const onUnknown = wantsUnknown
+      ? (path: string): void => void strictErrors.push(`unknown field ${JSON.stringify(path)}`)
+      : undefined;
+    this.#version(version).normalize(value, 'refuse', onUnknown);
+    return { object: value, strictErrors };
+  }
+
+  deprecationOf(name: string): string | undefined {
+    const { spec } = this.#definition;
+    const version = this.#version(name).facts;
+    if (!version.deprecated) return undefined;
+    if (version.deprecationWarning !== undefined) return version.deprecationWarning;
+    const text = `${spec.group}/${name} ${spec.names.kind} is deprecated`;
+    const [better] = spec.versions
+      .filter((each) => each.served && !each.deprecated && compareVersions(each.name, name) < 0)
+      .map((each) => each.name)
+      .sort(compareVersions);
+    return better === undefined ? text : `${text}; use ${spec.group}/${better} ${spec.names.kind}`;
+  }
+}
