@@ -2,6 +2,7 @@ import { running, type Running } from '@cloudless/kube/lifecycle';
 import { apiextensions } from '@cloudless/kube/resources';
 import { isConflict, isNotFound } from '@cloudless/kube/status';
 import type { CustomResourceDefinition } from '@cloudless/kube/types/apiextensions-v1';
+import type { UserInfo } from '@cloudless/kube/user';
 import type { ResourceCache } from '../cache/cache.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PartContext } from '../server/options.ts';
@@ -23,10 +24,10 @@ export interface Definitions extends Running {
 /**
  * Follows CustomResourceDefinitions: gives each its status (names, conditions), serves the kinds of the established
  * ones, and empties those being deleted. Whoever wrote a definition, this server or another on the same store, what
- * is served changes with the cache in which the change is seen.
+ * is served changes with the cache in which the change is seen. `user` is who the server itself acts as.
  */
-export function startDefinitions(registry: Registry, context: PartContext): Definitions {
-  const follower = new Follower(registry, context);
+export function startDefinitions(registry: Registry, context: PartContext, user: UserInfo): Definitions {
+  const follower = new Follower(registry, context, user);
   return {
     ...running(() => follower.stop()),
     synced: follower.synced,
@@ -41,6 +42,7 @@ class Follower {
   isSynced = false;
   readonly #registry: Registry;
   readonly #context: PartContext;
+  readonly #user: UserInfo;
   readonly #cache: ResourceCache<CustomResourceDefinition>;
   readonly #unsubscribe: () => void;
   /** By the definition's name. */
@@ -51,8 +53,9 @@ class Follower {
   #serving: Serving | undefined;
   #working: Promise<void> | undefined;
 
-  constructor(registry: Registry, context: PartContext) {
+  constructor(registry: Registry, context: PartContext, user: UserInfo) {
     this.#registry = registry;
+    this.#user = user;
     this.#context = context;
     this.#cache = registry.caches.of(crds);
     this.#unsubscribe = this.#cache.subscribe(({ object, type }) => {
@@ -157,7 +160,7 @@ class Follower {
     const name = definition.metadata.name ?? '';
     if (this.#finalizing.has(name)) return;
     const { finalizeDefinition } = this.#serving as Serving;
-    const parts = { registry: this.#registry, context: this.#context };
+    const parts = { registry: this.#registry, context: this.#context, user: this.#user };
     const task = finalizeDefinition(parts, definition, () => this.#kinds.get(name))
       .catch((error: unknown) => {
         if (this.#context.signal.aborted || isNotFound(error)) return;

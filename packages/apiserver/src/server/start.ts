@@ -118,7 +118,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     options.maxReadOnlyInflight ?? defaultMaxReading,
     options.maxMutatingInflight ?? defaultMaxMutating,
   );
-  const definitions = startDefinitions(registry, context);
+  const definitions = startDefinitions(registry, context, loopbackUser);
   const hooks = runHooks(
     [{ name: 'crd-informer-synced', run: () => definitions.synced }, ...(options.hooks ?? [])],
     context,

@@ -1,6 +1,7 @@
 /** The end of a definition: its objects first (apiextensions-apiserver/pkg/controller/finalizer). */
 import { apiextensions } from '@cloudless/kube/resources';
 import type { CustomResourceDefinition } from '@cloudless/kube/types/apiextensions-v1';
+import type { UserInfo } from '@cloudless/kube/user';
 import type { WriteContext } from '../../registry/context.ts';
 import { deleteCollection } from '../../registry/delete.ts';
 import type { Registry } from '../../registry/registry.ts';
@@ -12,11 +13,12 @@ import { cleanupFinalizer, isTrue } from './facts.ts';
 const crds = apiextensions.customresourcedefinitions;
 /** How long the objects' own finalizers are waited for before the definition says so (upstream: 1 minute). */
 const waitMs = 60_000;
-const identity = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
 
 interface Parts {
   registry: Registry;
   context: PartContext;
+  /** Who the server itself is. */
+  user: UserInfo;
 }
 
 type Reason = { status: 'True' | 'False'; reason: string; message: string };
@@ -87,7 +89,7 @@ async function deleteInstances(parts: Parts, kind: DefinedKind): Promise<Reason 
     return failed('could not list instances', error);
   }
   try {
-    await deleteCollection(registry, deletionContext(kind), { namespace: '' }, {});
+    await deleteCollection(registry, deletionContext(parts, kind), { namespace: '' }, {});
   } catch (error) {
     return failed('could not issue all deletes', error);
   }
@@ -99,14 +101,14 @@ async function deleteInstances(parts: Parts, kind: DefinedKind): Promise<Reason 
   };
 }
 
-const deletionContext = (kind: DefinedKind): WriteContext => ({
-  user: identity,
+const deletionContext = ({ user }: Parts, kind: DefinedKind): WriteContext => ({
+  user,
   served: kind.stored,
   subresource: '',
   namespace: '',
   name: '',
   options: {},
-  fieldManager: '',
+  fieldManager: undefined,
   dryRun: false,
   warn: () => {},
 });
