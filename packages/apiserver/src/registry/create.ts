@@ -11,7 +11,7 @@ import { maxRaces, type WriteContext } from './context.ts';
 import { fillSystemFields, generatedName, matchNamespace, wipeSystemFields } from './metadata.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { hasGeneration, keepsStatusOnCreate } from './rules.ts';
-import { nameRuleOf, validateObjectMeta } from './validation/metadata.ts';
+import { nameRuleOf, takesAnyFinalizer, validateObjectMeta } from './validation/metadata.ts';
 import { inStorage } from './view.ts';
 
 /** A status of which nothing is set, with the members that Go always writes. */
@@ -115,7 +115,11 @@ async function finish(
   const strategyContext = registry.strategyContext(context);
   strategy.prepareForCreate?.(strategyContext, object);
   await strategy.allocate?.(strategyContext, { object, old: undefined, transaction });
-  const rules = { namespaced: stored.resource.namespaced, nameRule: nameRuleOf(stored.resource) };
+  const rules = {
+    namespaced: stored.resource.namespaced,
+    nameRule: nameRuleOf(stored.resource),
+    anyFinalizer: takesAnyFinalizer(stored.resource, stored.custom !== undefined),
+  };
   const found = [
     ...validateObjectMeta(object.metadata, rules),
     ...(strategy.validate?.(strategyContext, object) ?? []),

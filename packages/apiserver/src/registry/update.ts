@@ -18,7 +18,7 @@ import {
   statusRestores,
   type StatusRestores,
 } from './rules.ts';
-import { nameRuleOf, validateObjectMetaUpdate } from './validation/metadata.ts';
+import { nameRuleOf, takesAnyFinalizer, validateObjectMetaUpdate } from './validation/metadata.ts';
 import { inStorage, objectIn } from './view.ts';
 
 /** The new object from the stored one: owned by the update, of the storage version, defaulted. */
@@ -167,7 +167,12 @@ async function prepareUpdate(
     ? strategy.validateStatusUpdate?.(strategyContext, object, old)
     : strategy.validateUpdate?.(strategyContext, object, old);
   const found = [
-    ...validateObjectMetaUpdate(object.metadata, old.metadata, nameRuleOf(stored.resource)),
+    ...validateObjectMetaUpdate(
+      object.metadata,
+      old.metadata,
+      nameRuleOf(stored.resource),
+      takesAnyFinalizer(stored.resource, stored.custom !== undefined),
+    ),
     ...(ofStrategy ?? []),
   ];
   if (found.length > 0) throw invalid(stored, context.name, found);

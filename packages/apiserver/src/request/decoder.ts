@@ -300,6 +300,8 @@ function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: strin
   if (isMetaKind(expected) && (kind === '' || kind === expected.kind))
     return { apiVersion, kind: expected.kind };
   const named = { kind: kind || expected.kind, apiVersion: given || apiVersion };
+  // Custom kinds are in no scheme: another kind than theirs is what validation finds.
+  if (!isMetaKind(expected) && !schemaOf(expected)) return checkCustomTypes(named, apiVersion);
   const known = schemaOfObject(named) !== undefined;
   if (!known) {
     const why = `no kind ${goQuote(named.kind)} is registered for version ${goQuote(named.apiVersion)} in scheme "pkg/runtime/scheme.go:111"`;
@@ -319,4 +321,14 @@ function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: strin
     );
   }
   return { apiVersion, kind: expected.kind };
+}
+
+function checkCustomTypes(
+  named: { apiVersion: string; kind: string },
+  apiVersion: string,
+): { apiVersion: string; kind: string } {
+  if (named.apiVersion === apiVersion) return named;
+  throw errors.badRequest(
+    `the API version in the data (${named.apiVersion}) does not match the expected API version (${apiVersion})`,
+  );
 }

@@ -209,8 +209,9 @@ export class DefinedKind implements CustomKind {
     const onUnknown = wantsUnknown
       ? (path: string): void => void strictErrors.push(`unknown field ${JSON.stringify(path)}`)
       : undefined;
-    this.#version(version).normalize(value, 'refuse', onUnknown);
-    return { object: value, strictErrors };
+    const object = { ...value };
+    this.#version(version).normalize(object, 'refuse', onUnknown);
+    return { object, strictErrors };
   }
 
   deprecationOf(name: string): string | undefined {

@@ -166,6 +166,6 @@ function validateMetadata(value: unknown, path: FieldPath): FieldError[] {
   }
   // Embedded resources need no name.
   const named = { ...metadata, name: metadata.name || 'fakename' };
-  const rules = { namespaced: Boolean(metadata.namespace), nameRule: nameIsPathSegment };
+  const rules = { namespaced: Boolean(metadata.namespace), nameRule: nameIsPathSegment, anyFinalizer: true };
   return validateObjectMeta(named, rules, path);
 }

@@ -130,6 +130,10 @@ export function validateStandardFinalizer(name: string, path: FieldPath): FieldE
   ];
 }
 
+/** The servers of definitions and custom resources, and the aggregator, take finalizers of any name. */
+export const takesAnyFinalizer = (resource: Pick<Resource, 'group'>, isCustom: boolean): boolean =>
+  isCustom || resource.group === 'apiextensions.k8s.io' || resource.group === 'apiregistration.k8s.io';
+
 const validateStandardFinalizers = (finalizers: string[] | undefined, path: FieldPath): FieldError[] =>
   (finalizers ?? []).flatMap((name, i) => validateStandardFinalizer(name, path.index(i)));
 
@@ -183,7 +187,7 @@ export function validateManagedFields(
 /** What a create of any kind must satisfy; name and namespace are already final. */
 export function validateObjectMeta(
   metadata: ObjectMeta,
-  rules: { namespaced: boolean; nameRule: NameRule },
+  rules: { namespaced: boolean; nameRule: NameRule; anyFinalizer?: boolean },
   path: FieldPath = root,
 ): FieldError[] {
   const wrong: FieldError[] = [];
@@ -209,7 +213,7 @@ export function validateObjectMeta(
     ...validateAnnotations(metadata.annotations, path.child('annotations')),
     ...validateOwnerReferences(metadata.ownerReferences, path.child('ownerReferences')),
     ...validateFinalizers(metadata.finalizers, path.child('finalizers')),
-    ...validateStandardFinalizers(metadata.finalizers, path.child('finalizers')),
+    ...(rules.anyFinalizer ? [] : validateStandardFinalizers(metadata.finalizers, path.child('finalizers'))),
     ...validateManagedFields(metadata.managedFields, path.child('managedFields')),
   );
   return wrong;
@@ -232,6 +236,7 @@ export function validateObjectMetaUpdate(
   now: ObjectMeta,
   before: ObjectMeta,
   nameRule?: NameRule,
+  anyFinalizer = false,
   path: FieldPath = root,
 ): FieldError[] {
   const wrong: FieldError[] = [];
@@ -240,7 +245,7 @@ export function validateObjectMetaUpdate(
       wrong.push(fieldErrors.invalid(path.child('generateName'), now.generateName, text));
   }
   if (nameRule) wrong.push(...validateFinalizers(now.finalizers, path.child('finalizers')));
-  wrong.push(...validateStandardFinalizers(now.finalizers, path.child('finalizers')));
+  if (!anyFinalizer) wrong.push(...validateStandardFinalizers(now.finalizers, path.child('finalizers')));
   if (before.deletionTimestamp) {
     const extra = (now.finalizers ?? []).filter((name) => !before.finalizers?.includes(name)).sort();
     if (extra.length > 0) {
