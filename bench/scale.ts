@@ -188,6 +188,7 @@ try {
     spread(nodeCount, statusEveryMs, (i) => void kubelets[i]?.reportNode()),
   ];
   const pods = nodeCount * podsPerNode;
+  await server.profile();
   const podName = (i: number): string => `app-${i % 200}-${i}`;
   const podsMs = await timed(pods, 32, (i) => {
     const namespace = namespaceOf(i);
@@ -199,6 +200,8 @@ try {
   });
   rows.push({ what: `${pods} pods created`, value: perSecond(pods, podsMs) });
   rows.push(loopRow('while they are created', await server.figures()));
+  await server.profile('create');
+  await server.profile();
   const statusMs = await timed(pods, 32, (i) =>
     admin(i).send(
       'PATCH',
@@ -212,6 +215,7 @@ try {
     value: perSecond(pods, statusMs),
   });
   rows.push(loopRow('while their status is patched', await server.figures()));
+  await server.profile('status');
 
   // What other informers of a cluster there are beside the kubelets': of everything, over HTTPS.
   for (const path of ['/api/v1/pods', '/api/v1/nodes', '/api/v1/pods']) {
@@ -268,6 +272,7 @@ try {
   // The first pods churn to their end before anything is counted.
   await sleep(churnLifeMs + 5_000);
   samples.clear();
+  await server.profile();
   await server.figures();
   const windows: Figures[] = [];
   for (let window = 0; window < Math.max(1, seconds / 10); window++) {
@@ -276,6 +281,7 @@ try {
     peakBytes = Math.max(peakBytes, figures.residentBytes);
     windows.push(figures);
   }
+  await server.profile('load');
   for (const stop of stops) stop();
   for (const [i, figures] of windows.entries()) rows.push(loopRow(`under load, window ${i + 1}`, figures));
   const last = windows.at(-1) as Figures;

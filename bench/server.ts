@@ -2,8 +2,9 @@
 // itself: started by the benchmarks through `startServer`.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { Session } from 'node:inspector/promises';
 import { join } from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
@@ -29,22 +30,19 @@ export interface Server extends AsyncDisposable {
   /** Figures since the last call. */
   figures(): Promise<Figures>;
   readonly pid: number;
+  /** Without a name: starts a profile of the processor's time; with one: writes it to `CPU_PROF`/NAME.cpuprofile. */
+  profile(name?: string): Promise<unknown>;
   memory(): Promise<unknown>;
   collect(): Promise<unknown>;
 }
 
 const delayResolutionMs = 5;
 
-/** Starts it with `nodeFlags`; `CPU_PROF=DIR` in the environment writes a profile at the end. */
+/** Starts it with `nodeFlags`; `CPU_PROF=DIR` in the environment lets {@link Server.profile} write profiles there. */
 export async function startServer(nodeFlags: readonly string[] = []): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'cloudless-bench-'));
-  const profile = process.env['CPU_PROF'];
   const child = fork(import.meta.filename, [folder], {
-    execArgv: [
-      '--disable-warning=ExperimentalWarning',
-      ...(profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : []),
-      ...nodeFlags,
-    ],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...nodeFlags],
     env: { ...process.env, CLOUDLESS_BENCH_SERVER: '1' },
   });
   child.setMaxListeners(0);
@@ -54,6 +52,7 @@ export async function startServer(nodeFlags: readonly string[] = []): Promise<Se
     kubeconfig,
     pid: child.pid as number,
     kubeconfigFor: (user) => ask(child, { ask: 'kubeconfig', user }) as Promise<string>,
+    profile: (name) => ask(child, { ask: 'profile', user: name }),
     memory: () => ask(child, { ask: 'memory' }),
     collect: () => ask(child, { ask: 'collect' }),
     figures: () => ask(child, { ask: 'figures' }) as Promise<Figures>,
@@ -89,11 +88,21 @@ async function serve(folder: string): Promise<void> {
   process.on('message', (question) => take(question as { id: number; ask: string }));
   const cluster = await startCluster({ nodes: 0, datastore: join(folder, 'state.db') });
   const figures = measure();
+  const inspector = process.env['CPU_PROF'] === undefined ? undefined : new Session();
+  inspector?.connect();
+  await inspector?.post('Profiler.enable');
+  const phase = async (name: string | undefined): Promise<void> => {
+    if (!inspector) return;
+    if (name === undefined) return await inspector.post('Profiler.start');
+    const { profile } = await inspector.post('Profiler.stop');
+    writeFileSync(join(process.env['CPU_PROF'] as string, `${name}.cpuprofile`), JSON.stringify(profile));
+  };
   take = ({ id, ask: what, user }) => {
     const answer = (value: unknown): void => void process.send?.({ id, value });
     if (what === 'ready') answer({ kubeconfig: cluster.kubeconfig });
     else if (what === 'figures') answer(figures());
     else if (what === 'kubeconfig') void cluster.kubeconfigFor(user ?? '').then(answer);
+    else if (what === 'profile') void phase(user).then(answer);
     else if (what === 'memory')
       answer(
         v8
@@ -103,7 +112,7 @@ async function serve(folder: string): Promise<void> {
       );
     else if (what === 'collect') {
       v8.setFlagsFromString('--expose-gc');
-      (vm.runInNewContext('gc') as any)();
+      (vm.runInNewContext('gc') as () => void)();
       answer(1);
     } else if (what === 'stop') process.disconnect?.();
   };

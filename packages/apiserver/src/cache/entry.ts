@@ -35,7 +35,8 @@ export class Entry implements ManagedFieldsSource {
     if (object) {
       const field = Object.getOwnPropertyDescriptor(object.metadata, 'managedFields');
       if (field?.value) codec.recentManagedFields.set(this, field.value as ManagedFieldsEntry[]);
-      this.#object = this.#shared(object, field !== undefined && (field.get ?? field.value) !== undefined);
+      const hasManagedFields = field !== undefined && ('get' in field || field.value !== undefined);
+      this.#object = this.#shared(object, hasManagedFields);
     }
   }
 

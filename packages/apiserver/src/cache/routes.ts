@@ -9,11 +9,11 @@ export interface Route {
   /** The name stands for `valueOf`: routes of one name and one resource agree on it. */
   readonly field: string;
   readonly value: string;
-  valueOf(entry: Entry): string;
+  readonly valueOf: (entry: Entry) => string;
 }
 
 interface Field {
-  valueOf(entry: Entry): string;
+  readonly valueOf: (entry: Entry) => string;
   readonly byValue: Map<string, Set<ChangeListener>>;
 }
 
@@ -33,7 +33,7 @@ export class Routes {
   add(route: Route, listener: ChangeListener): () => void {
     let field = this.#fields.get(route.field);
     if (!field) {
-      field = { valueOf: (entry) => route.valueOf(entry), byValue: new Map() };
+      field = { valueOf: route.valueOf, byValue: new Map() };
       this.#fields.set(route.field, field);
     }
     const { byValue } = field;

@@ -68,7 +68,7 @@ describe(`watches that narrow down (seed ${seed})`, () => {
     }
     const nodeName = /n\d/.exec(action)?.[0];
     const spec = { containers: [{ name: 'main', image: 'x' }], ...(nodeName ? { nodeName } : {}) };
-    await client.create(core.pods, { metadata: { name, namespace, labels: { app: name } }, spec } as Pod);
+    await client.create(core.pods, { metadata: { name, namespace, labels: { app: name } }, spec });
   }
 
   const place = ({ metadata }: Pod): string => `${metadata.namespace}/${metadata.name}`;

@@ -156,7 +156,7 @@ describe('startCluster', () => {
     await assert.rejects(
       config.makeApiClient(CoreV1Api).readNamespacedPodLog({ name: 'silent', namespace: 'default' }),
       (error) => {
-        assert.match(String((error as Error).message), /501.*silent is simulated/s);
+        assert.match((error as Error).message, /501.*silent is simulated/s);
         return true;
       },
     );
