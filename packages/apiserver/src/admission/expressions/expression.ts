@@ -1,6 +1,6 @@
 import { type CelProgram, compileCel, type CostBudget } from '../../cel/index.ts';
 import { CelCompileError, CelCostError } from '../../cel/errors.ts';
-import { type CelType, formatType } from '../../cel/types.ts';
+import type { CelType } from '../../cel/types.ts';
 
 /** The budget of a request is spent: nothing more is evaluated. */
 export class OutOfBudget extends Error {
@@ -48,12 +48,15 @@ export class Expression {
   }
 }
 
+/** As cel-go's types print themselves, which is not how its checker prints them. */
+const shown = ({ name, params }: CelType): string =>
+  params.length === 0 ? name : `${name}(${params.map(shown).join(', ')})`;
+
 function wrongType(found: CelType, allowed: readonly CelType[]): string | undefined {
-  if (allowed.length === 0 || allowed.some((type) => formatType(type) === formatType(found)))
-    return undefined;
-  const wanted = allowed.map((type) => formatType(type));
+  if (allowed.length === 0 || allowed.some((type) => shown(type) === shown(found))) return undefined;
+  const wanted = allowed.map(shown);
   const list = wanted.length === 1 ? wanted[0] : `one of [${wanted.join(' ')}]`;
-  return `must evaluate to ${list} but got ${formatType(found)}`;
+  return `must evaluate to ${list} but got ${shown(found)}`;
 }
 
 /** Several problems as one (apimachinery: utilerrors.NewAggregate). */

@@ -135,7 +135,7 @@ describe('ValidatingAdmissionPolicy', () => {
       {
         expression: "object.data.size == 'small'",
         message: 'too big',
-        messageExpression: 'object.data.none',
+        messageExpression: 'string(object.data.none)',
       },
       { size: 'big' },
       422,

@@ -265,10 +265,10 @@ describe('MutatingAdmissionWebhook', () => {
     const asked: string[] = [];
     const at = (name: string) => ({
       name: `${name}.example.com`,
-      clientConfig: { ...clientConfig, url: `${clientConfig.url}?${name}` },
+      clientConfig: { ...clientConfig, url: `${clientConfig.url}/${name}` },
     });
     hook.answer(({ request }, response, { url = '' }) => {
-      const name = new URL(url, 'https://x').searchParams.keys().next().value as string;
+      const name = new URL(url, 'https://x').pathname.split('/').at(-1) as string;
       asked.push(name);
       const answer = patchOf({ op: 'add', path: `/data/${name}-${asked.length}`, value: 'x' });
       const body = {

@@ -156,6 +156,9 @@ const claimSpec = {
   storageClassName: 'fast',
 };
 const clientConfig = { service: { namespace: 'default', name: 'hook' } };
+const matchConstraints = {
+  resourceRules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }],
+};
 const webhook = {
   name: 'a.example.com',
   clientConfig,
@@ -243,11 +246,15 @@ export const samples: Readonly<Record<string, KubeObject>> = {
   '/ServiceAccount': { metadata, secrets: [{ name: 'a' }] },
   'admissionregistration.k8s.io/MutatingAdmissionPolicy': {
     metadata: clusterMetadata,
-    spec: { mutations: [], matchConstraints: { resourceRules: [{ resources: ['pods'] }] } },
+    spec: {
+      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: '[]' } }],
+      reinvocationPolicy: 'Never',
+      matchConstraints,
+    },
   },
   'admissionregistration.k8s.io/MutatingAdmissionPolicyBinding': {
     metadata: clusterMetadata,
-    spec: { policyName: 'a', paramRef: { name: 'b' } },
+    spec: { policyName: 'a', paramRef: { name: 'b', parameterNotFoundAction: 'Deny' } },
   },
   'admissionregistration.k8s.io/MutatingWebhookConfiguration': {
     metadata: clusterMetadata,
@@ -255,11 +262,19 @@ export const samples: Readonly<Record<string, KubeObject>> = {
   },
   'admissionregistration.k8s.io/ValidatingAdmissionPolicy': {
     metadata: clusterMetadata,
-    spec: { validations: [{ expression: 'true' }], paramKind: { apiVersion: 'v1', kind: 'ConfigMap' } },
+    spec: {
+      validations: [{ expression: 'true' }],
+      paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
+      matchConstraints,
+    },
   },
   'admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding': {
     metadata: clusterMetadata,
-    spec: { policyName: 'a', paramRef: { selector } },
+    spec: {
+      policyName: 'a',
+      paramRef: { selector, parameterNotFoundAction: 'Allow' },
+      validationActions: ['Deny'],
+    },
   },
   'admissionregistration.k8s.io/ValidatingWebhookConfiguration': {
     metadata: clusterMetadata,

@@ -1,23 +1,24 @@
 /** Kinds of admissionregistration.k8s.io (upstream: pkg/apis/admissionregistration/v1/defaults.go). */
-import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type {
   MatchResources,
   MutatingAdmissionPolicy,
   MutatingAdmissionPolicyBinding,
-  MutatingWebhook,
   MutatingWebhookConfiguration,
   ParamRef,
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBinding,
-  ValidatingWebhook,
   ValidatingWebhookConfiguration,
 } from '@cloudless/kube/types/admissionregistration-v1';
 import type { Strategy } from '../../strategy.ts';
-import { dns1123Subdomain, optionalOneOf, required } from '../../validation/fields.ts';
-import { validateLabelSelector } from '../../validation/metadata.ts';
+import {
+  validateBinding,
+  validateMutatingBinding,
+  validateMutatingPolicy,
+  validatePolicy,
+  validatePolicyStatus,
+} from './policies.ts';
+import { validateWebhooks, type Webhook } from './webhooks.ts';
 import { ageColumn, ageOf, integer, selectorCell, table, text } from '../table/table.ts';
-
-type Webhook = MutatingWebhook | ValidatingWebhook;
 
 function defaultRules(rules: ReadonlyArray<{ scope?: string }> | undefined): void {
   for (const rule of rules ?? []) rule.scope ??= '*';
@@ -42,56 +43,6 @@ function defaultMatch(match: MatchResources | undefined): void {
   defaultRules(match.excludeResourceRules);
 }
 
-function validateWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
-  const name = webhook.name ?? '';
-  const at = path.child('name');
-  const wrong = name === '' ? [fieldErrors.required(at)] : dns1123Subdomain(name, at);
-  if (wrong.length === 0 && name.split('.').length < 3) {
-    const why = 'should be a domain with at least three segments separated by dots';
-    wrong.push(fieldErrors.invalid(at, name, why));
-  }
-  const client = webhook.clientConfig ?? {};
-  if (Boolean(client.url) === Boolean(client.service)) {
-    const why = 'exactly one of url or service is required';
-    wrong.push(fieldErrors.required(path.child('clientConfig'), why));
-  }
-  if (client.url && !client.url.startsWith('https://')) {
-    const why = "'https' is the only allowed URL scheme";
-    wrong.push(fieldErrors.invalid(path.child('clientConfig', 'url'), client.url, why));
-  }
-  const seconds = webhook.timeoutSeconds ?? 10;
-  if (seconds < 1 || seconds > 30) {
-    const why = `the timeout value must be between 1 and 30 seconds`;
-    wrong.push(fieldErrors.invalid(path.child('timeoutSeconds'), seconds, why));
-  }
-  const versions = webhook.admissionReviewVersions ?? [];
-  const versionsPath = path.child('admissionReviewVersions');
-  wrong.push(...required(versions, versionsPath, 'must specify one of v1, v1beta1'));
-  if (versions.length > 0 && !versions.some((version) => version === 'v1' || version === 'v1beta1')) {
-    const why = 'must include at least one of v1, v1beta1';
-    wrong.push(fieldErrors.invalid(versionsPath, versions, why));
-  }
-  return [
-    ...wrong,
-    ...optionalOneOf(webhook.failurePolicy, ['Fail', 'Ignore'], path.child('failurePolicy')),
-    ...optionalOneOf(webhook.matchPolicy, ['Equivalent', 'Exact'], path.child('matchPolicy')),
-    ...optionalOneOf(webhook.sideEffects ?? '', ['None', 'NoneOnDryRun'], path.child('sideEffects')),
-    ...validateLabelSelector(webhook.namespaceSelector, path.child('namespaceSelector')),
-    ...validateLabelSelector(webhook.objectSelector, path.child('objectSelector')),
-  ];
-}
-
-function validateWebhooks(webhooks: readonly Webhook[] | undefined): FieldError[] {
-  const seen = new Set<string>();
-  return (webhooks ?? []).flatMap((webhook, i) => {
-    const at = FieldPath.of('webhooks').index(i);
-    const wrong = validateWebhook(webhook, at);
-    if (seen.has(webhook.name)) wrong.push(fieldErrors.duplicate(at.child('name'), webhook.name));
-    seen.add(webhook.name);
-    return wrong;
-  });
-}
-
 const webhooksTable = table<MutatingWebhookConfiguration | ValidatingWebhookConfiguration>(
   [integer('Webhooks', 'Number of webhooks.'), ageColumn],
   (object, nowMs) => [object.webhooks?.length ?? 0, ageOf(object, nowMs)],
@@ -100,7 +51,7 @@ const webhooksTable = table<MutatingWebhookConfiguration | ValidatingWebhookConf
 export const validatingWebhookConfiguration: Strategy<ValidatingWebhookConfiguration> = {
   defaults: (object) => object.webhooks?.forEach(defaultWebhook),
   validate: (_context, object) => validateWebhooks(object.webhooks),
-  validateUpdate: (_context, object) => validateWebhooks(object.webhooks),
+  validateUpdate: (_context, object, old) => validateWebhooks(object.webhooks, old.webhooks ?? []),
   table: webhooksTable,
 };
 
@@ -112,7 +63,7 @@ export const mutatingWebhookConfiguration: Strategy<MutatingWebhookConfiguration
     }
   },
   validate: (_context, object) => validateWebhooks(object.webhooks),
-  validateUpdate: (_context, object) => validateWebhooks(object.webhooks),
+  validateUpdate: (_context, object, old) => validateWebhooks(object.webhooks, old.webhooks ?? []),
   table: webhooksTable,
 };
 
@@ -139,7 +90,14 @@ const bindingTable = table<ValidatingAdmissionPolicyBinding | MutatingAdmissionP
   ],
 );
 
+/** What the creator of a kind that does nothing here yet is told. */
+const withoutEffect =
+  'mutating admission policies are not applied yet: this one is stored and has no effect; use a mutating webhook';
+
 export const validatingAdmissionPolicy: Strategy<ValidatingAdmissionPolicy> = {
+  validate: (_context, object) => validatePolicy(object),
+  validateUpdate: (_context, object, old) => validatePolicy(object, old),
+  validateStatusUpdate: (_context, object) => validatePolicyStatus(object),
   defaults(object) {
     const spec = (object.spec ??= {});
     spec.failurePolicy ??= 'Fail';
@@ -153,6 +111,9 @@ export const validatingAdmissionPolicy: Strategy<ValidatingAdmissionPolicy> = {
 };
 
 export const mutatingAdmissionPolicy: Strategy<MutatingAdmissionPolicy> = {
+  validate: (_context, object) => validateMutatingPolicy(object),
+  validateUpdate: (_context, object, old) => validateMutatingPolicy(object, old),
+  warnings: () => [withoutEffect],
   defaults(object) {
     const spec = (object.spec ??= {});
     spec.failurePolicy ??= 'Fail';
@@ -166,11 +127,15 @@ export const mutatingAdmissionPolicy: Strategy<MutatingAdmissionPolicy> = {
 };
 
 export const validatingAdmissionPolicyBinding: Strategy<ValidatingAdmissionPolicyBinding> = {
+  validate: (_context, object) => validateBinding(object),
+  validateUpdate: (_context, object) => validateBinding(object),
   defaults: (object) => defaultMatch(object.spec?.matchResources),
   table: bindingTable,
 };
 
 export const mutatingAdmissionPolicyBinding: Strategy<MutatingAdmissionPolicyBinding> = {
+  validate: (_context, object) => validateMutatingBinding(object),
+  validateUpdate: (_context, object) => validateMutatingBinding(object),
   defaults: (object) => defaultMatch(object.spec?.matchResources),
   table: bindingTable,
 };
