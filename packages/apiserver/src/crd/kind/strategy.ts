@@ -11,6 +11,7 @@ import { equalJson } from '../../storage/codec.ts';
 import { Correlation } from '../schema/correlate.ts';
 import { validateUniqueLists } from '../schema/list-types.ts';
 import { validateEmbedded } from '../schema/object-meta.ts';
+import { applyDefaults } from '../schema/prune.ts';
 import type { Structural } from '../schema/structural.ts';
 import { validateAgainst } from '../schema/validate.ts';
 import { columnsOf } from './columns.ts';
@@ -33,13 +34,18 @@ export interface VersionParts {
 
 /** The strategy of one version. */
 export function strategyOf(parts: VersionParts): Strategy {
-  const { version } = parts;
+  const { version, schema, structural } = parts;
   const withStatus = version.subresources?.status !== undefined;
+  const statusDefault = schema.properties?.['status']?.default !== undefined;
   const scale = version.subresources?.scale;
   const fields = version.selectableFields ?? [];
   return {
     prepareForCreate(_context, object) {
-      if (withStatus) delete (object as Custom)['status'];
+      if (withStatus) {
+        delete (object as Custom)['status'];
+        // Upstream stores none and sets it whenever the object is read.
+        if (statusDefault) applyDefaults(object, structural);
+      }
       object.metadata.generation = 1;
     },
     prepareForUpdate(context, object, old) {
