@@ -1,9 +1,10 @@
 import { stringifyJson } from '@cloudless/kube/codec/json';
-import { apiVersionOf, type Resource } from '@cloudless/kube/object';
+import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
 import type { Entry } from '../cache/entry.ts';
 import { listKindOf, type Served } from '../registry/catalogue.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { StoredResource } from '../registry/registry.ts';
+import type { TableDefinition } from '../registry/strategy.ts';
 import type { Delivery } from '../registry/watch.ts';
 import { itemIn, itemJsonIn, jsonIn, objectIn } from '../registry/view.ts';
 import type { Negotiated } from './negotiate.ts';
@@ -65,6 +66,23 @@ export class Encoder {
       this.#shaped([entry], served, stored, negotiated, include, metadata, false),
       negotiated,
     );
+  }
+
+  /** An object that is made for the answer, such as a Scale; as itself, as a Table of one row, or as its metadata. */
+  computed(
+    object: KubeObject,
+    definition: TableDefinition<KubeObject>,
+    negotiated: Negotiated,
+    include: IncludeObject,
+  ): Chunks {
+    if (negotiated.as === '') return this.object(object, negotiated);
+    const apiVersion = `meta.k8s.io/${negotiated.version}`;
+    const { resourceVersion } = object.metadata;
+    const shaped =
+      negotiated.as === 'Table'
+        ? tableFor([{ object }], { apiVersion, include, definition }, { resourceVersion }, this.#nowMs())
+        : { kind: 'PartialObjectMetadata', apiVersion, metadata: object.metadata };
+    return this.object(shaped, negotiated);
   }
 
   list(

@@ -5,12 +5,14 @@ import type { Clock } from '@cloudless/kube/clock';
 import { JsonSyntaxError } from '@cloudless/kube/codec/json';
 import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
+import type { KubeObject } from '@cloudless/kube/object';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { RequestAudit } from '../audit/event.ts';
 import type { Audit } from '../audit/index.ts';
 import type { Authenticator, Credentials } from '../authn/authenticator.ts';
 import type { RequestMetrics } from '../metrics/requests.ts';
+import { scaleTable } from '../registry/scale.ts';
 import type { Body } from '../request/body.ts';
 import { type Call, notServed } from '../request/call.ts';
 import type { Pipeline } from '../request/pipeline.ts';
@@ -240,7 +242,9 @@ export class Handler {
         return await out.send(
           result.code,
           mediaTypes[negotiated.format],
-          encoder.object(result.object, negotiated),
+          info.subresource === 'scale'
+            ? encoder.computed(result.object as KubeObject, scaleTable, negotiated, include)
+            : encoder.object(result.object, negotiated),
         );
       case 'list': {
         const stored = pipeline.registry.open(result.served.resource);
@@ -273,7 +277,7 @@ export class Handler {
     const { accept } = request.headers;
     // A log is plain text, whatever the client would accept.
     if (info.subresource === 'log') return negotiate(undefined, 'plain');
-    return negotiate(accept, info.subresource === 'scale' ? 'plain' : 'objects', isTrue(query.get('pretty')));
+    return negotiate(accept, 'objects', isTrue(query.get('pretty')));
   }
 
   /** An HTTP/1.1 upgrade: exec, attach, portforward. */

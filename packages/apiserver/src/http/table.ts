@@ -26,7 +26,7 @@ function rowObject(object: KubeObject, view: TableView): unknown {
 
 /** One Table of rows; `columns: false` for the events of a watch after its first. */
 export function tableFor(
-  entries: readonly Entry[],
+  entries: ReadonlyArray<Pick<Entry, 'object'>>,
   view: TableView,
   metadata: object,
   nowMs: number,

@@ -126,6 +126,23 @@ describe('evictions', () => {
     );
   });
 
+  it('grants as many of those that come together as the budget allows', async () => {
+    const pods = await Promise.all(Array.from({ length: 12 }, () => addPod(true)));
+    const names = pods.map((pod) => pod.metadata.name ?? '');
+    const selector = { matchExpressions: [{ key: 'app', operator: 'In', values: names }] };
+    const status = { disruptionsAllowed: 5, currentHealthy: 12, desiredHealthy: 7 };
+    const name = await addBudget(pods[0] as Pod, status, { selector });
+    const outcomes = await Promise.allSettled(pods.map((pod) => evict(pod)));
+    const refused = outcomes.flatMap((each) =>
+      each.status === 'rejected' ? [each.reason as StatusError] : [],
+    );
+    assert.equal(outcomes.length - refused.length, 5);
+    assert.deepEqual(new Set(refused.map(({ code }) => code)), new Set([429]));
+    const budget = await client.get(policy.poddisruptionbudgets, name, at);
+    assert.equal(budget.status?.disruptionsAllowed, 0);
+    assert.equal(Object.keys(budget.status?.disruptedPods ?? {}).length, 5);
+  });
+
   it('says why not, and when to ask again', async () => {
     const pod = await addPod(true);
     const name = await addBudget(pod, {});

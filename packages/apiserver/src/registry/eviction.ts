@@ -1,5 +1,6 @@
 import { allowedConditionOf, withAllowedCondition } from '@cloudless/kube/disruption-budget';
 import { fieldErrors, FieldPath } from '@cloudless/kube/field';
+import type { KubeObject } from '@cloudless/kube/object';
 import { core, policy } from '@cloudless/kube/resources';
 import { selectorFromObject } from '@cloudless/kube/selector/selector';
 import { errors, isConflict, StatusError } from '@cloudless/kube/status';
@@ -140,7 +141,7 @@ class PodEviction {
       dryRun,
       fieldManager: 'kube-apiserver',
     };
-    await updateObject(this.#registry, context, ({ object }) => {
+    const change = ({ object }: { object: object }): KubeObject => {
       const budget = cloneJson(object) as unknown as PodDisruptionBudget;
       const status = { ...budget.status };
       checkAllowed(budget);
@@ -150,7 +151,21 @@ class PodEviction {
       budget.status =
         disruptionsAllowed === 0 ? { ...after, conditions: withAllowedCondition(after, nowMs) } : after;
       return budget;
-    });
+    };
+    // Evictions come many at a time, and each changes the same status.
+    for (let tries = 1; ; tries++) {
+      try {
+        await updateObject(this.#registry, context, change, { retryConflicts: true });
+        return;
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        if (tries >= maxTries)
+          throw errors.timeout(
+            `couldn't update PodDisruptionBudget ${JSON.stringify(name)} due to conflicts`,
+            10,
+          );
+      }
+    }
   }
 
   /** Writes into the pod why it ends, and deletes it. */
@@ -161,6 +176,7 @@ class PodEviction {
         this.#registry,
         { ...this.#context, subresource: 'status', fieldManager: undefined },
         ({ object }) => withCondition(object, preconditions, this.#registry.parts.clock.nowMs()),
+        { retryConflicts: true },
       );
       // The version that the client saw is now ours.
       if (preconditions?.resourceVersion !== undefined)

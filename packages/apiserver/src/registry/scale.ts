@@ -6,6 +6,8 @@ import type { Scale } from '@cloudless/kube/types/autoscaling-v1';
 import type { LabelSelector } from '@cloudless/kube/types/meta-v1';
 import type { ScaleMapping } from './strategy.ts';
 import { cloneJson } from '../storage/codec.ts';
+import { ageColumn, ageOf, integer, table } from './strategies/table/table.ts';
+import type { TableDefinition } from './strategy.ts';
 
 interface Scalable extends KubeObject {
   spec?: { replicas?: number; selector?: LabelSelector | Record<string, string> };
@@ -65,3 +67,9 @@ export function withScale(object: KubeObject, scale: Scale, mapping?: ScaleMappi
   if (scale.metadata?.uid) changed.metadata.uid = scale.metadata.uid;
   return changed;
 }
+
+/** Upstream: printScale. */
+export const scaleTable: TableDefinition<KubeObject> = table<Scale & KubeObject>(
+  [integer('Desired', 'Pods that are wanted.'), integer('Available', 'Pods that there are.'), ageColumn],
+  (scale, nowMs) => [scale.spec?.replicas ?? 0, scale.status?.replicas ?? 0, ageOf(scale, nowMs)],
+);

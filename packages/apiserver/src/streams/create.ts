@@ -75,7 +75,7 @@ export function createStreams(options: StreamsOptions): Streams {
   return {
     async respond(request, _incoming, response) {
       const container = chosenContainer(request.pod, request.query.get('container') ?? '');
-      const query = logParameters(request.query);
+      const query = logParameters(request.query, request.name);
       if (!request.pod.spec?.nodeName) {
         // Upstream answers a pod without a node with an empty log.
         response.writeHead(200, { 'content-type': 'text/plain' });

@@ -39,21 +39,27 @@ describe('parameters of streams', () => {
     assert.equal(
       logParameters(
         query('follow=true&tailLines=5&container=a&previous=false&pretty=1&limitBytes=10'),
+        'p',
       ).toString(),
       'follow=true&tailLines=5&limitBytes=10',
     );
-    assert.throws(() => logParameters(query('tailLines=-1')), {
+    assert.throws(() => logParameters(query('tailLines=-1'), 'p'), {
       code: 422,
       message:
-        'PodLogOptions "" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0',
+        'PodLogOptions "p" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0',
     });
     assert.throws(
-      () => logParameters(query('sinceSeconds=0')),
+      () => logParameters(query('sinceSeconds=0'), 'p'),
       /sinceSeconds: Invalid value: 0: must be greater than 0/,
     );
-    assert.throws(() => logParameters(query('tailLines=many')), { code: 400 });
-    assert.throws(() => logParameters(query('sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z')), { code: 422 });
-    assert.throws(() => logParameters(query('stream=Both')), /supported values: "All", "Stderr", "Stdout"/);
+    assert.throws(() => logParameters(query('tailLines=many'), 'p'), { code: 400 });
+    assert.throws(() => logParameters(query('sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z'), 'p'), {
+      code: 422,
+    });
+    assert.throws(
+      () => logParameters(query('stream=Both'), 'p'),
+      /supported values: "All", "Stderr", "Stdout"/,
+    );
   });
 
   it('exec needs a stream and a command', () => {

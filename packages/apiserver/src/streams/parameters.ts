@@ -31,7 +31,7 @@ const truths = new Set(['1', 'true', 'True', 'TRUE', 't', 'T']);
  * PodLogOptions as the kubelet takes them; throws 422 for bad ones (upstream: ValidatePodLogOptions) and 400 for what
  * is no number.
  */
-export function logParameters(query: URLSearchParams): URLSearchParams {
+export function logParameters(query: URLSearchParams, podName: string): URLSearchParams {
   const out = new URLSearchParams();
   const found: FieldError[] = [];
   for (const flag of ['follow', 'previous', 'timestamps']) {
@@ -74,7 +74,7 @@ export function logParameters(query: URLSearchParams): URLSearchParams {
     out.set('sinceTime', sinceTime);
   }
   checkStream(query.get('stream'), query.has('tailLines'), out, found);
-  if (found.length > 0) throw errors.invalid({ group: '', kind: 'PodLogOptions' }, '', found);
+  if (found.length > 0) throw errors.invalid({ group: '', kind: 'PodLogOptions' }, podName, found);
   return out;
 }
 
