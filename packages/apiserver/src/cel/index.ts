@@ -9,6 +9,7 @@
  */
 export { CostBudget, costLimits } from './budget.ts';
 export { type CostEstimate } from './cost/estimate.ts';
+export { unbounded } from './cost/sizes.ts';
 export {
   CelCompileError,
   CelCostError,

@@ -9,7 +9,7 @@ import { type Frame, plan, Scope } from './run/compile.ts';
 import { CelFailure, type CelValue, fail } from './run/values.ts';
 import { metered } from './run/work.ts';
 import { childrenOf, type Expr } from './syntax/ast.ts';
-import { CelSyntaxError } from './syntax/lexer.ts';
+import { CelSyntaxErrors } from './syntax/lexer.ts';
 import { parse } from './syntax/parser.ts';
 import { type CelType, dynType } from './types.ts';
 import { validateTree } from './check/validate.ts';
@@ -48,7 +48,7 @@ function parsed(source: string): Expr {
   try {
     return parse(source);
   } catch (error) {
-    if (error instanceof CelSyntaxError) throw compileError(source, [error]);
+    if (error instanceof CelSyntaxErrors) throw compileError(source, error.issues);
     throw error;
   }
 }

@@ -278,16 +278,16 @@ export class Checker {
     return inner;
   }
 
-  #join(node: Expr, previous: CelType | undefined, current: CelType): CelType {
+  /** Elements of different types are refused later (validate.ts), where they matter. */
+  #join(previous: CelType | undefined, current: CelType): CelType {
     if (previous === undefined) return current;
-    if (this.#types.assignable(previous, current)) return mostGeneral(previous, current);
-    return this.#mismatch(node.at, previous, current);
+    return this.#types.assignable(previous, current) ? mostGeneral(previous, current) : dynType;
   }
 
   #list(node: ListExpr): CelType {
     let element: CelType | undefined;
     for (const [i, value] of node.elements.entries())
-      element = this.#join(value, element, this.#element(value, node.optionals.has(i)));
+      element = this.#join(element, this.#element(value, node.optionals.has(i)));
     return listType(element ?? this.#types.freshParam());
   }
 
@@ -295,8 +295,8 @@ export class Checker {
     let key: CelType | undefined;
     let value: CelType | undefined;
     for (const entry of node.entries) {
-      key = this.#join(entry.key, key, this.#check(entry.key));
-      value = this.#join(entry.value, value, this.#element(entry.value, entry.optional));
+      key = this.#join(key, this.#check(entry.key));
+      value = this.#join(value, this.#element(entry.value, entry.optional));
     }
     return mapType(key ?? this.#types.freshParam(), value ?? this.#types.freshParam());
   }

@@ -1,10 +1,10 @@
 /** Named formats: `format.dns1123Label().validate(x)` (apiserver/pkg/cel/library/format.go). */
+import { labelKeyErrors } from '@cloudless/kube/selector/validation';
 import {
   isDns1035Label,
   isDns1123Label,
   isDns1123Subdomain,
   isLabelValue,
-  isQualifiedName,
 } from '../../registry/validation/names.ts';
 import { fn, method, type Overload } from '../check/functions.ts';
 import { ArrayList, CelOpaque, CelOptional } from '../run/values.ts';
@@ -64,13 +64,13 @@ function isDateTime(text: string): boolean {
 const uuid = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$/;
 /** Lengths of upstream's patterns for uuid, base64, URLs and times. */
-const sizes = { uuid: 76, base64: 84, url: 1103, time: 76 } as const;
+const sizes = { uuid: 70, base64: 84, url: 1103, time: 71 } as const;
 
 const formats: Readonly<Record<string, FormatValue>> = {
   dns1123Label: new FormatValue('DNS1123Label', 30, isDns1123Label),
   dns1123Subdomain: new FormatValue('DNS1123Subdomain', 60, isDns1123Subdomain),
   dns1035Label: new FormatValue('DNS1035Label', 30, isDns1035Label),
-  qualifiedName: new FormatValue('QualifiedName', 60, isQualifiedName),
+  qualifiedName: new FormatValue('QualifiedName', 60, labelKeyErrors),
   dns1123LabelPrefix: new FormatValue('DNS1123LabelPrefix', 30, prefix(isDns1123Label)),
   dns1123SubdomainPrefix: new FormatValue('DNS1123SubdomainPrefix', 60, prefix(isDns1123Subdomain)),
   dns1035LabelPrefix: new FormatValue('DNS1035LabelPrefix', 30, prefix(isDns1035Label)),

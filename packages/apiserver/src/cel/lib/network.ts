@@ -1,6 +1,6 @@
 /** IP addresses and networks (apiserver/pkg/cel/library/ip.go, cidr.go). */
 import { fn, method, type Overload } from '../check/functions.ts';
-import { CelFailure, CelOpaque, type CelValue, fail } from '../run/values.ts';
+import { CelFailure, CelOpaque, type CelValue, fail, noSuchOverload } from '../run/values.ts';
 import { boolType, intType, opaqueType, stringType } from '../types.ts';
 import { type Address, addressText, bitsOf, parseAddress } from './go-address.ts';
 import { goQuoted } from './string-format.ts';
@@ -135,7 +135,7 @@ const isGlobalUnicast = (ip: IpValue): boolean =>
   !isLinkLocalUnicast(ip);
 
 const containsIp = (cidr: CidrValue, ip: IpValue | CelFailure): CelValue =>
-  ip instanceof CelFailure ? ip : cidr.contains(ip.address);
+  ip instanceof CelFailure ? noSuchOverload : cidr.contains(ip.address);
 const containsCidr = (cidr: CidrValue, other: CidrValue | CelFailure): CelValue =>
   other instanceof CelFailure ? other : cidr.length <= other.length && cidr.contains(other.address);
 

@@ -149,7 +149,7 @@ function fixed(value: number, precision: number): string {
   return fraction === undefined ? apart : `${apart}.${fraction}`;
 }
 
-/** en_US: `1.5 × 10⁰³` with its digits set high. */
+/** en_US: `1.5×10⁰³` with its digits set high. */
 function scientific(value: number, precision: number): string {
   const [mantissa, exponent] = value.toExponential(Math.min(precision, 100)).split('e') as [string, string];
   const power = Number(exponent);
@@ -157,7 +157,7 @@ function scientific(value: number, precision: number): string {
   const digits = Array.from(String(Math.abs(power)).padStart(2, '0'), (digit) => high[Number(digit)]).join(
     '',
   );
-  return `${mantissa}\u202f×\u202f10${power < 0 ? '⁻' : ''}${digits}`;
+  return `${mantissa}×10${power < 0 ? '⁻' : ''}${digits}`;
 }
 
 function hex(value: CelValue): string | undefined {

@@ -58,9 +58,13 @@ const subtractors = new Set([
 const numbers = new Set(['int', 'uint', 'double']);
 const integers = new Set(['int', 'uint']);
 
+/** Types whose values cel-go asks for a method before it gives up. */
+export const isReceiver = (value: CelValue): boolean =>
+  typeof value === 'string' || value instanceof CelTimestamp || value instanceof CelDuration;
+
 /** Operands that do not go together; the operator's name stands in the text where even the left one is wrong. */
 const mismatch = (left: CelValue, known: ReadonlySet<string>, name: string): CelFailure =>
-  known.has(typeNameOf(left)) ? noSuchOverload : fail(`no such overload: ${name}`);
+  known.has(typeNameOf(left)) || isReceiver(left) ? noSuchOverload : fail(`no such overload: ${name}`);
 
 export function add(left: CelValue, right: CelValue): CelValue {
   if (typeof left === 'bigint') return typeof right === 'bigint' ? intOf(left + right) : noSuchOverload;
@@ -128,5 +132,5 @@ export function negate(value: CelValue): CelValue {
   if (typeof value === 'bigint') return intOf(-value);
   if (typeof value === 'number') return -value;
   if (value instanceof CelDuration) return durationOf(-value.nanoseconds);
-  return typeof value === 'boolean' ? noSuchOverload : fail('no such overload: -_');
+  return typeof value === 'boolean' || isReceiver(value) ? noSuchOverload : fail('no such overload: -_');
 }

@@ -3,18 +3,9 @@ import { CelProgramError } from '../errors.ts';
 import type { Overload } from '../check/functions.ts';
 import { type Call, type Expr, operators } from '../syntax/ast.ts';
 import type { CelType } from '../types.ts';
-import { add, divide, modulo, multiply, negate, subtract } from './arithmetic.ts';
+import { add, divide, isReceiver, modulo, multiply, negate, subtract } from './arithmetic.ts';
 import { compare, contains, equal } from './compare.ts';
-import {
-  attributeOf,
-  charge,
-  constantPlan,
-  type Frame,
-  plan,
-  type Plan,
-  type Scope,
-  type Step,
-} from './compile.ts';
+import { charge, constantPlan, plan, type Plan, type Scope, type Step } from './compile.ts';
 import { type CallCost, callCost, equalityCost, inequalityCost } from './cost.ts';
 import { constantPattern } from './patterns.ts';
 import {
@@ -210,8 +201,10 @@ function unaryStep(operand: Step, call: (args: CelValue[]) => CelValue, cost: Ca
   };
 }
 
-/** Whether a value can be of a declared type, as far as its outermost type tells. */
+/** Whether a value can be of a declared type, as far as it and its first element tell. */
 function accepts(type: CelType, value: CelValue): boolean {
+  if (type.kind === 'list' && value instanceof CelList)
+    return value.size === 0 || accepts(type.params[0] as CelType, value.at(0));
   return (
     type.kind === 'dyn' || type.kind === 'any' || type.kind === 'param' || type.name === typeNameOf(value)
   );
@@ -230,14 +223,24 @@ function implementationOf(node: Call, operands: readonly Expr[]): (args: CelValu
       overload.args.every((type, i) => accepts(type, args[i] as CelValue)),
     );
     if (chosen?.call !== undefined) return chosen.call(...args);
-    return fail(`no such overload: ${node.name}(${args.map(typeNameOf).join(', ')})`);
+    return refused(node, args);
   };
+}
+
+/** Functions that cel-go dispatches by what a value can do. */
+const dispatched = new Set(['size', 'sort', '@sortByAssociatedKeys']);
+
+function refused(node: Call, args: readonly CelValue[]): CelFailure {
+  if (!dispatched.has(node.name))
+    return fail(`no such overload: ${node.name}(${args.map(typeNameOf).join(', ')})`);
+  return isReceiver(args[0] as CelValue) ? noSuchOverload : fail(`no such overload: ${node.name}`);
 }
 
 /** The static types of the operands leave no doubt. */
 const isCertain = (overload: Overload, operands: readonly Expr[]): boolean =>
-  overload.args.every(
-    (type, i) => type.kind === 'param' || type.kind === 'dyn' || operands[i]?.type?.name === type.name,
-  );
+  overload.args.every((type, i) => covers(type, operands[i]?.type));
 
-export { attributeOf, type Frame };
+const covers = (wanted: CelType, given: CelType | undefined): boolean =>
+  wanted.kind === 'param' ||
+  wanted.kind === 'dyn' ||
+  (wanted.name === given?.name && wanted.params.every((param, i) => covers(param, given.params[i])));

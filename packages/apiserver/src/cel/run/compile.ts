@@ -9,7 +9,7 @@ import { operators } from '../syntax/ast.ts';
 import { planCall } from './call.ts';
 import { planComprehension } from './comprehension.ts';
 import { creationCost } from './cost.ts';
-import { find, get } from './qualify.ts';
+import { checkKey, find, get } from './qualify.ts';
 import {
   ArrayList,
   CelFailure,
@@ -182,7 +182,7 @@ function resolverOf({ base, qualifiers }: Attribute): Step {
 }
 
 function selected(frame: Frame, value: CelValue, key: Step): CelValue {
-  const by = key(frame);
+  const by = checkKey(key(frame));
   const inner = by instanceof CelFailure ? by : get(value, by);
   charge(frame, 1);
   return inner;
@@ -216,12 +216,12 @@ function qualified(frame: Frame, start: CelValue, qualifiers: readonly Qualifier
   if (value instanceof CelFailure) return value;
   for (const qualifier of qualifiers) {
     optional ||= qualifier.optional;
-    const key = qualifier.key(frame);
+    const key = checkKey(qualifier.key(frame));
     let found: CelValue | undefined = key instanceof CelFailure ? key : find(value, key);
     if (!optional && found === undefined)
       found = qualifier.testOnly ? false : key instanceof CelFailure ? key : get(value, key);
     else if (!optional && qualifier.testOnly && !(found instanceof CelFailure)) found = true;
-    if (!optional || found !== undefined) charge(frame, 1);
+    if (!optional || (found !== undefined && found !== key)) charge(frame, 1);
     if (found === undefined) return CelOptional.none;
     if (found instanceof CelFailure) return found;
     value = found;

@@ -10,6 +10,7 @@ import {
   CelMap,
   type CelValue,
   fail,
+  goTypeOf,
   MapBuilder,
   noSuchOverload,
 } from './values.ts';
@@ -31,22 +32,11 @@ function iterate(range: CelValue, two: boolean, visit: Visit): CelFailure | unde
   if (!(range instanceof CelMap))
     return fail(
       two
-        ? `unsupported comprehension range type: ${goType(range)}`
-        : `got '${goType(range)}', expected iterable type`,
+        ? `unsupported comprehension range type: ${goTypeOf(range)}`
+        : `got '${goTypeOf(range)}', expected iterable type`,
     );
   for (const key of range.keys()) if (!visit(key, two ? (range.find(key) as CelValue) : key)) break;
   return undefined;
-}
-
-/** Go's names of types, which some messages show. */
-function goType(value: CelValue): string {
-  const names: Record<string, string> = {
-    boolean: 'Bool',
-    bigint: 'Int',
-    number: 'Double',
-    string: 'String',
-  };
-  return `types.${names[typeof value] ?? (value === null ? 'Null' : 'Unknown')}`;
 }
 
 /** Slots of a loop, and how its parts see them. */

@@ -1,14 +1,5 @@
 /** Selecting fields, keys and elements (cel-go interpreter/attributes.go). */
-import {
-  CelFailure,
-  CelList,
-  CelMap,
-  CelOptional,
-  CelUint,
-  type CelValue,
-  fail,
-  typeNameOf,
-} from './values.ts';
+import { CelFailure, CelList, CelMap, CelUint, type CelValue, fail, goTypeOf, typeNameOf } from './values.ts';
 import { formatValue } from './format.ts';
 
 /** The place in a list that a number means; -1 for none. */
@@ -42,13 +33,9 @@ export function get(value: CelValue, key: CelValue): CelValue {
   );
 }
 
-/** Runs `select` on what an optional holds; the result is an optional again. */
-export function throughOptional(
-  value: CelOptional,
-  select: (inner: CelValue) => CelValue | undefined,
-): CelValue {
-  if (value.value === undefined) return value;
-  const found = select(value.value);
-  if (found === undefined) return CelOptional.none;
-  return found instanceof CelFailure ? found : CelOptional.of(found);
+/** Whether a value can select anything; else the failure that says so. */
+export function checkKey(key: CelValue): CelValue {
+  const selects =
+    (typeof key !== 'object' && key !== undefined) || key instanceof CelUint || key instanceof CelFailure;
+  return selects ? key : fail(`invalid qualifier type: ${goTypeOf(key)}`);
 }

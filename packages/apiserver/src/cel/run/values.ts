@@ -276,6 +276,21 @@ export function typeNameOf(value: CelValue): string {
   }
 }
 
+/** Go's names of types, which some messages show. */
+export function goTypeOf(value: CelValue): string {
+  const names: Record<string, string> = {
+    boolean: 'Bool',
+    bigint: 'Int',
+    number: 'Double',
+    string: 'String',
+  };
+  if (value === null) return 'types.Null';
+  if (typeof value !== 'object') return `types.${names[typeof value]}`;
+  if (value instanceof CelOptional) return '*types.Optional';
+  if (value instanceof CelUint) return 'types.Uint';
+  return `types.${value.constructor.name.replace(/^Cel/, '')}`;
+}
+
 /** Code points of a text; its length where none needs two units. */
 export function textSize(text: string): number {
   let size = text.length;

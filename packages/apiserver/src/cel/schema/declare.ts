@@ -112,6 +112,9 @@ function declare(schema: JSONSchemaProps, root: boolean, name: string): CelType 
   }
 }
 
+/** Keys of maps: upstream counts them as empty texts. */
+const keyType: CelType = { ...stringType, minSerializedSize: bytes.text, maxElements: 0 };
+
 /** A schema inside another one. */
 const declareInner = (schema: JSONSchemaProps, name: string): CelType | undefined =>
   declare(schema, schema['x-kubernetes-embedded-resource'] ?? false, name);
@@ -149,7 +152,7 @@ function declareObject(
       schema.maxProperties === undefined
         ? Math.floor((maxRequestBytes - 2) / (sizeOf(value) + 6))
         : notNegative(schema.maxProperties);
-    return new SchemaType({ kind: 'map', name: 'map', params: [stringType, value] }, bind, {
+    return new SchemaType({ kind: 'map', name: 'map', params: [keyType, value] }, bind, {
       min: () => bytes.container,
       max,
     });

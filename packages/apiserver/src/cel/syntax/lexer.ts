@@ -30,6 +30,17 @@ export class CelSyntaxError extends Error {
   }
 }
 
+/** All that is wrong with a text. */
+export class CelSyntaxErrors extends Error {
+  readonly issues: readonly CelSyntaxError[];
+
+  constructor(issues: readonly CelSyntaxError[]) {
+    super(issues.map((issue) => issue.message).join('\n'));
+    this.name = 'CelSyntaxErrors';
+    this.issues = issues;
+  }
+}
+
 const words = new Set(['in', 'true', 'false', 'null']);
 const escape = String.raw`\\(?:[abfnrtv"'\\?\x60]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})`;
 
@@ -60,8 +71,8 @@ function take(pattern: RegExp, source: string, at: number): string | undefined {
   return pattern.exec(source)?.[0];
 }
 
-/** The token that begins at `at`. Throws `CelSyntaxError` where none does. */
-function tokenAt(source: string, at: number): Token {
+/** The token that begins at `at`; undefined where none does. */
+function tokenAt(source: string, at: number): Token | undefined {
   const prefix = take(bytesPrefix, source, at);
   if (prefix !== undefined) {
     const text = take(quoted, source, at + prefix.length);
@@ -77,16 +88,18 @@ function tokenAt(source: string, at: number): Token {
   const sign = take(symbol, source, at);
   if (sign !== undefined) return { kind: 'symbol', text: sign, at };
   const escaped = take(escapedName, source, at);
-  if (escaped !== undefined) return { kind: 'escaped', text: escaped, at };
-  throw new CelSyntaxError(`Syntax error: token recognition error at: '${unreadable(source, at)}'`, at);
+  return escaped === undefined ? undefined : { kind: 'escaped', text: escaped, at };
 }
 
-/** What ANTLR's lexer gives up on: one character, or an unfinished text as far as it could have gone on. */
+const unfinished = new RegExp(`"(?:${escape}|[^\\\\"\\n\\r])*|'(?:${escape}|[^\\\\'\\n\\r])*|[=&|]`, 'y');
+
+/** What ANTLR's lexer gives up on: as far as a token could have gone on, and what broke it off. */
 function unreadable(source: string, at: number): string {
-  const quote = source[at];
-  if (quote !== '"' && quote !== "'") return String.fromCodePoint(source.codePointAt(at) ?? 0);
-  const line = /^["'](?:\\.|[^\\"'\n\r])*.?/.exec(source.slice(at));
-  return (line?.[0] ?? quote).replaceAll('\n', '\\n').replaceAll('\t', '\\t').replaceAll('\r', '\\r');
+  const begun = take(unfinished, source, at) ?? '';
+  let end = at + begun.length;
+  if (begun === '' || end < source.length) end += source[end] === '\\' && begun !== '' ? 2 : 1;
+  if (begun === '') end = at + String.fromCodePoint(source.codePointAt(at) ?? 0).length;
+  return source.slice(at, end);
 }
 
 function numberKind(text: string): 'int' | 'uint' | 'double' {
@@ -94,8 +107,11 @@ function numberKind(text: string): 'int' | 'uint' | 'double' {
   return text.startsWith('0x') || /^\d+$/.test(text) ? 'int' : 'double';
 }
 
-/** All tokens, the last one of kind `end`. Throws `CelSyntaxError`. */
-export function tokensOf(source: string): Token[] {
+const shown = (text: string): string =>
+  text.replaceAll('\n', '\\n').replaceAll('\t', '\\t').replaceAll('\r', '\\r');
+
+/** All tokens, the last one of kind `end`; what is none is an issue, and left out. */
+export function tokensOf(source: string, issues: CelSyntaxError[]): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   while (at < source.length) {
@@ -105,8 +121,11 @@ export function tokensOf(source: string): Token[] {
       continue;
     }
     const token = tokenAt(source, at);
-    tokens.push(token);
-    at += token.text.length;
+    const text = token?.text ?? unreadable(source, at);
+    if (token === undefined)
+      issues.push(new CelSyntaxError(`Syntax error: token recognition error at: '${shown(text)}'`, at));
+    else tokens.push(token);
+    at += text.length;
   }
   tokens.push({ kind: 'end', text: '<EOF>', at: source.length });
   return tokens;

@@ -1,7 +1,7 @@
 /** Tokens → tree, by recursive descent (cel-spec, langdef: Syntax; limits and positions as cel-go's parser). */
 import { CelBytes, CelUint } from '../run/values.ts';
 import { type Call, type Expr, type MapEntry, operators, type StructField } from './ast.ts';
-import { CelSyntaxError, type Token, tokensOf } from './lexer.ts';
+import { CelSyntaxError, CelSyntaxErrors, type Token, tokensOf } from './lexer.ts';
 import { expand } from './macros.ts';
 import { bytesOf, stringOf } from './strings.ts';
 
@@ -37,8 +37,21 @@ const levels: ReadonlyArray<ReadonlySet<string>> = [
   new Set(['*', '/', '%']),
 ];
 
-const beginnings =
-  "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const literals = "'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+/** What may stand where an expression begins, as ANTLR lists it. */
+const beginnings = {
+  expression: `{'[', '{', '(', '.', '-', '!', ${literals}`,
+  argument: `{'[', '{', '(', ')', '.', '-', '!', ${literals}`,
+  index: `{'[', '{', '(', '.', '-', '!', '?', ${literals}`,
+  list: `{'[', ']', '{', '(', '.', ',', '-', '!', '?', ${literals}`,
+  map: `{'[', '{', '}', '(', '.', ',', '-', '!', '?', ${literals}`,
+} as const;
+type Beginning = keyof typeof beginnings;
+
+const beginsExpression = ({ kind, text }: Token): boolean =>
+  kind === 'symbol'
+    ? '[{(.-!'.includes(text) || text === 'true' || text === 'false' || text === 'null'
+    : kind !== 'end' && kind !== 'escaped';
 
 const maxInt = 2n ** 63n - 1n;
 const minInt = -(2n ** 63n);
@@ -46,25 +59,47 @@ const maxUint = 2n ** 64n - 1n;
 
 class Parser {
   readonly #tokens: readonly Token[];
+  readonly #issues: CelSyntaxError[] = [];
+  /** What closes the brackets that are open, the innermost last. */
+  readonly #closers: string[] = [];
   #next = 0;
   #depth = 0;
 
   constructor(source: string) {
-    this.#tokens = tokensOf(source);
+    this.#tokens = tokensOf(source, this.#issues);
   }
 
   get #token(): Token {
     return this.#tokens[this.#next] as Token;
   }
 
+  /** The tree. Throws all issues: those that the parser could go on after, and the one that it could not. */
   parse(): Expr {
-    const root = this.#expr();
-    if (this.#token.kind !== 'end') this.#fail(`mismatched input '${this.#token.text}' expecting <EOF>`);
+    let root: Expr | undefined;
+    try {
+      root = this.#expr();
+      this.#end();
+    } catch (error) {
+      if (!(error instanceof CelSyntaxError)) throw error;
+      this.#issues.push(error);
+    }
+    if (root === undefined || this.#issues.length > 0) throw new CelSyntaxErrors(this.#issues);
     return root;
   }
 
+  #end(): void {
+    const { kind, text } = this.#token;
+    if (kind === 'end') return;
+    const last = this.#tokens[this.#next + 1]?.kind === 'end';
+    this.#fail(`${last ? 'extraneous' : 'mismatched'} input '${text}' expecting <EOF>`);
+  }
+
+  #error(message: string, token: Token = this.#token): CelSyntaxError {
+    return new CelSyntaxError(`Syntax error: ${message}`, token.at);
+  }
+
   #fail(message: string, token: Token = this.#token): never {
-    throw new CelSyntaxError(`Syntax error: ${message}`, token.at);
+    throw this.#error(message, token);
   }
 
   #is(text: string): boolean {
@@ -82,10 +117,38 @@ class Parser {
     return this.#is(text) ? this.#take() : undefined;
   }
 
-  #expect(text: string): Token {
+  /** Takes a token, or goes on as if it stood there where the one after it, or what may follow it, does. */
+  #expect(text: string, set = `'${text}'`): Token {
     if (this.#is(text)) return this.#take();
-    const { text: found } = this.#token;
-    return this.#fail(`mismatched input '${found}' expecting '${text}'`);
+    const found = this.#token;
+    const after = this.#tokens[this.#next + 1];
+    if (set.startsWith('{') && !set.startsWith("'"))
+      return this.#fail(`mismatched input '${found.text}' expecting ${set}`);
+    if (after?.kind === 'symbol' && after.text === text) {
+      this.#issues.push(this.#error(`extraneous input '${found.text}' expecting ${set}`));
+      this.#take();
+      return this.#take();
+    }
+    if (!this.#mayFollow(text, found)) return this.#fail(`mismatched input '${found.text}' expecting ${set}`);
+    this.#issues.push(this.#error(`missing '${text}' at '${found.text}'`));
+    return { kind: 'symbol', text, at: found.at };
+  }
+
+  /** Whether `token` may stand after `text`. */
+  #mayFollow(text: string, token: Token): boolean {
+    if (text === ':') return beginsExpression(token);
+    const outer = this.#closers.at(-2);
+    if (token.kind === 'end') return outer === undefined;
+    if (token.kind !== 'symbol') return false;
+    return token.text === outer || token.text in binary || '.[?&&||'.includes(token.text);
+  }
+
+  /** Runs `parse` between brackets, of which the opening one was taken. */
+  #enclosed<T>(closer: string, parse: () => T): T {
+    this.#closers.push(closer);
+    const result = parse();
+    this.#closers.pop();
+    return result;
   }
 
   /** Runs `parse` one level deeper. */
@@ -97,7 +160,8 @@ class Parser {
     return result;
   }
 
-  #expr(): Expr {
+  #expr(beginning: Beginning = 'expression'): Expr {
+    this.#begin(beginning);
     return this.#deeper(() => {
       const condition = this.#logical('||', operators.or, () =>
         this.#logical('&&', operators.and, () => this.#binary(0)),
@@ -113,6 +177,18 @@ class Parser {
     });
   }
 
+  /** Leaves out one token that begins no expression, where the next one does. */
+  #begin(beginning: Beginning): void {
+    const token = this.#token;
+    const after = this.#tokens[this.#next + 1];
+    if (beginsExpression(token)) return;
+    const set = beginnings[beginning];
+    if (after === undefined || !beginsExpression(after) || token.kind === 'escaped')
+      this.#fail(`mismatched input '${token.text}' expecting ${set}`);
+    this.#issues.push(this.#error(`extraneous input '${token.text}' expecting ${set}`));
+    this.#take();
+  }
+
   #call(at: number, name: string, ...args: Expr[]): Expr {
     return { kind: 'call', name, target: undefined, args, at };
   }
@@ -123,6 +199,7 @@ class Parser {
     const ops: number[] = [];
     for (let op = this.#takeIf(symbol); op !== undefined; op = this.#takeIf(symbol)) {
       ops.push(op.at);
+      this.#begin('expression');
       terms.push(operand());
     }
     const balanced = (low: number, high: number): Expr => {
@@ -143,6 +220,7 @@ class Parser {
       if (++this.#depth > maxDepth)
         throw new CelSyntaxError(`expression recursion limit exceeded: ${maxDepth}`, -1);
       const op = this.#take();
+      this.#begin('expression');
       left = this.#call(op.at, binary[op.text] as string, left, this.#binary(level + 1));
     }
     this.#depth = before;
@@ -188,24 +266,18 @@ class Parser {
 
   #index(node: Expr, op: Token): Expr {
     const optional = this.#takeIf('?') !== undefined;
-    const index = this.#expr();
-    this.#expect(']');
+    const index = this.#enclosed(']', () => {
+      const node = this.#expr(optional ? 'expression' : 'index');
+      this.#expect(']');
+      return node;
+    });
     return this.#call(op.at, optional ? operators.optionalIndex : operators.index, node, index);
   }
 
   #selection(operand: Expr, op: Token): Expr {
     const optional = this.#takeIf('?') !== undefined;
     const token = this.#token;
-    if (token.kind !== 'identifier' && token.kind !== 'escaped') {
-      const expected = optional ? '{IDENTIFIER, ESC_IDENTIFIER}' : "{'?', IDENTIFIER, ESC_IDENTIFIER}";
-      if (token.kind === 'symbol' && /^(?:true|false|null)$/.test(token.text))
-        return this.#fail(`mismatched input '${token.text}' expecting IDENTIFIER`);
-      return this.#fail(
-        `no viable alternative at input '.${optional ? '?' : ''}${token.kind === 'end' ? '' : token.text}'`
-          .replace("'.'", `'.' expecting ${expected}`)
-          .replace(/ expecting .*/, ''),
-      );
-    }
+    if (token.kind !== 'identifier' && token.kind !== 'escaped') return this.#noField(token, optional);
     this.#take();
     if (token.kind === 'escaped') throw new CelSyntaxError("unsupported syntax: '`'", token.at);
     if (optional) {
@@ -218,14 +290,23 @@ class Parser {
     return expand(call);
   }
 
+  #noField({ kind, text }: Token, optional: boolean): never {
+    if (kind === 'symbol' && /^(?:true|false|null)$/.test(text))
+      return this.#fail(`mismatched input '${text}' expecting IDENTIFIER`);
+    if (optional) return this.#fail(`mismatched input '${text}' expecting {IDENTIFIER, ESC_IDENTIFIER}`);
+    return this.#fail(`no viable alternative at input '.${kind === 'end' ? '' : text}'`);
+  }
+
   /** Arguments up to the closing parenthesis. */
   #args(): Expr[] {
     const args: Expr[] = [];
     if (this.#takeIf(')')) return args;
-    do args.push(this.#expr());
-    while (this.#takeIf(','));
-    this.#expect(')');
-    return args;
+    return this.#enclosed(')', () => {
+      do args.push(this.#expr(args.length === 0 ? 'argument' : 'expression'));
+      while (this.#takeIf(','));
+      this.#expect(')');
+      return args;
+    });
   }
 
   #primary(): Expr {
@@ -256,15 +337,17 @@ class Parser {
     }
     if (token.kind === 'identifier') return this.#name();
     if (token.kind === 'symbol' || token.kind === 'end' || token.kind === 'escaped')
-      return this.#fail(`mismatched input '${token.text}' expecting ${beginnings}`);
+      return this.#fail(`mismatched input '${token.text}' expecting ${beginnings.expression}`);
     return this.#literal();
   }
 
   #nested(): Expr {
     this.#take();
-    const node = this.#expr();
-    this.#expect(')');
-    return node;
+    return this.#enclosed(')', () => {
+      const node = this.#expr();
+      this.#expect(')');
+      return node;
+    });
   }
 
   #name(): Expr {
@@ -305,47 +388,68 @@ class Parser {
   #struct(name: string): Expr {
     const open = this.#take();
     const fields: StructField[] = [];
-    while (!this.#is('}') && !this.#is(',')) {
-      const optional = this.#takeIf('?') !== undefined;
-      const field = this.#take();
-      if (field.kind !== 'identifier')
-        this.#fail(`mismatched input '${field.text}' expecting IDENTIFIER`, field);
-      const { at } = this.#expect(':');
-      fields.push({ at, name: field.text, value: this.#expr(), optional });
-      if (!this.#takeIf(',')) break;
-    }
-    this.#takeIf(',');
-    this.#expect('}');
-    return { kind: 'struct', name, fields, at: open.at };
+    return this.#enclosed('}', () => {
+      this.#items('}', () => {
+        const optional = this.#takeIf('?') !== undefined;
+        const field = this.#take();
+        if (field.kind !== 'identifier')
+          this.#fail(
+            `mismatched input '${field.text}' expecting {'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}`,
+            field,
+          );
+        const { at } = this.#expect(':');
+        fields.push({ at, name: field.text, value: this.#expr(), optional });
+      });
+      return { kind: 'struct', name, fields, at: open.at };
+    });
   }
 
   #list(): Expr {
     const open = this.#take();
     const elements: Expr[] = [];
     const optionals = new Set<number>();
-    while (!this.#is(']') && !this.#is(',')) {
-      if (this.#takeIf('?')) optionals.add(elements.length);
-      elements.push(this.#expr());
-      if (!this.#takeIf(',')) break;
-    }
-    if (elements.length === 0) this.#takeIf(',');
-    this.#expect(']');
-    return { kind: 'list', elements, optionals, at: open.at };
+    return this.#enclosed(']', () => {
+      this.#items(']', () => {
+        if (this.#takeIf('?')) optionals.add(elements.length);
+        elements.push(this.#expr(elements.length === 0 && optionals.size === 0 ? 'list' : 'expression'));
+      });
+      return { kind: 'list', elements, optionals, at: open.at };
+    });
   }
 
   #map(): Expr {
     const open = this.#take();
     const entries: MapEntry[] = [];
-    while (!this.#is('}') && !this.#is(',')) {
-      const optional = this.#takeIf('?') !== undefined;
-      const key = this.#expr();
-      this.#expect(':');
-      entries.push({ key, value: this.#expr(), optional });
-      if (!this.#takeIf(',')) break;
+    return this.#enclosed('}', () => {
+      this.#items('}', () => {
+        const optional = this.#takeIf('?') !== undefined;
+        const key = this.#expr(entries.length === 0 && !optional ? 'map' : 'expression');
+        this.#expect(':');
+        entries.push({ key, value: this.#expr(), optional });
+      });
+      return { kind: 'map', entries, at: open.at };
+    });
+  }
+
+  /** What stands between brackets, a comma after each; one may stand after the last, or alone. */
+  #items(closer: string, item: () => void): void {
+    if (this.#takeIf(',') || this.#is(closer)) {
+      this.#expect(closer);
+      return;
     }
-    if (entries.length === 0) this.#takeIf(',');
-    this.#expect('}');
-    return { kind: 'map', entries, at: open.at };
+    item();
+    while (this.#takeIf(',')) {
+      if (this.#is(closer) || !this.#beginsItem()) {
+        this.#expect(closer);
+        return;
+      }
+      item();
+    }
+    this.#expect(closer, `{'${closer}', ','}`);
+  }
+
+  #beginsItem(): boolean {
+    return this.#is('?') || beginsExpression(this.#token);
   }
 
   #literal(): Expr {
@@ -391,13 +495,15 @@ export function codePointsIn(text: string): number {
   return count;
 }
 
-/** The tree of an expression, macros unfolded. Throws `CelSyntaxError`. */
+/** The tree of an expression, macros unfolded. Throws `CelSyntaxErrors`. */
 export function parse(source: string): Expr {
   const size = codePointsIn(source);
   if (size > maxCodePoints)
-    throw new CelSyntaxError(
-      `expression code point size exceeds limit: size: ${size}, limit ${maxCodePoints}`,
-      -1,
-    );
+    throw new CelSyntaxErrors([
+      new CelSyntaxError(
+        `expression code point size exceeds limit: size: ${size}, limit ${maxCodePoints}`,
+        -1,
+      ),
+    ]);
   return new Parser(source).parse();
 }
