@@ -52,7 +52,7 @@ export class Evaluation {
   rules(rules: readonly CompiledRule[], subject: Subject, errors: FieldError[]): void {
     if (rules.length === 0) return;
     if (this.#budget.remaining <= 0) {
-      this.#stop(errors, invalid(subject.path, subject.schema.type, outOfBudget));
+      this.#stop(errors, invalid(subject.path, subject.schema.type ?? '', outOfBudget));
       return;
     }
     const { old } = subject;
@@ -60,7 +60,9 @@ export class Evaluation {
     for (const compiled of rules) {
       const { rule, program } = compiled;
       if (compiled.error !== undefined)
-        errors.push(invalid(subject.path, subject.schema.type, `rule compile error: ${compiled.error}`));
+        errors.push(
+          invalid(subject.path, subject.schema.type ?? '', `rule compile error: ${compiled.error}`),
+        );
       if (program === undefined || (compiled.usesOldSelf && !hasOld && !rule.optionalOldSelf)) continue;
       const variables = variablesOf(compiled, subject, hasOld);
       const outcome = this.#run(program, variables, subject, rule, errors);
@@ -90,14 +92,14 @@ export class Evaluation {
           error.limit === 'budget'
             ? outOfBudget
             : `'${error.message}': no further validation rules will be run due to call cost exceeds limit for rule: ${shownRule(rule)}`;
-        this.#stop(errors, invalid(path, schema.type, text));
+        this.#stop(errors, invalid(path, schema.type ?? '', text));
         return undefined;
       }
       if (!(error instanceof CelEvaluationError)) throw error;
       const text = error.message.startsWith('no such overload')
         ? `'${error.message}': call arguments did not match a supported operator, function or macro signature for rule: ${shownRule(rule)}`
         : `${error.message} evaluating rule: ${shownRule(rule)}`;
-      errors.push(invalid(path, schema.type, text));
+      errors.push(invalid(path, schema.type ?? '', text));
       return undefined;
     }
   }
@@ -120,7 +122,7 @@ export class Evaluation {
         message = this.#message(compiled.message, variables);
       } catch (error) {
         if (!(error instanceof CelCostError)) throw error;
-        add(invalid(path, subject.schema.type, messageCostText(error, compiled.message.expression)));
+        add(invalid(path, subject.schema.type ?? '', messageCostText(error, compiled.message.expression)));
         this.#stopped = true;
         return;
       }
