@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import type { CustomResourceDefinition } from '@cloudless/kube/types/apiextensions-v1';
 import { type Cluster, startCluster } from 'cloudless/testing';
 import { definitionsOf, fileOf, operators } from './operators.ts';
-import { install, judge, type Target, type Verdicts } from './runner.ts';
+import { install, judge, publishedDefinitions, type Target, type Verdicts } from './runner.ts';
 
 /** Time of this thread, in which the server runs: other tests beside this one do not count. */
 const acceptedWithinMs = 200;
@@ -53,7 +53,7 @@ describe('operators', () => {
 
   for (const [operator, cases] of Object.entries(operators)) {
     describe(operator, () => {
-      it('has its definitions accepted and served', async (context) => {
+      it('has its definitions accepted, served and published', async (context) => {
         let longest = { name: '', createdMs: 0, servedMs: 0 };
         let busiestMs = 0;
         for (const definition of definitionsOf(operator)) {
@@ -73,6 +73,12 @@ describe('operators', () => {
           const busyMs = threadMs() - before;
           busiestMs = Math.max(busiestMs, busyMs);
           assert.ok(busyMs < acceptedWithinMs, `${name} took ${busyMs.toFixed(0)} ms until it was served`);
+          const { group, names, versions } = definition.spec;
+          for (const version of versions.filter(({ served }) => served)) {
+            const published = await publishedDefinitions(target, `${group}/${version.name}`);
+            const kind = `${group.split('.').reverse().join('.')}.${version.name}.${names.kind}`;
+            assert.ok(published.includes(kind), `${kind} is in OpenAPI at once`);
+          }
           if (createdMs > longest.createdMs) longest = { name, createdMs, servedMs };
         }
         const { name, createdMs, servedMs } = longest;

@@ -134,6 +134,13 @@ function refusalOf({
   };
 }
 
+/** Names of the definitions in the OpenAPI document of a group version; empty when there is none. */
+export async function publishedDefinitions(target: Target, groupVersion: string): Promise<string[]> {
+  const { code, body } = await ask(target, 'GET', `/openapi/v3/apis/${groupVersion}`);
+  if (code !== 200) return [];
+  return Object.keys((body['components'] as { schemas: Json }).schemas);
+}
+
 function verdictOf({ code, warnings, body }: Answer): Verdict {
   const said = warnings.length > 0 ? { warnings } : {};
   if (code >= 400) return { code, ...said, ...refusalOf(body as { message: string }) };
