@@ -109,6 +109,8 @@ async function nextPage(
     await cache.fresh();
     return fromCache(stored, selection, limit, startKey);
   }
+  // Upstream's clients rely on tokens ending with their history, so ours do too.
+  if (revision < registry.compactedRevision) throw new ContinueExpired(encodeContinue(startKey, prefix, -1));
   await cache.ready;
   // Nothing changed since the first page: the cache still is that revision.
   if (cache.lastChange <= revision && cache.revision >= revision) {

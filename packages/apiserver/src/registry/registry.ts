@@ -125,6 +125,8 @@ export class Registry {
   readonly catalogue: Catalogue;
   readonly caches: Caches;
   readonly eventLeases: LeasePool;
+  /** Continue tokens of older revisions have expired, even while the cache could still serve them. */
+  compactedRevision = 0;
   readonly fieldManagers: FieldManagers;
   #plugins: readonly AdmissionPlugin[] = [];
   readonly #stored = new Map<string, StoredResource>();

@@ -174,7 +174,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     },
   );
   server = listening;
-  startCompaction({ store, clock, log, signal, intervalMs: options.compactionIntervalMs });
+  startCompaction({
+    store,
+    clock,
+    log,
+    signal,
+    intervalMs: options.compactionIntervalMs,
+    onCompacted: (revision) => void (registry.compactedRevision = revision),
+  });
   const ready = hooks.start();
   const handle = running(async () => {
     options.signal?.removeEventListener('abort', onAbort);

@@ -47,6 +47,8 @@ export function startCompaction(options: {
   log: Logger;
   signal: AbortSignal;
   intervalMs?: number | undefined;
+  /** Gets the revision below which this server knows history to be gone. */
+  onCompacted?: (revision: number) => void;
 }): void {
   const { store, clock, log, signal, intervalMs = defaultIntervalMs } = options;
   let agreed: Agreed = { version: 0, revision: 0 };
@@ -55,7 +57,12 @@ export function startCompaction(options: {
   function tick(): void {
     round(store, agreed)
       .then(
-        (next) => void (agreed = next),
+        (next) => {
+          // A round that was the first compacted at what the one before it had agreed on.
+          if (next.version === agreed.version + 1 && agreed.revision > 0)
+            options.onCompacted?.(agreed.revision);
+          agreed = next;
+        },
         (error: unknown) => log.warn({ err: error }, 'compaction of the datastore failed, trying again'),
       )
       .finally(() => {

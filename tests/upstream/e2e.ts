@@ -1,0 +1,91 @@
+/**
+ * Runs those of upstream's api-machinery tests that need an API server, controllers and a ready node, but no real
+ * containers, against a cluster with simulated pods. Opt-in, as root; prints a table and exits 1 on a failure:
+ *
+ *   E2E_TEST=/path/e2e.test node tests/upstream/e2e.ts [FOCUS]
+ *
+ * FOCUS is a regular expression in place of all of `[sig-api-machinery]`.
+ */
+import { spawn } from 'node:child_process';
+import { createWriteStream, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isolate } from '../../packages/network/src/testing/namespaces.ts';
+import { addUplink, TestCluster } from '../e2e/cluster.ts';
+
+const program = process.env['E2E_TEST'] ?? 'e2e.test';
+
+/** Tests that do not apply, with the reason. */
+export const excluded: ReadonlyArray<readonly [pattern: string, reason: string]> = [
+  ['AdmissionWebhook', 'its webhook server is a pod of the agnhost image'],
+  ['CustomResourceConversionWebhook', 'its webhook server is a pod of the agnhost image'],
+  ['Aggregator', 'its aggregated API server is a pod of the sample-apiserver image'],
+  ['Etcd failure', 'stops etcd over SSH'],
+  ['CoordinatedLeaderElection', 'an API that is off by default'],
+  ['Feature:CBOR', 'an encoding that is off by default'],
+  ['Feature:StorageVersionAPI', 'an API that is off by default'],
+  ['Feature:APIServerIdentity', 'restarts the API server over SSH'],
+];
+
+interface SpecReport {
+  LeafNodeType: string;
+  LeafNodeText: string;
+  ContainerHierarchyTexts: string[] | null;
+  State: string;
+  RunTime: number;
+  Failure?: { Message: string };
+}
+
+isolate();
+addUplink();
+const cluster = new TestCluster();
+const report = join(cluster.root, 'e2e.json');
+
+/** Runs the test program to its end; its output goes to a file. */
+async function run(focus: string): Promise<void> {
+  const child = spawn(
+    program,
+    [
+      '--provider=skeleton',
+      `--kubeconfig=${join(cluster.root, 'etc/kubernetes/super-admin.conf')}`,
+      `--ginkgo.focus=${focus}`,
+      `--ginkgo.skip=${excluded.map(([pattern]) => pattern).join('|')}`,
+      `--ginkgo.json-report=${report}`,
+      '--ginkgo.v',
+      '--ginkgo.no-color',
+      '--ginkgo.timeout=100m',
+      '--allowed-not-ready-nodes=0',
+      '--prepull-images=false',
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const log = createWriteStream(process.env['E2E_LOG'] ?? '/dev/null');
+  child.stdout.pipe(log, { end: false });
+  child.stderr.pipe(log, { end: false });
+  await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+}
+
+try {
+  await cluster.up('--runtime=simulated', '--disable=network,dns', '--etcd-compaction-interval=30s');
+  await run(process.argv[2] ?? '\\[sig-api-machinery\\]');
+  const [suite] = JSON.parse(readFileSync(report, 'utf8')) as Array<{ SpecReports: SpecReport[] }>;
+  const specs = (suite?.SpecReports ?? []).filter(
+    ({ LeafNodeType, State }) => LeafNodeType === 'It' && State !== 'skipped',
+  );
+  const failed = specs.filter(({ State }) => State !== 'passed');
+  for (const { ContainerHierarchyTexts, LeafNodeText, RunTime, Failure } of failed) {
+    const seconds = (RunTime / 1e9).toFixed(0);
+    const why = (Failure?.Message ?? '').replaceAll(/\s+/g, ' ').slice(0, 400);
+    process.stdout.write(
+      `FAILED ${ContainerHierarchyTexts?.join(' ') ?? ''} ${LeafNodeText} (${seconds} s)\n  ${why}\n`,
+    );
+  }
+  process.stdout.write(
+    `${specs.length - failed.length} passed, ${failed.length} failed of ${specs.length}\n`,
+  );
+  process.exitCode = failed.length > 0 ? 1 : 0;
+} finally {
+  await cluster.remove();
+}
