@@ -22,6 +22,7 @@ import type { AdmissionPlugin } from './plugin.ts';
 import { OwnerReferencesPermissionEnforcement } from './owner-references.ts';
 import { PodSecurity } from './pod-security/index.ts';
 import { validatingAdmissionPolicies } from './policy/index.ts';
+import { ParamPermission } from './policy/param-permission.ts';
 import { Priority } from './priority.ts';
 import { ResourceQuota } from './resource-quota/index.ts';
 import { runtimeClass } from './runtime-class.ts';
@@ -71,6 +72,7 @@ export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     validatingAdmissionPolicies(parts),
     webhooks.validating,
     new RoleEscalation(parts),
+    new ParamPermission(parts),
     new ResourceQuota(parts),
   ];
 }

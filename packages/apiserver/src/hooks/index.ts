@@ -8,6 +8,7 @@ import { addressRepairHook } from './address-repair.ts';
 import { type AuthenticationInfo, authenticationInfoHook } from './authentication-info.ts';
 import { type KubernetesServiceOptions, kubernetesServiceHook } from './kubernetes-service.ts';
 import { namespacesHook } from './namespaces.ts';
+import { policyStatusHook } from './policy-status.ts';
 import { priorityClassesHook } from './priority-classes.ts';
 import { serviceCidrHook } from './service-cidr.ts';
 
@@ -23,4 +24,5 @@ export const clusterHooks = (
   serviceCidrHook(options.serviceCidrs),
   kubernetesServiceHook(options),
   addressRepairHook(),
+  policyStatusHook,
 ];

@@ -10,6 +10,7 @@ import type { Authenticator } from '../authn/authenticator.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { Caches } from '../cache/cache.ts';
 import type { Audit } from '../audit/index.ts';
+import type { Catalogue } from '../registry/catalogue.ts';
 import type { Endpoint } from '../registry/endpoint.ts';
 import type { RequestInfo } from '../request/info.ts';
 import type { ResourceDeclaration, Strategy } from '../registry/strategy.ts';
@@ -22,6 +23,8 @@ export interface PartContext {
   readonly client: KubeClient;
   /** Where the server listens, the real port included. Known once it does, before any hook runs; throws until then. */
   address(): { readonly host: string; readonly port: number };
+  /** What is served. */
+  readonly catalogue: Catalogue;
   /** Objects of requests in other versions than the stored one. */
   readonly versions: ObjectVersions;
   readonly clock: Clock;

@@ -73,6 +73,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   });
   const context: PartContext = {
     caches: registry.caches,
+    catalogue,
     versions: new RegistryVersions(registry, decoder),
     get client() {
       return clientFor(loopbackUser);

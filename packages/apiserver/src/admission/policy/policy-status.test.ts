@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { admissionregistration, apiextensions, core, rbac } from '@cloudless/kube/resources';
+import type { Resource } from '@cloudless/kube/object';
+import type { ValidatingAdmissionPolicy } from '@cloudless/kube/types/admissionregistration-v1';
+import { type DefaultTestServer, startDefaultTestServer } from '../../testing/default-server.ts';
+import { refused } from '../webhook/testing.ts';
+
+const { validatingadmissionpolicies: policies, validatingadmissionpolicybindings: bindings } =
+  admissionregistration;
+
+let cluster: DefaultTestServer;
+before(async () => void (cluster = await startDefaultTestServer()));
+after(() => cluster[Symbol.asyncDispose]());
+
+const rule = {
+  operations: ['CREATE'],
+  apiGroups: [''],
+  apiVersions: ['v1'],
+  resources: ['configmaps', 'pods'],
+};
+const policy = (name: string, spec: ValidatingAdmissionPolicy['spec']): ValidatingAdmissionPolicy => ({
+  metadata: { name },
+  spec: { matchConstraints: { resourceRules: [rule] }, ...spec },
+});
+
+/** The policy once its present generation was looked at. */
+async function checked(name: string): Promise<ValidatingAdmissionPolicy> {
+  for (;;) {
+    const found = await cluster.admin.get(policies, name);
+    if ((found.status?.observedGeneration ?? 0) >= (found.metadata.generation ?? 0)) return found;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+describe('the status of policies', () => {
+  it('names what does not fit the kinds that their rules name', async () => {
+    await cluster.admin.create(
+      policies,
+      policy('typed', {
+        validations: [
+          {
+            expression: 'object.spec.nodeName == "a"',
+            messageExpression: 'string(object.metadata.nonsense)',
+          },
+          { expression: 'object.metadata.name != ""' },
+        ],
+      }),
+    );
+    const { status } = await checked('typed');
+    const warnings = status?.typeChecking?.expressionWarnings ?? [];
+    assert.deepEqual(
+      warnings.map(({ fieldRef }) => fieldRef),
+      ['spec.validations[0].expression', 'spec.validations[0].messageExpression'],
+    );
+    assert.equal(
+      warnings[0]?.warning,
+      `/v1, Kind=ConfigMap: ERROR: <input>:1:7: undefined field 'spec'\n | object.spec.nodeName == "a"\n | ......^\n`,
+    );
+    assert.match(
+      warnings[1]?.warning ?? '',
+      /ConfigMap: .*undefined field 'nonsense'.*Pod: .*undefined field 'nonsense'/s,
+    );
+  });
+
+  it('follows each change of the spec', async () => {
+    await cluster.admin.create(
+      policies,
+      policy('changing', { validations: [{ expression: 'object.data.a == "x"' }] }),
+    );
+    const first = await checked('changing');
+    assert.match(
+      first.status?.typeChecking?.expressionWarnings?.[0]?.warning ?? '',
+      /Pod: .*undefined field 'data'/s,
+    );
+    await cluster.admin.update(policies, {
+      ...first,
+      spec: { ...first.spec, validations: [{ expression: 'object.metadata.name != ""' }] },
+    });
+    const { status } = await checked('changing');
+    assert.deepEqual([status?.typeChecking, status?.observedGeneration], [{}, 2]);
+  });
+});
+
+describe('the right to name parameters', () => {
+  it('is that to read them', async () => {
+    const jo = cluster.as({ name: 'jo', groups: ['system:authenticated'] });
+    await cluster.admin.create(rbac.clusterroles, {
+      metadata: { name: 'policies' },
+      rules: [{ apiGroups: ['admissionregistration.k8s.io'], resources: ['*'], verbs: ['*'] }],
+    });
+    await cluster.admin.create(rbac.clusterrolebindings, {
+      metadata: { name: 'policies' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'policies' },
+      subjects: [{ kind: 'User', name: 'jo', apiGroup: 'rbac.authorization.k8s.io' }],
+    });
+    const spec = { paramKind: { apiVersion: 'v1', kind: 'Secret' }, validations: [{ expression: 'true' }] };
+    await assert.rejects(
+      jo.create(policies, policy('spy', spec)),
+      refused(
+        422,
+        'ValidatingAdmissionPolicy.admissionregistration.k8s.io "spy" is invalid: spec.paramKind: Forbidden: user &{jo  [system:authenticated] map[]} must have "get" permission on all objects of the referenced paramKind (kind=Secret, apiVersion=v1)',
+      ),
+    );
+    await cluster.admin.create(policies, policy('spy', spec));
+    const binding = {
+      metadata: { name: 'spy' },
+      spec: {
+        policyName: 'spy',
+        validationActions: ['Deny'],
+        paramRef: { name: 's', namespace: 'kube-system', parameterNotFoundAction: 'Allow' },
+      },
+    };
+    await assert.rejects(
+      jo.create(bindings, binding),
+      refused(
+        422,
+        /spec.paramRef: Forbidden: user &\{jo  \[system:authenticated\] map\[\]\} does not have "get" permission on the object referenced by paramRef$/,
+      ),
+    );
+  });
+});
+
+describe('parameters of a custom kind', () => {
+  const limits: Resource = {
+    group: 'rules.example.com',
+    version: 'v1',
+    plural: 'limits',
+    kind: 'Limit',
+    namespaced: false,
+  };
+
+  it('are found as soon as the kind is served', async () => {
+    const { admin } = cluster;
+    await admin.create(
+      policies,
+      policy('limited', {
+        paramKind: { apiVersion: 'rules.example.com/v1', kind: 'Limit' },
+        matchConstraints: { resourceRules: [{ ...rule, resources: ['configmaps'] }] },
+        validations: [
+          {
+            expression: 'object.data.size() <= params.spec.max',
+            messageExpression: "'at most ' + string(params.spec.max)",
+          },
+        ],
+      }),
+    );
+    await admin.create(bindings, {
+      metadata: { name: 'limited' },
+      spec: {
+        policyName: 'limited',
+        validationActions: ['Deny'],
+        paramRef: { name: 'one', parameterNotFoundAction: 'Deny' },
+      },
+    });
+    const create = (data: Record<string, string>) =>
+      admin.create(core.configmaps, { metadata: { generateName: 'm-', namespace: 'default' }, data });
+    await assert.rejects(
+      create({ a: '' }),
+      refused(422, /failed to find resource referenced by paramKind: 'rules.example.com\/v1, Kind=Limit'$/),
+    );
+    await admin.create(apiextensions.customresourcedefinitions, {
+      metadata: { name: 'limits.rules.example.com' },
+      spec: {
+        group: 'rules.example.com',
+        scope: 'Cluster',
+        names: { plural: 'limits', kind: 'Limit' },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            schema: {
+              openAPIV3Schema: {
+                type: 'object',
+                properties: { spec: { type: 'object', properties: { max: { type: 'integer' } } } },
+              },
+            },
+          },
+        ],
+      },
+    });
+    for (;;) {
+      try {
+        await admin.create(limits, { metadata: { name: 'one' }, spec: { max: 1 } } as never);
+        break;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+    await create({ a: '' });
+    await assert.rejects(create({ a: '', b: '' }), refused(422, /denied request: at most 1$/));
+  });
+});
