@@ -186,6 +186,7 @@ export class Registry {
     return {
       user: context.user,
       namespace: context.namespace,
+      group: context.served.resource.group,
       subresource: context.subresource,
       caches: this.caches,
       nowMs: this.parts.clock.nowMs(),

@@ -8,6 +8,8 @@ import type { Transaction } from '../storage/transaction.ts';
 export interface StrategyContext {
   user: UserInfo;
   namespace: string;
+  /** Group of the request's URL: kinds of two groups are stored as one. */
+  group: string;
   /** Subresource of the request, '' for the main resource. */
   subresource: string;
   caches: Caches;

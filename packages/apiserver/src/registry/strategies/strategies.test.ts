@@ -17,6 +17,7 @@ const parameters = {
 const context: StrategyContext = {
   user: { name: 'alice', groups: ['system:authenticated'] },
   namespace: 'default',
+  group: '',
   subresource: '',
   caches: undefined as unknown as Caches,
   nowMs: Date.parse('2026-01-01T01:00:00Z'),

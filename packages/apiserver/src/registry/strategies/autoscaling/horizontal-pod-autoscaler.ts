@@ -6,10 +6,10 @@ import type {
   MetricStatus,
 } from '@cloudless/kube/types/autoscaling-v2';
 import type { Strategy } from '../../strategy.ts';
-import { invalidEach, oneOf } from '../../validation/fields.ts';
-import { nameIsPathSegment } from '../../validation/names.ts';
-import { formatQuantity } from '../../validation/quantities.ts';
+import { nonNegativeEach, optionalOneOf } from '../../validation/fields.ts';
+import { formatQuantity, validateNonNegativeQuantity } from '../../validation/quantities.ts';
 import { ageColumn, ageOf, listCell, table, text } from '../table/table.ts';
+import { validateApiVersion, validateMetrics, validateObjectReference } from './validate-metrics.ts';
 
 const specPath = FieldPath.of('spec');
 
@@ -48,43 +48,65 @@ function defaults(autoscaler: HorizontalPodAutoscaler): void {
   }
 }
 
-const metricTypes = ['ContainerResource', 'External', 'Object', 'Pods', 'Resource'];
+const selectPolicies = ['Disabled', 'Max', 'Min'];
+const policyTypes = ['Percent', 'Pods'];
+const maxPeriodSeconds = 1800;
+const maxWindowSeconds = 3600;
 
-function validateMetric(metric: MetricSpec, path: FieldPath): FieldError[] {
-  const wrong = oneOf(metric.type, metricTypes, path.child('type'));
-  if (wrong.length > 0) return wrong;
-  const source = (metric.type[0] as string).toLowerCase() + metric.type.slice(1);
-  if ((metric as unknown as Record<string, unknown>)[source] == null) {
-    const why = `must populate information for the given metric source (type: ${metric.type})`;
-    wrong.push(fieldErrors.required(path.child(source), why));
+function validateRules(rules: HPAScalingRules | undefined, path: FieldPath): FieldError[] {
+  if (!rules) return [];
+  const wrong: FieldError[] = [];
+  const invalid = (at: FieldPath, value: unknown, why: string): void =>
+    void wrong.push(fieldErrors.invalid(at, value, why));
+  const window = rules.stabilizationWindowSeconds;
+  const windowPath = path.child('stabilizationWindowSeconds');
+  if (window != null && window < 0) invalid(windowPath, window, 'must be greater than or equal to zero');
+  if (window != null && window > maxWindowSeconds)
+    invalid(windowPath, window, `must be less than or equal to ${maxWindowSeconds}`);
+  wrong.push(...optionalOneOf(rules.selectPolicy, selectPolicies, path.child('selectPolicy')));
+  const policies = path.child('policies');
+  if (!rules.policies?.length) wrong.push(fieldErrors.required(policies, 'must specify at least one Policy'));
+  for (const [i, { type = '', value = 0, periodSeconds = 0 }] of (rules.policies ?? []).entries()) {
+    const at = policies.index(i);
+    wrong.push(...optionalOneOf(type, policyTypes, at.child('type')));
+    if (value <= 0) invalid(at.child('value'), value, 'must be greater than zero');
+    if (periodSeconds <= 0) invalid(at.child('periodSeconds'), periodSeconds, 'must be greater than zero');
+    if (periodSeconds > maxPeriodSeconds)
+      invalid(at.child('periodSeconds'), periodSeconds, `must be less than or equal to ${maxPeriodSeconds}`);
   }
+  return rules.tolerance == null
+    ? wrong
+    : [...wrong, ...validateNonNegativeQuantity(rules.tolerance, path.child('tolerance'))];
+}
+
+function validateReplicas(spec: HorizontalPodAutoscaler['spec'], lowest: number): FieldError[] {
+  const wrong: FieldError[] = [];
+  const invalid = (name: string, value: number, why: string): void =>
+    void wrong.push(fieldErrors.invalid(specPath.child(name), value, why));
+  const min = spec?.minReplicas;
+  const max = spec?.maxReplicas ?? 0;
+  if (min != null && min < lowest) invalid('minReplicas', min, `must be greater than or equal to ${lowest}`);
+  if (max === 0)
+    wrong.push(fieldErrors.required(specPath.child('maxReplicas'), 'must be set and greater than 0'));
+  else if (max < 0) invalid('maxReplicas', max, 'must be greater than or equal to 1');
+  if (min != null && max < min) invalid('maxReplicas', max, 'must be greater than or equal to `minReplicas`');
   return wrong;
 }
 
-function validate(autoscaler: HorizontalPodAutoscaler): FieldError[] {
-  const spec = autoscaler.spec;
-  const target = spec?.scaleTargetRef;
-  const targetPath = specPath.child('scaleTargetRef');
-  const wrong: FieldError[] = [];
-  if (spec?.minReplicas != null && spec.minReplicas < 1) {
-    const why = 'must be greater than or equal to 1';
-    wrong.push(fieldErrors.invalid(specPath.child('minReplicas'), spec.minReplicas, why));
-  }
-  const max = spec?.maxReplicas ?? 0;
-  if (max < 1) wrong.push(fieldErrors.invalid(specPath.child('maxReplicas'), max, 'must be greater than 0'));
-  if (spec?.minReplicas != null && max < spec.minReplicas) {
-    const why = 'must be greater than or equal to `minReplicas`';
-    wrong.push(fieldErrors.invalid(specPath.child('maxReplicas'), max, why));
-  }
-  for (const name of ['kind', 'name'] as const) {
-    const value = target?.[name];
-    if (!value) wrong.push(fieldErrors.required(targetPath.child(name)));
-    else wrong.push(...invalidEach(targetPath.child(name), value, nameIsPathSegment(value)));
-  }
-  const metrics = specPath.child('metrics');
+/** What was wrong before may stay so: `old` loosens the rules about the reference. */
+function validate({ spec }: HorizontalPodAutoscaler, old?: HorizontalPodAutoscaler): FieldError[] {
+  const target = specPath.child('scaleTargetRef');
+  const before = old?.spec?.scaleTargetRef;
+  const version = target.child('apiVersion');
+  const wasWrong = old !== undefined && validateApiVersion(before?.apiVersion, false, version).length > 0;
+  const needsGroup = old === undefined || validateApiVersion(before?.apiVersion, true, version).length === 0;
   return [
-    ...wrong,
-    ...(spec?.metrics ?? []).flatMap((metric, i) => validateMetric(metric, metrics.index(i))),
+    ...validateReplicas(spec, 1),
+    ...validateObjectReference(spec?.scaleTargetRef, target),
+    ...(wasWrong ? [] : validateApiVersion(spec?.scaleTargetRef?.apiVersion, needsGroup, version)),
+    ...validateMetrics(spec?.metrics, spec?.minReplicas, specPath.child('metrics')),
+    ...validateRules(spec?.behavior?.scaleUp, specPath.child('behavior', 'scaleUp')),
+    ...validateRules(spec?.behavior?.scaleDown, specPath.child('behavior', 'scaleDown')),
   ];
 }
 
@@ -122,7 +144,9 @@ function metricCell(metric: MetricSpec, status: MetricStatus | undefined): strin
 export const horizontalPodAutoscaler: Strategy<HorizontalPodAutoscaler> = {
   defaults,
   validate: (_context, object) => validate(object),
-  validateUpdate: (_context, object) => validate(object),
+  validateUpdate: (_context, object, old) => validate(object, old),
+  validateStatusUpdate: (_context, { status }) =>
+    nonNegativeEach(status, ['currentReplicas', 'desiredReplicas'], FieldPath.of('status')),
   table: table<HorizontalPodAutoscaler>(
     [
       text('Reference', 'What is scaled.'),

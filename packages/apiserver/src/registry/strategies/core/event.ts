@@ -1,7 +1,7 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { Event } from '@cloudless/kube/types/core-v1';
 import type { Strategy } from '../../strategy.ts';
-import { qualifiedName, required } from '../../validation/fields.ts';
+import { immutable, qualifiedName, required, semanticallyEqual } from '../../validation/fields.ts';
 import { age } from '../table/age.ts';
 import { text, wideText } from '../table/table.ts';
 
@@ -14,8 +14,8 @@ function tooLong(value: string | undefined, max: number, field: string): FieldEr
 }
 
 /** Events of the newer API carry `eventTime`, and must then say who reports what was done. */
-function validateNewer(event: Event): FieldError[] {
-  const reporter = FieldPath.of('reportingComponent');
+function validateNewer(event: Event, group: string): FieldError[] {
+  const reporter = FieldPath.of(group === '' ? 'reportingComponent' : 'reportingController');
   return [
     ...required(event.reportingComponent, reporter),
     ...qualifiedName(event.reportingComponent ?? '', reporter),
@@ -29,7 +29,7 @@ function validateNewer(event: Event): FieldError[] {
   ];
 }
 
-function validate(event: Event): FieldError[] {
+function validateLegacy(event: Event, group: string): FieldError[] {
   const own = event.metadata.namespace ?? '';
   const about = event.involvedObject?.namespace ?? '';
   const wrong: FieldError[] = [];
@@ -41,7 +41,73 @@ function validate(event: Event): FieldError[] {
   if (about === '' && own !== 'default' && own !== 'kube-system') {
     wrong.push(fieldErrors.invalid(namespacePath, about, mismatch));
   }
-  return [...wrong, ...validateNewer(event)];
+  return [...wrong, ...validateNewer(event, group)];
+}
+
+function validateSeries({ series }: Event): FieldError[] {
+  if (!series) return [];
+  const wrong: FieldError[] = [];
+  if ((series.count ?? 0) < 2)
+    wrong.push(fieldErrors.invalid(FieldPath.of('series', 'count'), '', 'should be at least 2'));
+  if (!series.lastObservedTime) wrong.push(fieldErrors.required(FieldPath.of('series', 'lastObservedTime')));
+  return wrong;
+}
+
+/** events.k8s.io leaves the fields of the older API alone. */
+function validateCreate(event: Event, group: string): FieldError[] {
+  const wrong = validateLegacy(event, group);
+  if (group === '') return wrong;
+  wrong.push(...validateSeries(event));
+  if (!event.eventTime) wrong.push(fieldErrors.required(FieldPath.of('eventTime')));
+  const type = event.type ?? '';
+  if (type !== 'Normal' && type !== 'Warning')
+    wrong.push(fieldErrors.invalid(FieldPath.of('type'), '', `has invalid value: ${type}`));
+  const set = {
+    firstTimestamp: event.firstTimestamp,
+    lastTimestamp: event.lastTimestamp,
+    count: event.count,
+    source: event.source?.component || event.source?.host,
+  };
+  for (const [name, value] of Object.entries(set))
+    if (value) wrong.push(fieldErrors.invalid(FieldPath.of(name), '', 'needs to be unset'));
+  return wrong;
+}
+
+const fixed = [
+  'involvedObject',
+  'reason',
+  'message',
+  'source',
+  'firstTimestamp',
+  'lastTimestamp',
+  'count',
+  'type',
+  'eventTime',
+  'action',
+  'related',
+  'reportingComponent',
+  'reportingInstance',
+] as const;
+const texts: ReadonlySet<string> = new Set([
+  'reason',
+  'message',
+  'type',
+  'action',
+  'reportingComponent',
+  'reportingInstance',
+]);
+
+/** Through events.k8s.io only the series of an event changes. */
+function validateUpdate(event: Event, old: Event, group: string): FieldError[] {
+  const wrong = validateLegacy(event, group);
+  if (group === '') return wrong;
+  if (!semanticallyEqual(event.series, old.series)) wrong.push(...validateSeries(event));
+  for (const name of fixed) {
+    const zero = texts.has(name) ? '' : name === 'count' ? 0 : undefined;
+    const shown = name === 'reportingComponent' ? 'reportingController' : name;
+    wrong.push(...immutable(event[name] ?? zero, old[name] ?? zero, FieldPath.of(shown)));
+  }
+  return wrong;
 }
 
 const involved =
@@ -82,8 +148,8 @@ function cells(event: Event, nowMs: number): unknown[] {
  * Events of both APIs: stored as core/v1, which `events.k8s.io/v1` is a view of (upstream: pkg/registry/core/event).
  */
 export const event: Strategy<Event> = {
-  validate: (_context, object) => validate(object),
-  validateUpdate: (_context, object) => validate(object),
+  validate: ({ group }, object) => validateCreate(object, group),
+  validateUpdate: ({ group }, object, old) => validateUpdate(object, old, group),
   selectableFields: {
     'involvedObject.kind': involved('kind'),
     'involvedObject.namespace': involved('namespace'),

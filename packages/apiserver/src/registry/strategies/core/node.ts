@@ -23,7 +23,9 @@ function validateTaints(taints: readonly Taint[] | undefined): FieldError[] {
     const value = taint.value ?? '';
     const texts = isLabelValue(value);
     if (texts.length > 0) wrong.push(fieldErrors.invalid(at.child('value'), value, texts.join(';')));
-    wrong.push(...oneOf(taint.effect, taintEffects, at.child('effect')));
+    if (!taint.effect) wrong.push(fieldErrors.required(at.child('effect')));
+    else if (!taintEffects.includes(taint.effect))
+      wrong.push(fieldErrors.notSupportedAsListed(at.child('effect'), taint.effect, taintEffects));
     const key = `${taint.effect}/${taint.key}`;
     if (seen.has(key)) {
       const error = fieldErrors.duplicate(at, taint);

@@ -2,21 +2,51 @@
 import type { StorageVersion } from '@cloudless/kube/types/apiserverinternal-v1alpha1';
 import type { ClusterTrustBundle, PodCertificateRequest } from '@cloudless/kube/types/certificates-v1beta1';
 import type { LeaseCandidate } from '@cloudless/kube/types/coordination-v1beta1';
-import { fieldErrors, FieldPath } from '@cloudless/kube/field';
+import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { RuntimeClass } from '@cloudless/kube/types/node-v1';
 import type { ResourceClaim, ResourceSlice } from '@cloudless/kube/types/resource-v1';
 import type { Strategy } from '../../strategy.ts';
 import { dns1123Label, immutable } from '../../validation/fields.ts';
+import { validateLabels } from '../../validation/metadata.ts';
 import { roundResources } from '../../validation/quantities.ts';
+import { validateOverhead } from '../pod/validate-resources.ts';
+import { validateTolerations } from '../pod/validate-scheduling.ts';
 import { ageColumn, ageOf, listCell, table, text } from '../table/table.ts';
 
 const handlerPath = FieldPath.of('handler');
 
+const validateHandler = (handler: string | undefined): FieldError[] =>
+  handler ? dns1123Label(handler, handlerPath) : [fieldErrors.required(handlerPath)];
+
+/** Where pods of a class may run; every toleration once. */
+function validateScheduling({ scheduling }: RuntimeClass): FieldError[] {
+  const path = FieldPath.of('scheduling');
+  const at = path.child('tolerations');
+  const tolerations = scheduling?.tolerations ?? [];
+  const keys = tolerations.map(({ tolerationSeconds: _seconds, ...key }) => JSON.stringify(key));
+  return [
+    ...validateLabels(scheduling?.nodeSelector, path.child('nodeSelector')),
+    ...validateTolerations(tolerations, at),
+    ...tolerations.flatMap((toleration, i) =>
+      keys.indexOf(keys[i] as string) < i ? [fieldErrors.duplicate(at.index(i), toleration)] : [],
+    ),
+  ];
+}
+
+const validateRuntimeClass = (object: RuntimeClass): FieldError[] => [
+  ...validateHandler(object.handler),
+  ...validateOverhead(object.overhead?.podFixed, FieldPath.of('overhead')),
+  ...validateScheduling(object),
+];
+
 export const runtimeClass: Strategy<RuntimeClass> = {
   defaults: (object) => roundResources(object.overhead?.podFixed),
-  validate: (_context, object) =>
-    object.handler ? dns1123Label(object.handler, handlerPath) : [fieldErrors.required(handlerPath)],
-  validateUpdate: (_context, object, old) => immutable(object.handler, old.handler, handlerPath),
+  validate: (_context, object) => validateRuntimeClass(object),
+  validateUpdate: (_context, object, old) => [
+    ...validateHandler(object.handler),
+    ...immutable(object.handler, old.handler, handlerPath),
+    ...validateScheduling(object),
+  ],
   table: table<RuntimeClass>([text('Handler', 'What runs its pods.'), ageColumn], (object, nowMs) => [
     object.handler,
     ageOf(object, nowMs),

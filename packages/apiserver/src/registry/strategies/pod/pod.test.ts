@@ -11,6 +11,7 @@ const nowMs = Date.parse('2026-01-01T01:00:00Z');
 const contextOf = (subresource = ''): StrategyContext => ({
   user: { name: 'alice', groups: [] },
   namespace: 'default',
+  group: '',
   subresource,
   caches: undefined as unknown as Caches,
   nowMs,

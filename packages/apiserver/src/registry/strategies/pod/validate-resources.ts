@@ -66,7 +66,7 @@ export function validateQuotaResourceName(name: string, path: FieldPath): FieldE
   return wrong;
 }
 
-function validateContainerResourceName(name: string, path: FieldPath): FieldError[] {
+export function validateContainerResourceName(name: string, path: FieldPath): FieldError[] {
   const wrong = validateResourceName(name, path);
   if (!name.includes('/')) {
     if (!compute.includes(name) && !isHugePages(name)) {

@@ -22,7 +22,8 @@ import {
 import { validateLabelName, validateLabelSelector } from '../../validation/metadata.ts';
 import { isLabelValue, nameIsDnsLabel, nameIsDnsSubdomain } from '../../validation/names.ts';
 
-export const taintEffects = ['NoExecute', 'NoSchedule', 'PreferNoSchedule'];
+/** In the order in which upstream lists them. */
+export const taintEffects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
 
 function validateRequirement(
   requirement: NodeSelectorRequirement,
@@ -214,7 +215,9 @@ function validateToleration(toleration: Toleration, path: FieldPath): FieldError
     const texts = isLabelValue(value);
     if (texts.length > 0) wrong.push(fieldErrors.invalid(at, value, texts.join(';')));
   } else wrong.push(fieldErrors.notSupported(at, operator, ['Equal', 'Exists']));
-  if (toleration.effect) wrong.push(...optionalOneOf(toleration.effect, taintEffects, path.child('effect')));
+  const { effect } = toleration;
+  if (effect && !taintEffects.includes(effect))
+    wrong.push(fieldErrors.notSupportedAsListed(path.child('effect'), effect, taintEffects));
   return wrong;
 }
 
