@@ -99,7 +99,8 @@ function amountToV2(kind: string, source: Fields, side: 'target' | 'current'): F
   return present({
     type: side === 'target' ? type : undefined,
     value: kind === 'object' && average !== undefined && isZero ? undefined : value,
-    averageValue: average,
+    // v1 always writes what was measured, zero or not.
+    averageValue: side === 'current' && utilization !== undefined && average === '0' ? undefined : average,
     averageUtilization: utilization,
   });
 }
