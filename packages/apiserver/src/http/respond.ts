@@ -4,6 +4,7 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import type { RequestAudit } from '../audit/event.ts';
+import { Warnings } from './warnings.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
@@ -23,7 +24,7 @@ export class Outgoing {
   readonly acceptsGzip: boolean;
   readonly #isHead: boolean;
   readonly #draining: AbortSignal | undefined;
-  readonly #warnings: string[] = [];
+  #warnings: Warnings | undefined;
   #code = 0;
   /** What was written last has to drain first. */
   #full = false;
@@ -57,11 +58,9 @@ export class Outgoing {
     return response.writableLength + (response.socket?.writableLength ?? 0);
   }
 
-  /** A `Warning: 299 - "text"` header, once per text (RFC 7234, 5.5; apimachinery/pkg/util/net). */
+  /** A `Warning: 299 - "text"` header, once per text, within limits. */
   warn(text: string): void {
-    const clean = text.replace(/\p{Cc}+/gu, ' ').replace(/[\\"]/g, (quoted) => `\\${quoted}`);
-    const warning = `299 - "${clean}"`;
-    if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
+    (this.#warnings ??= new Warnings()).add(text);
   }
 
   head(code: number, headers: Record<string, string | number>): void {
@@ -73,7 +72,7 @@ export class Outgoing {
       (response as { setHeader(name: string, value: string | string[]): unknown }).setHeader(name, value);
     for (const name in headers) set(name, String(headers[name]));
     if (!response.hasHeader('cache-control')) set('cache-control', 'no-cache, private');
-    if (this.#warnings.length > 0) set('warning', this.#warnings.map(toLatin1));
+    if (this.#warnings) set('warning', this.#warnings.headers().map(toLatin1));
     response.statusCode = code;
   }
 

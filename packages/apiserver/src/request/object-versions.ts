@@ -46,8 +46,7 @@ export class RegistryVersions implements ObjectVersions {
   show(object: KubeObject, place: BodyPlace): KubeObject {
     if (this.#isScale(place)) return scaleOf(object);
     if (!this.#isStoredObject(place)) return cloneJson(object);
-    const stored = this.#registry.open(place.resource).resource;
-    const shown = convert(cloneJson(object), stored, place.resource);
+    const shown = convert(cloneJson(object), this.#versionOf(object, place.resource), place.resource);
     const { group, version, kind } = place.resource;
     const { apiVersion: _version, kind: _kind, ...rest } = shown;
     return { apiVersion: group === '' ? version : `${group}/${version}`, kind, ...rest };
@@ -58,13 +57,22 @@ export class RegistryVersions implements ObjectVersions {
     const decoded = this.#decoder.decodePatched(changed, kind, 'Ignore', () => {});
     if (this.#isScale(place)) return withScale(current, decoded);
     if (!this.#isStoredObject(place)) return decoded;
-    const { resource: stored } = this.#registry.open(place.resource);
+    const { resource: stored, custom } = this.#registry.open(place.resource);
     const { parts } = this.#registry;
+    // Decoding by the schema has set the defaults.
+    if (custom) return convert(decoded, place.resource, this.#versionOf(current, place.resource));
     if (stored.version !== place.resource.version || stored.group !== place.resource.group)
       parts.defaultsOf(place.resource)(decoded);
     const converted = convert(decoded, place.resource, stored);
     parts.defaultsOf(stored)(converted);
     return converted;
+  }
+
+  /** The version an object is in: the stored one for built-in kinds, its own for custom ones. */
+  #versionOf({ apiVersion = '' }: KubeObject, resource: Resource): Resource {
+    const stored = this.#registry.open(resource);
+    if (!stored.custom) return stored.resource;
+    return { ...resource, version: apiVersion.slice(apiVersion.indexOf('/') + 1) };
   }
 
   #isScale(place: BodyPlace): boolean {

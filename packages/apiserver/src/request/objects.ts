@@ -15,7 +15,7 @@ import type { Call, Result } from './call.ts';
 import { deleteOptionsOf, listParameters, type WriteParameters, writeParameters } from './parameters.ts';
 import { managerOfUserAgent } from '../managed-fields/identity.ts';
 import { setManagedFields } from '../managed-fields/track.ts';
-import { applyMediaType, isApply, readApplied } from './applied.ts';
+import { isApply, readApplied } from './applied.ts';
 import { objectIn } from '../registry/view.ts';
 
 const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic'>> = {
@@ -63,8 +63,8 @@ export class ObjectRequests {
   #audited(call: Call, { served }: WriteContext, object: KubeObject): KubeObject {
     const { audit } = call;
     if (!audit) return object;
-    const stored = this.registry.open(served.resource).resource;
-    audit.requestObject(audit.wantsRequest ? convert(cloneJson(object), stored, served.resource) : object);
+    const working = this.registry.open(served.resource).working(served.resource);
+    audit.requestObject(audit.wantsRequest ? convert(cloneJson(object), working, served.resource) : object);
     return object;
   }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { admissionregistration, apiextensions, core, rbac } from '@cloudless/kube/resources';
-import type { Resource } from '@cloudless/kube/object';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { ValidatingAdmissionPolicy } from '@cloudless/kube/types/admissionregistration-v1';
 import { type DefaultTestServer, startDefaultTestServer } from '../../testing/default-server.ts';
+import { patchOf, startWebhookServer } from '../../testing/webhook-server.ts';
 import { refused } from '../webhook/testing.ts';
 
 const { validatingadmissionpolicies: policies, validatingadmissionpolicybindings: bindings } =
@@ -121,7 +122,7 @@ describe('the right to name parameters', () => {
   });
 });
 
-describe('parameters of a custom kind', () => {
+describe('custom kinds as parameters and objects', () => {
   const limits: Resource = {
     group: 'rules.example.com',
     version: 'v1',
@@ -190,5 +191,70 @@ describe('parameters of a custom kind', () => {
     }
     await create({ a: '' });
     await assert.rejects(create({ a: '', b: '' }), refused(422, /denied request: at most 1$/));
+  });
+
+  it('are seen and changed by webhooks in the version that these ask for', async () => {
+    const { admin } = cluster;
+    await using hook = await startWebhookServer(cluster.pki);
+    const { metadata } = await admin.get(apiextensions.customresourcedefinitions, 'limits.rules.example.com');
+    const openAPIV3Schema = {
+      type: 'object',
+      properties: {
+        spec: {
+          type: 'object',
+          properties: { max: { type: 'integer' }, min: { type: 'integer', default: 7 } },
+        },
+      },
+    };
+    await admin.update(apiextensions.customresourcedefinitions, {
+      metadata,
+      spec: {
+        group: 'rules.example.com',
+        scope: 'Cluster',
+        names: { plural: 'limits', kind: 'Limit' },
+        versions: ['v1', 'v2'].map((name) => ({
+          name,
+          served: true,
+          storage: name === 'v1',
+          schema: { openAPIV3Schema },
+        })),
+      },
+    });
+    await admin.create(admissionregistration.mutatingwebhookconfigurations, {
+      metadata: { name: 'limits' },
+      webhooks: [
+        {
+          name: 'limits.example.com',
+          clientConfig: hook.clientConfig,
+          sideEffects: 'None',
+          admissionReviewVersions: ['v1'],
+          rules: [
+            {
+              operations: ['CREATE'],
+              apiGroups: ['rules.example.com'],
+              apiVersions: ['v1'],
+              resources: ['limits'],
+            },
+          ],
+        },
+      ],
+    });
+    hook.answer(patchOf({ op: 'replace', path: '/spec', value: { max: 5, unknown: true } }));
+    const v2 = { ...limits, version: 'v2' };
+    let made: KubeObject | undefined;
+    for (let i = 0; made === undefined; i++)
+      made = await admin
+        .create(v2, { metadata: { name: `two-${i}` }, spec: { max: 1 } } as never)
+        .catch(() => new Promise<undefined>((resolve) => setTimeout(resolve, 10)));
+    const { kind, requestKind, object } = hook.reviews.at(-1)?.request ?? {};
+    assert.deepEqual(
+      [kind.version, requestKind.version, object.apiVersion],
+      ['v1', 'v2', 'rules.example.com/v1'],
+    );
+    assert.equal(object.spec.min, 7);
+    assert.deepEqual(
+      [made.apiVersion, (made as { spec?: unknown }).spec],
+      ['rules.example.com/v2', { max: 5, min: 7 }],
+    );
   });
 });
