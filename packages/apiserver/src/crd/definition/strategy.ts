@@ -44,7 +44,13 @@ function noteStorageVersion(definition: CustomResourceDefinition): void {
 export const customResourceDefinition: Strategy<CustomResourceDefinition> = {
   defaults,
   prepareForCreate(_context, definition) {
-    definition.status = { conditions: [], acceptedNames: { plural: '', kind: '' }, storedVersions: [] };
+    // As Go writes them: lists without members are null.
+    const none = null as unknown as undefined;
+    definition.status = {
+      conditions: none as never,
+      acceptedNames: { plural: '', kind: '' },
+      storedVersions: none as never,
+    };
     noteStorageVersion(definition);
   },
   prepareForUpdate(context, definition) {

@@ -10,7 +10,7 @@ import { isSupportedFormat } from '../schema/formats.ts';
 import { rulesOf, schemaHas } from '../schema/structural.ts';
 import { approvalOf } from './approval.ts';
 import { approvalAnnotation, isProtectedGroup, isTrue } from './facts.ts';
-import { hoist } from './hoisted.ts';
+import { hoist, type HoistedSpec } from './hoisted.ts';
 import { creationLeniency, type Leniency, updateLeniency } from './leniency.ts';
 import { validateConversion } from './validate-conversion.ts';
 import { validateNames } from './validate-names.ts';
@@ -76,7 +76,7 @@ function validateStatus(definition: CustomResourceDefinition): FieldError[] {
   const path = FieldPath.of('status', 'storedVersions');
   const found = validateDefinitionStatus(definition);
   if (stored.length === 0)
-    return [...found, fieldErrors.invalid(path, stored, 'must have at least one stored version')];
+    return [...found, fieldErrors.invalid(path, null, 'must have at least one stored version')];
   const { versions } = definition.spec;
   for (const { name, storage } of versions) {
     if (storage && !stored.includes(name))
@@ -171,7 +171,7 @@ function validateSpec(spec: CustomResourceDefinitionSpec, given: Leniency): Fiel
     const status = commonStatus || version.subresources?.status !== undefined;
     found.push(...validateVersion(version, path, status, leniency));
   }
-  found.push(...validateVersionSet(spec), ...validateRequiredNames(spec));
+  found.push(...validateVersionSet(spec, hoisted), ...validateRequiredNames(spec));
   const first = spec.versions[0]?.name ?? '';
   found.push(
     ...validateNames(spec.names, specPath.child('names')),
@@ -204,15 +204,29 @@ function validateSpec(spec: CustomResourceDefinitionSpec, given: Leniency): Fiel
 const hasDefaults = (schema: Parameters<typeof schemaHas>[0]): boolean =>
   schemaHas(schema, (each) => each.default !== undefined);
 
-function validateVersionSet(spec: CustomResourceDefinitionSpec): FieldError[] {
+/** Versions as errors show them: the fields of upstream's internal type. */
+const shownVersions = ({ versions }: HoistedSpec): object[] =>
+  versions.map((version) => ({
+    Name: version.name,
+    Served: version.served,
+    Storage: version.storage,
+    Deprecated: version.deprecated ?? false,
+    DeprecationWarning: version.deprecationWarning ?? null,
+    Schema: version.schema ?? null,
+    Subresources: version.subresources ?? null,
+    AdditionalPrinterColumns: version.additionalPrinterColumns ?? null,
+    SelectableFields: version.selectableFields ?? null,
+  }));
+
+function validateVersionSet(spec: CustomResourceDefinitionSpec, hoisted: HoistedSpec): FieldError[] {
   const path = specPath.child('versions');
   const names = spec.versions.map(({ name }) => name);
   const found: FieldError[] = [];
   if (new Set(names).size !== names.length)
-    found.push(fieldErrors.invalid(path, spec.versions, 'must contain unique version names'));
+    found.push(fieldErrors.invalid(path, shownVersions(hoisted), 'must contain unique version names'));
   if (spec.versions.filter(({ storage }) => storage).length !== 1) {
     const text = 'must have exactly one version marked as storage version';
-    found.push(fieldErrors.invalid(path, spec.versions, text));
+    found.push(fieldErrors.invalid(path, shownVersions(hoisted), text));
   }
   const [first] = names;
   const wrong = first ? isDns1035Label(first) : [];
