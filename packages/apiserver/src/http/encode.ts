@@ -94,7 +94,10 @@ export class Encoder {
   ): Chunks | LazyChunks {
     const metadata = {
       resourceVersion: String(list.revision),
-      ...(list.continue === undefined ? {} : { continue: list.continue }),
+      // Lists of custom resources always say whether they go on.
+      ...(list.continue === undefined && !(served.custom && negotiated.as === '')
+        ? {}
+        : { continue: list.continue ?? '' }),
       ...(list.remaining === undefined ? {} : { remainingItemCount: list.remaining }),
     };
     if (negotiated.as !== '') {

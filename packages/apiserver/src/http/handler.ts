@@ -277,7 +277,12 @@ export class Handler {
     const { accept } = request.headers;
     // A log is plain text, whatever the client would accept.
     if (info.subresource === 'log') return negotiate(undefined, 'plain');
-    return negotiate(accept, 'objects', isTrue(query.get('pretty')));
+    const { catalogue } = this.#parts.pipeline.registry;
+    // Scales and the like are of a built-in kind, whatever they are part of.
+    const isCustom =
+      (info.subresource === '' || info.subresource === 'status') &&
+      catalogue.find(info.group, info.version, info.resource)?.custom !== undefined;
+    return negotiate(accept, isCustom ? 'custom' : 'objects', isTrue(query.get('pretty')));
   }
 
   /** An HTTP/1.1 upgrade: exec, attach, portforward. */

@@ -1,4 +1,4 @@
-import { StatusError } from '@cloudless/kube/status';
+import { errors, StatusError } from '@cloudless/kube/status';
 
 export type Format = 'json' | 'yaml' | 'protobuf';
 
@@ -27,18 +27,24 @@ const formats: Readonly<Record<string, Format>> = {
 };
 const plain: Negotiated = { format: 'json', as: '', group: '', version: '', pretty: false };
 
-/** Which `as=` a handler offers: Table and PartialObjectMetadata for objects, discovery lists for `/api`, `/apis`. */
-export type Offer = 'objects' | 'discovery' | 'plain';
+/**
+ * Which `as=` a handler offers: Table and PartialObjectMetadata for objects, discovery lists for `/api`, `/apis`.
+ * Custom objects themselves have no protobuf form.
+ */
+export type Offer = 'objects' | 'custom' | 'discovery' | 'plain';
+
+const objectShapes: ReadonlySet<string> = new Set([
+  'Table meta.k8s.io v1',
+  'Table meta.k8s.io v1beta1',
+  'PartialObjectMetadata meta.k8s.io v1',
+  'PartialObjectMetadata meta.k8s.io v1beta1',
+  'PartialObjectMetadataList meta.k8s.io v1',
+  'PartialObjectMetadataList meta.k8s.io v1beta1',
+]);
 
 const shapes: Readonly<Record<Offer, ReadonlySet<string>>> = {
-  objects: new Set([
-    'Table meta.k8s.io v1',
-    'Table meta.k8s.io v1beta1',
-    'PartialObjectMetadata meta.k8s.io v1',
-    'PartialObjectMetadata meta.k8s.io v1beta1',
-    'PartialObjectMetadataList meta.k8s.io v1',
-    'PartialObjectMetadataList meta.k8s.io v1beta1',
-  ]),
+  objects: objectShapes,
+  custom: objectShapes,
   discovery: new Set([
     'APIGroupDiscoveryList apidiscovery.k8s.io v2',
     'APIGroupDiscoveryList apidiscovery.k8s.io v2beta1',
@@ -61,6 +67,10 @@ export function negotiate(accept: string | undefined, offer: Offer, pretty = fal
   if (cached) return cached;
   const result = pick(accept, offer, pretty);
   if (!result) {
+    if (offer === 'custom')
+      throw errors.notAcceptable(
+        `only the following media types are accepted: ${Object.values(mediaTypes).join(', ')}`,
+      );
     throw new StatusError(
       406,
       'NotAcceptable',
@@ -84,6 +94,7 @@ function pick(accept: string, offer: Offer, pretty: boolean): Negotiated | undef
     const format = formats[type];
     if (!format) continue;
     const as = values.get('as') ?? '';
+    if (offer === 'custom' && format === 'protobuf' && as === '') continue;
     const group = values.get('g') ?? '';
     const version = values.get('v') ?? '';
     if (as !== '' && !shapes[offer].has(`${as} ${group} ${version}`)) continue;

@@ -70,7 +70,14 @@ function planDeletion(stored: StoredResource, old: KubeObject, options: DeleteOp
   const object = cloneJson(old);
   if (finalizers.length > 0) object.metadata.finalizers = finalizers;
   else delete object.metadata.finalizers;
-  if (!old.metadata.deletionTimestamp) stored.strategyOf(stored.resource).beginDeletion?.(object, nowMs);
+  const { beginDeletion } = stored.strategyOf(stored.resource);
+  const begins = beginDeletion !== undefined && !old.metadata.deletionTimestamp;
+  if (begins) {
+    beginDeletion(object, nowMs);
+    // Upstream's storage marks these itself, and neither counts that as a change nor gives it grace.
+    object.metadata.deletionTimestamp = timestamp(nowMs);
+    return { type: 'mark', object };
+  }
   const held = finalizersLeft(stored.resource, object);
   if (graceful && graceful.seconds > 0) {
     markDeleted(object, old, graceful.deletionMs, graceful.seconds);

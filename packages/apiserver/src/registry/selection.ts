@@ -40,7 +40,7 @@ function checkField(resource: Resource, stored: StoredResource, field: string): 
   const fields = stored.strategyOf(resource).selectableFields;
   if (fields && storedField(resource, field) in fields) return;
   throw errors.badRequest(
-    fields
+    fields || stored.custom
       ? `field label not supported: ${field}`
       : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`,
   );

@@ -64,8 +64,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   scale?: ScaleMapping;
   /** Loads what the strategy needs and few clusters use; awaited before every request for the kind. */
   load?(): Promise<void> | undefined;
-  /** What an object gets, in place, when its deletion begins: finalizers, conditions. */
-  beginDeletion?(object: T, nowMs: number): void;
+  /** What an object gets, in place, when its deletion begins: a finalizer at least, conditions. */
+  beginDeletion?: (object: T, nowMs: number) => void;
 }
 
 /** Where replicas and selector of a kind stand. */

@@ -131,7 +131,9 @@ function checkPreconditions(
     const path = FieldPath.of('metadata', 'resourceVersion');
     const text = 'must be specified for an update';
     throw errors.invalid({ group: resource.group, kind: resource.plural }, context.name, [
-      { ...fieldErrors.invalid(path, 0, text), message: `Invalid value: 0x0: ${text}` },
+      stored.custom
+        ? fieldErrors.invalid(path, 0, text)
+        : { ...fieldErrors.invalid(path, 0, text), message: `Invalid value: 0x0: ${text}` },
     ]);
   }
   metadata.resourceVersion = current.resourceVersion as string;

@@ -124,6 +124,8 @@ export class Decoder implements BodyDecoder {
     const value = this.#parse(body, expected, validation === 'Ignore' ? undefined : problems);
     const wrong = typeMetaError(value);
     if (wrong !== undefined) throw unrecognized(expected, wrong, body.bytes);
+    if (!isMetaKind(expected) && !schemaOf(expected))
+      mustNameTypes(value as KubeObject, expected, body.bytes);
     return this.#judge(value as KubeObject, expected, validation, problems, warn);
   }
 
@@ -138,7 +140,10 @@ export class Decoder implements BodyDecoder {
       throw notPatched(object, wrong ?? 'the patch leaves no object');
     }
     try {
-      return this.#judge(object as KubeObject, expected, validation, [], warn);
+      // The decoder of custom objects consumes them, and a refusal shows what it refuses.
+      const shown = validation === 'Strict' && !schemaOf(expected);
+      const judged = shown ? cloneJson(object as KubeObject) : (object as KubeObject);
+      return this.#judge(judged, expected, validation, [], warn);
     } catch (cause) {
       throw cause instanceof CannotDecode ? notPatched(object, cause.why) : cause;
     }
@@ -321,6 +326,20 @@ function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: strin
     );
   }
   return { apiVersion, kind: expected.kind };
+}
+
+/** The bodies of custom resources say what they are; those of built-in kinds need not. */
+function mustNameTypes({ apiVersion, kind }: KubeObject, expected: BodyKind, bytes: Uint8Array): void {
+  if (!kind) {
+    const text = Buffer.from(bytes).toString('utf8');
+    throw errors.badRequest(
+      `the object provided is unrecognized (must be of type ${expected.kind}): Object 'Kind' is missing in '${text}' (${summary(bytes)})`,
+    );
+  }
+  if (apiVersion) return;
+  throw errors.badRequest(
+    `the API version in the data () does not match the expected API version (${apiVersionOf(expected)})`,
+  );
 }
 
 function checkCustomTypes(

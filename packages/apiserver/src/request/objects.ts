@@ -24,6 +24,14 @@ const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic'>> = {
   'application/strategic-merge-patch+json': 'strategic',
 };
 
+/** Custom resources have no types that a strategic merge could go by. */
+const unsupportedPatch = (): StatusError => {
+  const accepted = [...Object.keys(patchTypes).filter((name) => !name.includes('strategic')), applyMediaType];
+  return errors.unsupportedMediaType(
+    `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`,
+  );
+};
+
 /** Kinds that are kept but do nothing yet, with what their creator is told. */
 const inertKinds: Readonly<Record<string, string>> = {
   APIService: 'aggregated APIs are not served yet: this registration is stored and has no effect',
@@ -237,6 +245,8 @@ export class ObjectRequests {
   async patcher(call: Call, kind: BodyKind) {
     const mediaType = call.patchMediaType ?? '';
     const type = patchTypes[mediaType];
+    const isCustom = this.registry.catalogue.byKind(kind.group, kind.version, kind.kind)?.custom;
+    if (isCustom && (!type || type === 'strategic')) throw unsupportedPatch();
     if (!type) {
       throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
     }

@@ -152,7 +152,7 @@ export class Pipeline {
     const { info } = call;
     const { subresource } = info;
     const facts = served.subresources.get(subresource);
-    if (!facts) throw notServed();
+    if (!facts) throw served.custom ? errors.notFound(served.resource, info.name) : notServed();
     if (!facts.verbs.includes(info.verb)) {
       throw errors.methodNotAllowed();
     }
