@@ -15,7 +15,7 @@ import type { Call, Result } from './call.ts';
 import { deleteOptionsOf, listParameters, type WriteParameters, writeParameters } from './parameters.ts';
 import { managerOfUserAgent } from '../managed-fields/identity.ts';
 import { setManagedFields } from '../managed-fields/track.ts';
-import { isApply, readApplied } from './applied.ts';
+import { applyMediaType, isApply, readApplied } from './applied.ts';
 import { objectIn } from '../registry/view.ts';
 
 const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic'>> = {
