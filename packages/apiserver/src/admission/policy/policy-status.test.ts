@@ -245,7 +245,7 @@ describe('custom kinds as parameters and objects', () => {
     for (let i = 0; made === undefined; i++)
       made = await admin
         .create(v2, { metadata: { name: `two-${i}` }, spec: { max: 1 } } as never)
-        .catch(() => new Promise<undefined>((resolve) => setTimeout(resolve, 10)));
+        .catch(() => new Promise<undefined>((resolve) => void setTimeout(() => resolve(undefined), 10)));
     const { kind, requestKind, object } = hook.reviews.at(-1)?.request ?? {};
     assert.deepEqual(
       [kind.version, requestKind.version, object.apiVersion],
