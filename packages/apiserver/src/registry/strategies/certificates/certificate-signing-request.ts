@@ -1,16 +1,13 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
-import type {
-  CertificateSigningRequest,
-  CertificateSigningRequestCondition,
-} from '@cloudless/kube/types/certificates-v1';
+import type { CertificateSigningRequest } from '@cloudless/kube/types/certificates-v1';
 import type { Strategy, StrategyContext } from '../../strategy.ts';
-import { immutable, optionalOneOf } from '../../validation/fields.ts';
+import { optionalOneOf } from '../../validation/fields.ts';
 import { humanDuration } from '../table/age.ts';
 import { ageColumn, ageOf, table, text } from '../table/table.ts';
+import { fillTimes, keepDecisions, validateConditions, validateTransition } from './conditions.ts';
 import { validateSignerName } from './signer-name.ts';
 
 const specPath = FieldPath.of('spec');
-const conditionsPath = FieldPath.of('status', 'conditions');
 const usages = [
   'any',
   'cert sign',
@@ -53,35 +50,23 @@ function prepareForCreate(context: StrategyContext, request: CertificateSigningR
   request.status = {};
 }
 
-const isDecision = (condition: CertificateSigningRequestCondition): boolean =>
-  condition.type === 'Approved' || condition.type === 'Denied';
-
-/** `/approval` decides, `/status` issues; neither does the other's work. */
+/** `/approval` decides, `/status` issues. */
 function prepareForUpdate(
   context: StrategyContext,
   request: CertificateSigningRequest,
   old: CertificateSigningRequest,
 ): void {
   request.spec = structuredClone(old.spec);
-  if (context.subresource === '') return;
-  const before = structuredClone(old.status ?? {});
-  const sent = request.status?.conditions ?? [];
   const now = timestamp(context.nowMs);
   if (context.subresource === 'approval') {
-    const others = (before.conditions ?? []).filter((condition) => !isDecision(condition));
-    request.status = { ...before, conditions: [...others, ...sent.filter(isDecision)] };
-  } else {
-    const decisions = (before.conditions ?? []).filter(isDecision);
-    const rest = sent.filter((condition) => !isDecision(condition));
-    request.status = { ...request.status, conditions: [...decisions, ...rest] };
+    const { conditions } = request.status ?? {};
+    request.status = { ...structuredClone(old.status ?? {}), ...(conditions ? { conditions } : {}) };
+    if (!conditions) delete request.status.conditions;
+    fillTimes(request, old, now);
   }
-  for (const condition of request.status?.conditions ?? []) {
-    const same = before.conditions?.find((one) => one.type === condition.type);
-    condition.lastUpdateTime ??= now;
-    condition.lastTransitionTime ??= same?.status === condition.status ? same?.lastTransitionTime : now;
-    condition.lastTransitionTime ??= now;
-  }
-  if (request.status?.conditions?.length === 0) delete request.status.conditions;
+  if (context.subresource !== 'status') return;
+  keepDecisions(request, old);
+  fillTimes(request, old, now);
 }
 
 function isPemRequest(base64: string): boolean {
@@ -91,7 +76,7 @@ function isPemRequest(base64: string): boolean {
   );
 }
 
-function validate(request: CertificateSigningRequest): FieldError[] {
+function validate(request: CertificateSigningRequest, old?: CertificateSigningRequest): FieldError[] {
   const spec = request.spec ?? ({} as CertificateSigningRequest['spec']);
   const wrong: FieldError[] = [];
   const path = specPath.child('request');
@@ -104,7 +89,8 @@ function validate(request: CertificateSigningRequest): FieldError[] {
     wrong.push(...optionalOneOf(usage, usages, specPath.child('usages').index(i)));
     if (list.indexOf(usage) < i) wrong.push(fieldErrors.duplicate(specPath.child('usages').index(i), usage));
   }
-  if (spec.signerName === 'kubernetes.io/legacy-unknown') {
+  const legacy = 'kubernetes.io/legacy-unknown';
+  if (spec.signerName === legacy && old?.spec?.signerName !== legacy) {
     const why = 'the legacy signerName is not allowed via this API version';
     wrong.push(fieldErrors.invalid(specPath.child('signerName'), spec.signerName, why));
   } else wrong.push(...validateSignerName(spec.signerName ?? '', specPath.child('signerName')));
@@ -115,46 +101,23 @@ function validate(request: CertificateSigningRequest): FieldError[] {
   return wrong;
 }
 
-function validateConditions(request: CertificateSigningRequest): FieldError[] {
-  const conditions = request.status?.conditions ?? [];
-  const types = conditions.map((condition) => condition.type);
-  const wrong: FieldError[] = [];
-  for (const [i, condition] of conditions.entries()) {
-    const at = conditionsPath.index(i);
-    if (!condition.type) wrong.push(fieldErrors.required(at.child('type')));
-    if (types.indexOf(condition.type) < i)
-      wrong.push(fieldErrors.duplicate(at.child('type'), condition.type));
-    const fixed = ['Approved', 'Denied', 'Failed'].includes(condition.type);
-    wrong.push(
-      ...optionalOneOf(
-        condition.status ?? '',
-        fixed ? ['True'] : ['False', 'True', 'Unknown'],
-        at.child('status'),
-      ),
-    );
-  }
-  if (types.includes('Approved') && types.includes('Denied')) {
-    const why = 'Approved and Denied conditions are mutually exclusive';
-    wrong.push(fieldErrors.invalid(conditionsPath, 'Denied', why));
-  }
-  return wrong;
-}
-
-function validateStatus(request: CertificateSigningRequest, old: CertificateSigningRequest): FieldError[] {
-  const wrong = validateConditions(request);
+function validateUpdate(
+  { subresource }: StrategyContext,
+  request: CertificateSigningRequest,
+  old: CertificateSigningRequest,
+): FieldError[] {
+  const wrong = [
+    ...validate(request, old),
+    ...validateConditions(request, old),
+    ...validateTransition(request, old, subresource),
+  ];
+  const { certificate } = request.status ?? {};
+  if (!certificate || old.status?.certificate) return wrong;
+  const pem = Buffer.from(certificate, 'base64').toString('latin1');
+  if (pem.includes('-----BEGIN CERTIFICATE-----')) return wrong;
   const path = FieldPath.of('status', 'certificate');
-  const before = old.status?.certificate;
-  const now = request.status?.certificate;
-  if (before && now !== before) wrong.push(...immutable(now, before, path));
-  if (now && !before) {
-    const pem = Buffer.from(now, 'base64').toString('latin1');
-    if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
-      wrong.push(
-        fieldErrors.invalid(path, '<certificate data>', 'must contain at least one CERTIFICATE PEM block'),
-      );
-    }
-  }
-  return wrong;
+  const why = 'must contain at least one CERTIFICATE PEM block';
+  return [...wrong, fieldErrors.invalid(path, '<certificate data>', why)];
 }
 
 function conditionCell(request: CertificateSigningRequest): string {
@@ -168,12 +131,9 @@ function conditionCell(request: CertificateSigningRequest): string {
 export const certificateSigningRequest: Strategy<CertificateSigningRequest> = {
   prepareForCreate,
   prepareForUpdate,
-  validate: (_context, object) => validate(object),
-  validateUpdate(context, object) {
-    if (context.subresource === 'approval') return validateConditions(object);
-    return validate(object);
-  },
-  validateStatusUpdate: (_context, object, old) => validateStatus(object, old),
+  validate: (_context, object) => [...validate(object), ...validateConditions(object)],
+  validateUpdate,
+  validateStatusUpdate: validateUpdate,
   selectableFields: { 'spec.signerName': (object) => object.spec?.signerName ?? '' },
   table: table<CertificateSigningRequest>(
     [
