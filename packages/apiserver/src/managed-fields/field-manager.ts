@@ -16,6 +16,7 @@ import {
 import { MergeTypeError } from '@cloudless/kube/structured-merge/validation-error';
 import { validateValue } from '@cloudless/kube/structured-merge/validate';
 import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
+import { equalJson } from '../storage/codec.ts';
 import { capUpdaters } from './cap-updaters.ts';
 import { applyConflict } from './conflict-status.ts';
 import { identityText, type ManagedOperation } from './identity.ts';
@@ -123,7 +124,8 @@ export class FieldManager {
     live: readonly ManagedFieldsEntry[] | undefined,
     given: readonly ManagedFieldsEntry[] | undefined,
   ): Managed {
-    if (this.#parts.subresource === '' && given !== undefined) {
+    // Most clients send back what they got.
+    if (this.#parts.subresource === '' && given !== undefined && !equalJson(given, live)) {
       if (isReset(given)) return noManaged;
       const managed = decodeOrNone(given);
       if (managed.sets.size > 0) return managed;
@@ -189,6 +191,7 @@ export class FieldManager {
 
   #apply(liveObject: KubeObject, patch: KubeObject, manager: string, force: boolean): AppliedObject {
     const live = withoutManagedFields(liveObject);
+    this.#validate(live, 'live', true);
     let managed = decodeManaged(liveObject.metadata.managedFields);
     if (managed.sets.size === 0) managed = this.#updated(this.#parts.empty, live, managed, beforeFirstApply);
     const identity = this.#identity(manager, 'Apply');

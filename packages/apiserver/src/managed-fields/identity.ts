@@ -25,7 +25,20 @@ export function identityText({ manager, operation, apiVersion, subresource }: Id
   return `${text}}`;
 }
 
+/** Few programs write most of what is written. */
+const identities = new Map<string, Identity>();
+const maxIdentities = 1_000;
+
 export function readIdentity(text: string): Identity {
+  let identity = identities.get(text);
+  if (!identity) {
+    if (identities.size >= maxIdentities) identities.clear();
+    identities.set(text, (identity = parseIdentity(text)));
+  }
+  return identity;
+}
+
+function parseIdentity(text: string): Identity {
   const { manager = '', operation, apiVersion = '', subresource = '' } = parseJson(text) as Partial<Identity>;
   return { manager, operation: operation ?? 'Update', apiVersion, subresource };
 }

@@ -28,7 +28,7 @@ export class ManagedFieldsError extends Error {
  * (nodes, leases, pods that start) are decoded once. Bounded, for sets take a multiple of the memory of entries.
  */
 const decoded = new Map<readonly ManagedFieldsEntry[], Managed>();
-const maxDecoded = 1_000;
+const maxDecoded = 500;
 
 function remember(list: readonly ManagedFieldsEntry[], managed: Managed): void {
   if (decoded.size >= maxDecoded) {
@@ -153,6 +153,7 @@ export function encodeManaged(
   if (before && before.length === list.length && list.every((entry, i) => entry === before[i])) {
     return before as ManagedFieldsEntry[];
   }
-  remember(list, { sets, times, entries: bySet });
+  // What was only created may never be written again.
+  if (before) remember(list, { sets, times, entries: bySet });
   return list;
 }

@@ -61,9 +61,9 @@ function include(set: PathSet, patterns: readonly Pattern[]): PathSet {
   const along = (element: PathElement): Pattern[] =>
     patterns.filter((each) => each[0] === '*' || each[0] === element).map((each) => each.slice(1));
   for (const element of set.members) if (along(element).length > 0) result.add(element);
-  for (const [element, child] of set.children) {
+  for (const element of set.inner) {
     const further = along(element);
-    if (further.length > 0) result.addChild(element, include(child, further));
+    if (further.length > 0) result.addChild(element, include(set.below(element), further));
   }
   return result;
 }

@@ -41,7 +41,7 @@ function structTypes(struct: StructSchema): { granular: MergeType; atomic: Merge
   if (!types) {
     const fields = new Map<string, MapField>();
     for (const field of struct.fields.values()) {
-      fields.set(field.name, new LazyField(() => fieldType(field), defaultOf(field)));
+      fields.set(field.name, new LazyField(field.name, () => fieldType(field), defaultOf(field)));
     }
     // A struct of no fields takes anything, by member.
     const element = fields.size === 0 ? deducedType : undefined;

@@ -12,15 +12,6 @@ import {
   untypedAtomic,
 } from './merge-type.ts';
 
-type Schema = JSONSchemaProps & {
-  'x-kubernetes-embedded-resource'?: boolean;
-  'x-kubernetes-int-or-string'?: boolean;
-  'x-kubernetes-list-map-keys'?: string[];
-  'x-kubernetes-list-type'?: string;
-  'x-kubernetes-map-type'?: string;
-  'x-kubernetes-preserve-unknown-fields'?: boolean;
-};
-
 const roots = new WeakMap<JSONSchemaProps, MergeType>();
 const string: MergeType = { scalar: 'string' };
 
@@ -45,7 +36,7 @@ interface Surroundings {
   embedded: boolean;
 }
 
-function typeOf(schema: Schema, around: Surroundings): MergeType {
+function typeOf(schema: JSONSchemaProps, around: Surroundings): MergeType {
   const preserve = around.preserve || schema['x-kubernetes-preserve-unknown-fields'] === true;
   const embedded = around.embedded || schema['x-kubernetes-embedded-resource'] === true;
   switch (schema.type) {
@@ -68,15 +59,21 @@ function typeOf(schema: Schema, around: Surroundings): MergeType {
 const stringScalar = (format: string | undefined): ScalarType =>
   format === undefined || format === '' || format === 'byte' ? 'string' : 'untyped';
 
-function mapOf(schema: Schema, preserve: boolean, embedded: boolean): MapType {
+function mapOf(schema: JSONSchemaProps, preserve: boolean, embedded: boolean): MapType {
   const fields = new Map<string, MapField>();
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
-    fields.set(name, new LazyField(() => typeOf(property, { preserve, embedded: false }), property.default));
+    fields.set(
+      name,
+      new LazyField(name, () => typeOf(property, { preserve, embedded: false }), property.default),
+    );
   }
   if (embedded) {
-    fields.set('apiVersion', { type: string, default: undefined });
-    fields.set('kind', { type: string, default: undefined });
-    fields.set('metadata', new LazyField(() => mergeTypeOf(structOf('meta.v1.ObjectMeta')), undefined));
+    fields.set('apiVersion', new LazyField('apiVersion', () => string, undefined));
+    fields.set('kind', new LazyField('kind', () => string, undefined));
+    fields.set(
+      'metadata',
+      new LazyField('metadata', () => mergeTypeOf(structOf('meta.v1.ObjectMeta')), undefined),
+    );
   }
   const { additionalProperties: more } = schema;
   let element: MergeType | undefined;
@@ -85,18 +82,18 @@ function mapOf(schema: Schema, preserve: boolean, embedded: boolean): MapType {
     get element() {
       if (more === undefined) return preserve || fields.size === 0 ? deducedType : undefined;
       if (typeof more === 'boolean') return more ? deducedType : undefined;
-      return (element ??= typeOf(more as Schema, { preserve, embedded: false }));
+      return (element ??= typeOf(more as JSONSchemaProps, { preserve, embedded: false }));
     },
     atomic: schema['x-kubernetes-map-type'] === 'atomic',
   };
 }
 
-function listOf(schema: Schema, preserve: boolean): ListType {
+function listOf(schema: JSONSchemaProps, preserve: boolean): ListType {
   const { items } = schema;
   const kind = schema['x-kubernetes-list-type'];
   const relation = kind === 'set' || kind === 'map' ? 'associative' : 'atomic';
   const keys = kind === 'map' ? (schema['x-kubernetes-list-map-keys'] ?? []) : [];
   const element = (): MergeType =>
-    items === undefined ? untypedAtomic : typeOf(items as Schema, { preserve, embedded: false });
+    items === undefined ? untypedAtomic : typeOf(items as JSONSchemaProps, { preserve, embedded: false });
   return new ListType(element, relation, keys);
 }

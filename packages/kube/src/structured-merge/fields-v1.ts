@@ -1,4 +1,4 @@
-import { compareElements, type PathElement, PathElementError, readElement } from './path-element.ts';
+import { type PathElement, PathElementError, readElement, sortElements } from './path-element.ts';
 import { PathSet } from './path-set.ts';
 import { isMap } from './value.ts';
 
@@ -13,14 +13,12 @@ export function toFieldsV1(set: PathSet): FieldsV1 {
 }
 
 function emit(set: PathSet, self: boolean): FieldsV1 {
-  const { members, children } = set;
-  const elements: PathElement[] = [...members];
-  for (const element of children.keys()) if (!members.has(element)) elements.push(element);
-  if (elements.length > 1) elements.sort(compareElements);
+  const elements: PathElement[] = [...set.members];
+  for (const element of set.inner) if (!set.hasMember(element)) elements.push(element);
   const fields: Record<string, FieldsV1> = self ? { '.': leaf } : {};
-  for (const element of elements) {
-    const child = children.get(element);
-    fields[element] = child ? emit(child, members.has(element)) : leaf;
+  for (const element of sortElements(elements)) {
+    const child = set.child(element);
+    fields[element] = child ? emit(child, set.hasMember(element)) : leaf;
   }
   return fields;
 }
@@ -49,7 +47,8 @@ function read(fields: unknown): { set: PathSet; self: boolean } {
     const inner = read(fields[key]);
     any = true;
     if (inner.self) set.add(element);
-    set.addChild(element, set.below(element).union(inner.set));
+    // Two spellings of one element are not worth more than one of them.
+    if (!set.child(element)) set.addChild(element, inner.set);
   }
   return { set, self: self || !any };
 }

@@ -3,7 +3,7 @@
  * (`int-or-string`, free form); the value then says which. Upstream: structured-merge-diff v6, schema/elements.go.
  */
 import { compareTexts, goQuote, isList, isMap } from './value.ts';
-import { type PathElement, valueElement } from './path-element.ts';
+import { fieldElement, type PathElement, valueElement } from './path-element.ts';
 import { canonicalJson, quote } from './value.ts';
 
 export type ScalarType = 'numeric' | 'string' | 'boolean' | 'untyped';
@@ -15,6 +15,8 @@ export interface MergeType {
 }
 
 export interface MapField {
+  /** `f:NAME`. */
+  readonly element: PathElement;
   readonly type: MergeType;
   /** Of the key of a list-map's items. */
   readonly default: unknown;
@@ -53,6 +55,16 @@ export class ListType {
   elementOf(item: unknown): PathElement {
     if (this.atomic) throw new ListItemError('invalid indexing of non-associative list');
     return this.keys.length > 0 ? this.#keyed(item) : setElement(item);
+  }
+
+  /** The same; an item without an identity, which a merge may leave for a moment, has the empty element. */
+  elementOrNone(item: unknown): PathElement {
+    try {
+      return this.elementOf(item);
+    } catch (error) {
+      if (error instanceof ListItemError) return '';
+      throw error;
+    }
   }
 
   #keyed(item: unknown): PathElement {
@@ -98,11 +110,13 @@ export class ListItemError extends Error {
 
 /** A member whose type is made when it is first asked for: types may contain themselves. */
 export class LazyField implements MapField {
+  readonly element: PathElement;
   readonly default: unknown;
   readonly #make: () => MergeType;
   #type: MergeType | undefined;
 
-  constructor(make: () => MergeType, defaultValue: unknown) {
+  constructor(name: string, make: () => MergeType, defaultValue: unknown) {
+    this.element = fieldElement(name);
     this.#make = make;
     this.default = defaultValue;
   }

@@ -101,6 +101,17 @@ function compareKeys(a: Readonly<Record<string, unknown>>, b: Readonly<Record<st
   return left.length - right.length;
 }
 
+const beyondBmpOrder = /[\ud800-\uffff]/;
+
+/** Sorts elements in place and returns them. */
+export function sortElements(elements: PathElement[]): PathElement[] {
+  if (elements.length < 2) return elements;
+  // Members sort as the strings they are, but where UTF-16 and UTF-8 differ.
+  const plain = elements.every((element) => element.charCodeAt(0) === 0x66 && !beyondBmpOrder.test(element));
+  // oxlint-disable-next-line typescript/require-array-sort-compare -- by UTF-16, which is meant, and fast
+  return plain ? elements.sort() : elements.sort(compareElements);
+}
+
 /** As error texts show it: `.replicas`, `[name="web"]`, `[="a"]`, `[0]`. */
 export function elementText(element: PathElement): string {
   const kind = element[0];

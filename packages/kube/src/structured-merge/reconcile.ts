@@ -67,6 +67,9 @@ function each(
   visit: (element: PathElement, child: PathSet | undefined, leaf: boolean) => void,
 ): void {
   if (!set) return;
-  for (const [element, child] of set.children) if (!set.members.has(element)) visit(element, child, false);
-  for (const element of set.members) visit(element, set.children.get(element), !set.children.has(element));
+  for (const element of set.inner) if (!set.hasMember(element)) visit(element, set.child(element), false);
+  for (const element of set.members) {
+    const child = set.child(element);
+    visit(element, child, child === undefined);
+  }
 }

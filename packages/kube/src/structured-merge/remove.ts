@@ -51,7 +51,7 @@ function pickMap(type: MapType, value: unknown, paths: PathSet, extract: boolean
     const inner = type.fields.get(name)?.type ?? type.element;
     const below = paths.below(element);
     let kept: unknown = member;
-    if (paths.members.has(element)) {
+    if (paths.hasMember(element)) {
       if (!extract) continue;
       kept = inner ? pick(inner, member, paths, true) : null;
     } else if (!below.isEmpty) kept = inner ? pick(inner, member, below, extract) : null;
@@ -67,8 +67,8 @@ function pickList(type: ListType, value: unknown, paths: PathSet, extract: boole
   if (value.length === 0 || type.atomic) return extract ? value : null;
   const result: unknown[] = [];
   for (const item of value) {
-    const element = type.elementOf(item);
-    const exact = paths.members.has(element);
+    const element = type.elementOrNone(item);
+    const exact = paths.hasMember(element);
     const below = paths.below(element);
     if (extract ? !exact && below.isEmpty : exact) continue;
     result.push(below.isEmpty ? item : pick(type.element, item, below, extract));

@@ -45,7 +45,7 @@ function collectMap(type: MapType, value: unknown, into: PathSet): boolean {
 function collectList(type: ListType, value: unknown, into: PathSet): boolean {
   if (type.atomic) return true;
   if (!isList(value)) return false;
-  const elements = value.map((item) => type.elementOf(item));
+  const elements = value.map((item) => type.elementOrNone(item));
   const repeated = duplicates(elements);
   for (const [index, element] of elements.entries()) {
     into.add(element);

@@ -47,6 +47,8 @@ export interface Applied {
 
 export class Updater {
   readonly #parts: UpdaterParts;
+  /** Sets that were found to fit a type; those of objects that are written often are asked about again and again. */
+  readonly #fitting = new WeakMap<VersionedSet, MergeType>();
 
   constructor(parts: UpdaterParts) {
     this.#parts = parts;
@@ -102,10 +104,17 @@ export class Updater {
       const type = types.get(owned.version);
       // Sets of versions that are gone go with them.
       if (!type) continue;
-      const set = reconcileSet(type, owned.set);
-      result.set(manager, set === owned.set ? owned : { ...owned, set });
+      result.set(manager, this.#fit(owned, type));
     }
     return result;
+  }
+
+  #fit(owned: VersionedSet, type: MergeType): VersionedSet {
+    if (this.#fitting.get(owned) === type) return owned;
+    const set = reconcileSet(type, owned.set);
+    const fitting = set === owned.set ? owned : { ...owned, set };
+    this.#fitting.set(fitting, type);
+    return fitting;
   }
 
   /** Takes from the other managers what changed, or refuses to. */
@@ -119,6 +128,7 @@ export class Updater {
     const comparison = this.#compare(live, next);
     const byVersion = new Map<string, Comparison | undefined>([[next.version, comparison]]);
     const left = new Map<string, VersionedSet>();
+    const unchanged = comparison.removed.isEmpty && comparison.modified.isEmpty && comparison.added.isEmpty;
     const conflicts = new Map<string, VersionedSet>();
     for (const [name, owned] of managers) {
       if (name === manager) {
@@ -129,6 +139,10 @@ export class Updater {
       if (!byVersion.has(version)) byVersion.set(version, this.#compareIn(version, live, next));
       const changes = byVersion.get(version);
       if (!changes) continue;
+      if (unchanged && version === next.version) {
+        if (!owned.set.isEmpty) left.set(name, owned);
+        continue;
+      }
       const taken = owned.set.intersection(changes.modified.union(changes.added));
       if (!taken.isEmpty) conflicts.set(name, { ...owned, set: taken });
       const set = owned.set.difference(taken).difference(changes.removed);
