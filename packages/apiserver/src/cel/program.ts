@@ -2,7 +2,7 @@
 import { CostBudget, costLimits } from './budget.ts';
 import { Checker, type CheckIssue, issueAt } from './check/checker.ts';
 import { estimate, type CostEstimate } from './cost/estimate.ts';
-import { CelCompileError, CelEvaluationError } from './errors.ts';
+import { CelCompileError, CelCostError, CelEvaluationError } from './errors.ts';
 import { functions, typeNames } from './lib/index.ts';
 import { bindValue } from './schema/bind.ts';
 import { type Frame, plan, Scope } from './run/compile.ts';
@@ -87,9 +87,11 @@ export function compileCel(
   declarations: Readonly<Record<string, CelType>>,
   options: CompileOptions = {},
 ): CelProgram {
-  const root = checkedTree(expression, declarations);
-  const scope = Scope.root();
-  const { step } = plan(root, scope);
+  const { root, scope, step } = bounded(expression, () => {
+    const root = checkedTree(expression, declarations);
+    const scope = Scope.root();
+    return { root, scope, step: plan(root, scope).step };
+  });
   const variables = new Set<string>();
   readVariables(root, declarations, variables);
   const limit = options.perCallLimit ?? costLimits.perCall;
@@ -114,6 +116,16 @@ export function compileCel(
       return estimated;
     },
   };
+}
+
+/** Compiles within the work of an evaluation: patterns among the constants may take long. */
+function bounded<T>(expression: string, compile: () => T): T {
+  try {
+    return metered(compile);
+  } catch (error) {
+    if (!(error instanceof CelCostError)) throw error;
+    throw compileError(expression, [{ message: 'expression takes too long to compile', at: -1 }]);
+  }
 }
 
 function evaluateIn(frame: Frame, step: (frame: Frame) => CelValue, budget: CostBudget): CelValue {

@@ -8,31 +8,48 @@ import { CelProgramError } from '../errors.ts';
 import { ArrayList, type CelFailure, CelList, type CelValue, fail } from './values.ts';
 import { work } from './work.ts';
 
+/** Compiled patterns, small ones: a large one may have megabytes. */
 const recent = new Map<string, RE2JS | CelFailure>();
-const recentLimit = 512;
+const recentLimit = 256;
+const largestKept = 500;
+
+/** The most that a pattern's counted repetitions may come to; RE2 unfolds them, and Go bounds the outcome too. */
+const maxRepetitions = 5_000;
 
 /** A compiled pattern, or the failure with Go's words. */
 export function patternOf(text: string): RE2JS | CelFailure {
   const known = recent.get(text);
   if (known !== undefined) return known;
   const compiled = compilePattern(text);
-  if (recent.size >= recentLimit) recent.clear();
-  recent.set(text, compiled);
+  if (!(compiled instanceof RE2JS) || compiled.programSize() <= largestKept) {
+    if (recent.size >= recentLimit) recent.clear();
+    recent.set(text, compiled);
+  }
   return compiled;
 }
 
 function compilePattern(text: string): RE2JS | CelFailure {
+  let repetitions = 0;
+  for (const [, least, most] of text.matchAll(/\{(\d+)(?:,(\d*))?\}/g))
+    repetitions += Math.max(Number(least), Number(most || 0));
+  if (repetitions > maxRepetitions) return fail('error parsing regexp: expression too large');
   try {
-    return RE2JS.compile(text);
+    const pattern = RE2JS.compile(text);
+    work(200 * pattern.programSize());
+    return pattern;
   } catch (error) {
     if (!(error instanceof RE2JSSyntaxException)) throw error;
     return fail(error.message);
   }
 }
 
+/** Programs up to this size rarely have all their instructions waiting for the next character. */
+const smallProgram = 64;
+
 /** Counts a match's steps: each character may take as many as the program has instructions. */
 function prepared(pattern: RE2JS, text: string): RE2JS {
-  work(Math.ceil((text.length * pattern.programSize()) / 16));
+  const size = pattern.programSize();
+  work(text.length * (size <= smallProgram ? size / 2 : size));
   return pattern;
 }
 

@@ -3,6 +3,7 @@
  * All others are classes with a `typeName`, the name that `type()` shows.
  */
 import type { CelType } from '../types.ts';
+import { work } from './work.ts';
 
 /** The outcome of what cannot be evaluated. It is a value, since `||`, `&&` and macros may yet absorb it. */
 export class CelFailure {
@@ -155,9 +156,9 @@ class JoinedList extends CelList {
   }
 
   override at(index: number): CelValue {
-    let i = index;
-    let list = i < this.#left.size ? this.#left : this.#right;
-    if (list === this.#right) i -= this.#left.size;
+    const { size: before } = this.#left;
+    let list = index < before ? this.#left : this.#right;
+    let i = index < before ? index : index - before;
     while (list instanceof JoinedList) {
       const { size } = list.#left;
       if (i < size) list = list.#left;
@@ -174,7 +175,11 @@ class JoinedList extends CelList {
     const pending: CelList[] = [this];
     for (let list = pending.pop(); list !== undefined; list = pending.pop()) {
       if (list instanceof JoinedList) pending.push(list.#right, list.#left);
-      else yield* list;
+      else {
+        // A list that was doubled sixty times has more elements than there is time, and cost comes only after them.
+        work(10 + 5 * list.size);
+        yield* list;
+      }
     }
   }
 }

@@ -130,41 +130,39 @@ export function childrenOf(node: Expr): readonly Expr[] {
   }
 }
 
-/** A deep copy without what the checker wrote; for macros that use an argument twice. */
-export function copyOf(node: Expr): Expr {
+/** A deep copy without what the checker wrote; for macros that use an argument twice. Calls `count` for each node. */
+export function copyOf(node: Expr, count: () => void): Expr {
+  count();
+  const copy = (child: Expr): Expr => copyOf(child, count);
   switch (node.kind) {
     case 'literal':
     case 'ident':
       return { ...node };
     case 'select':
-      return { ...node, operand: copyOf(node.operand) };
+      return { ...node, operand: copy(node.operand) };
     case 'call':
       return {
         ...node,
-        target: node.target === undefined ? undefined : copyOf(node.target),
-        args: node.args.map(copyOf),
+        target: node.target === undefined ? undefined : copy(node.target),
+        args: node.args.map(copy),
       };
     case 'list':
-      return { ...node, elements: node.elements.map(copyOf) };
+      return { ...node, elements: node.elements.map(copy) };
     case 'map':
       return {
         ...node,
-        entries: node.entries.map((entry) => ({
-          ...entry,
-          key: copyOf(entry.key),
-          value: copyOf(entry.value),
-        })),
+        entries: node.entries.map((entry) => ({ ...entry, key: copy(entry.key), value: copy(entry.value) })),
       };
     case 'struct':
-      return { ...node, fields: node.fields.map((field) => ({ ...field, value: copyOf(field.value) })) };
+      return { ...node, fields: node.fields.map((field) => ({ ...field, value: copy(field.value) })) };
     default:
       return {
         ...node,
-        range: copyOf(node.range),
-        init: copyOf(node.init),
-        condition: copyOf(node.condition),
-        step: copyOf(node.step),
-        result: copyOf(node.result),
+        range: copy(node.range),
+        init: copy(node.init),
+        condition: copy(node.condition),
+        step: copy(node.step),
+        result: copy(node.result),
       };
   }
 }

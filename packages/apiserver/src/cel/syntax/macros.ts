@@ -6,12 +6,30 @@ import { CelSyntaxError } from './lexer.ts';
 export const accumulatorName = '@result';
 const unused = '#unused';
 
+/**
+ * How many nodes the macros of one expression have copied. `a.optMap(…)` has `a` twice, so that a chain of a few dozen
+ * would fill all memory.
+ */
+export interface CopyCount {
+  nodes: number;
+}
+const maxCopies = 50_000;
+
 /** Builds nodes that all point to the macro's call. */
 class Builder {
   readonly at: number;
+  readonly #copies: CopyCount;
 
-  constructor(at: number) {
+  constructor(at: number, copies: CopyCount) {
     this.at = at;
+    this.#copies = copies;
+  }
+
+  copy(node: Expr): Expr {
+    return copyOf(node, () => {
+      if (++this.#copies.nodes > maxCopies)
+        throw new CelSyntaxError(`macros unfold to more than ${maxCopies} nodes`, this.at);
+    });
   }
 
   literal(value: Literal['value']): Expr {
@@ -198,7 +216,7 @@ const optionalMap =
         `${name}() variable name must be a simple identifier`,
         variable?.at ?? build.at,
       );
-    const value = build.memberCall('value', copyOf(target));
+    const value = build.memberCall('value', build.copy(target));
     const bound = build.bind(variable.name, value, mapped as Expr);
     return build.call(
       operators.conditional,
@@ -242,8 +260,8 @@ const members: Readonly<Record<string, Expander>> = {
 };
 
 /** What a call stands for: itself, or what its macro unfolds to. Throws `CelSyntaxError` for a macro's bad argument. */
-export function expand(call: Call): Expr {
-  const build = new Builder(call.at);
+export function expand(call: Call, copies: CopyCount): Expr {
+  const build = new Builder(call.at, copies);
   if (call.target !== undefined) {
     const expander = members[`${call.name}/${call.args.length}`];
     return expander === undefined ? call : expander(build, call.target, call.args);

@@ -2,7 +2,7 @@
 import { CelBytes, CelUint } from '../run/values.ts';
 import { type Call, type Expr, type MapEntry, operators, type StructField } from './ast.ts';
 import { CelSyntaxError, CelSyntaxErrors, type Token, tokensOf } from './lexer.ts';
-import { expand } from './macros.ts';
+import { type CopyCount, expand } from './macros.ts';
 import { bytesOf, stringOf } from './strings.ts';
 
 /** Limits of cel-go. */
@@ -62,6 +62,7 @@ class Parser {
   readonly #issues: CelSyntaxError[] = [];
   /** What closes the brackets that are open, the innermost last. */
   readonly #closers: string[] = [];
+  readonly #copies: CopyCount = { nodes: 0 };
   #next = 0;
   #depth = 0;
 
@@ -287,7 +288,7 @@ class Parser {
     const open = this.#takeIf('(');
     if (open === undefined) return { kind: 'select', operand, field: token.text, testOnly: false, at: op.at };
     const call: Call = { kind: 'call', name: token.text, target: operand, args: this.#args(), at: open.at };
-    return expand(call);
+    return expand(call, this.#copies);
   }
 
   #noField({ kind, text }: Token, optional: boolean): never {
@@ -363,7 +364,7 @@ class Parser {
     const name = dot === undefined ? token.text : `.${token.text}`;
     const open = this.#takeIf('(');
     if (open === undefined) return { kind: 'ident', name, at: token.at };
-    return expand({ kind: 'call', name, target: undefined, args: this.#args(), at: open.at });
+    return expand({ kind: 'call', name, target: undefined, args: this.#args(), at: open.at }, this.#copies);
   }
 
   /** The dotted name before a `{`; the parser then stands at the brace. */
