@@ -6,8 +6,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { Session } from 'node:inspector/promises';
 import { join } from 'node:path';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { startCluster } from 'cloudless/testing';
 
@@ -32,8 +30,6 @@ export interface Server extends AsyncDisposable {
   readonly pid: number;
   /** Without a name: starts a profile of the processor's time; with one: writes it to `CPU_PROF`/NAME.cpuprofile. */
   profile(name?: string): Promise<unknown>;
-  memory(): Promise<unknown>;
-  collect(): Promise<unknown>;
 }
 
 const delayResolutionMs = 5;
@@ -53,8 +49,6 @@ export async function startServer(nodeFlags: readonly string[] = []): Promise<Se
     pid: child.pid as number,
     kubeconfigFor: (user) => ask(child, { ask: 'kubeconfig', user }) as Promise<string>,
     profile: (name) => ask(child, { ask: 'profile', user: name }),
-    memory: () => ask(child, { ask: 'memory' }),
-    collect: () => ask(child, { ask: 'collect' }),
     figures: () => ask(child, { ask: 'figures' }) as Promise<Figures>,
     async [Symbol.asyncDispose]() {
       child.send({ ask: 'stop' });
