@@ -97,18 +97,7 @@ async function serve(folder: string): Promise<void> {
     else if (what === 'figures') answer(figures());
     else if (what === 'kubeconfig') void cluster.kubeconfigFor(user ?? '').then(answer);
     else if (what === 'profile') void phase(user).then(answer);
-    else if (what === 'memory')
-      answer(
-        v8
-          .getHeapSpaceStatistics()
-          .map((x) => `${x.space_name} ${(x.space_used_size / 1e6) | 0}/${(x.physical_space_size / 1e6) | 0}`)
-          .join(' '),
-      );
-    else if (what === 'collect') {
-      v8.setFlagsFromString('--expose-gc');
-      (vm.runInNewContext('gc') as () => void)();
-      answer(1);
-    } else if (what === 'stop') process.disconnect?.();
+    else if (what === 'stop') process.disconnect?.();
   };
   for (const question of questions) take(question);
   // Whoever started it is gone: nobody will ask any more.
