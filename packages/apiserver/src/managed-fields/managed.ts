@@ -1,7 +1,8 @@
 import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
-import { fromFieldsV1, toFieldsV1 } from '@cloudless/kube/structured-merge/fields-v1';
+import { type FieldsV1, fromFieldsV1, toFieldsV1 } from '@cloudless/kube/structured-merge/fields-v1';
 import { compareTexts } from '@cloudless/kube/structured-merge/value';
 import type { ManagedSets, VersionedSet } from '@cloudless/kube/structured-merge/updater';
+import { deepFreeze } from '../storage/codec.ts';
 import { type Identity, identityText, readIdentity } from './identity.ts';
 
 /** managedFields, decoded: sets and times by identity, with the entries that they came from. */
@@ -114,6 +115,22 @@ function compareEntries(a: ManagedFieldsEntry, b: ManagedFieldsEntry): number {
 const secondsOf = ({ time }: ManagedFieldsEntry): number =>
   time === undefined ? 0 : Math.floor(Date.parse(time) / 1000);
 
+/**
+ * Trees by their text. Objects made from one template (pods of a set, nodes, leases) have the same fields, and each
+ * tree is many times its text in memory.
+ */
+const shared = new Map<string, FieldsV1>();
+const maxShared = 2_000;
+
+function sharedFields(fields: FieldsV1): FieldsV1 {
+  const text = JSON.stringify(fields);
+  const known = shared.get(text);
+  if (known) return known;
+  if (shared.size >= maxShared) shared.clear();
+  shared.set(text, deepFreeze(fields));
+  return fields;
+}
+
 function encodeEntry(
   text: string,
   { set, version }: VersionedSet,
@@ -126,7 +143,7 @@ function encodeEntry(
     apiVersion: version,
     ...(time === undefined ? {} : { time }),
     fieldsType: 'FieldsV1',
-    fieldsV1: toFieldsV1(set),
+    fieldsV1: sharedFields(toFieldsV1(set)),
     ...(subresource === '' ? {} : { subresource }),
   };
 }
