@@ -108,6 +108,13 @@ export class StoredResource {
     return kvs[0] && this.entryOf(kvs[0]);
   }
 
+  /** Whether an object of a custom kind still stands in another version than it is stored in today. */
+  async isStale({ key }: Entry): Promise<boolean> {
+    if (!this.custom) return false;
+    const { kvs } = await this.#parts.store.range({ key: keyBytes(key) });
+    return kvs[0] !== undefined && !this.codec.isCurrent(kvs[0].value);
+  }
+
   entryOf(kv: { key: Uint8Array; value: Uint8Array; modRevision: number }): Entry | undefined {
     if (this.#cache) return this.#cache.entryOf(kv);
     const key = Buffer.from(kv.key.buffer, kv.key.byteOffset, kv.key.byteLength).toString('utf8');

@@ -69,7 +69,7 @@ export async function updateObject(
     const ends =
       Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !finalizersLeft(stored.resource, object);
     const idle = !ends && transaction.writes.length === 0 && equalJson(object, before);
-    if (idle && !stored.codec.isStale(old.object)) return { entry: old, created: false };
+    if (idle && !(await stored.isStale(old))) return { entry: old, created: false };
     const outcome = await commitObject(registry, stored, {
       namespace: context.namespace,
       name: context.name,

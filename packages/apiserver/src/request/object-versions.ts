@@ -3,6 +3,7 @@ import type { BodyPlace, ObjectVersions } from '../admission/object-versions.ts'
 import { convert } from '../registry/conversion.ts';
 import type { Registry } from '../registry/registry.ts';
 import { scaleOf, withScale } from '../registry/scale.ts';
+import type { ScaleMapping } from '../registry/strategy.ts';
 import { cloneJson } from '../storage/codec.ts';
 import type { BodyDecoder, BodyKind } from './body.ts';
 
@@ -44,7 +45,7 @@ export class RegistryVersions implements ObjectVersions {
   }
 
   show(object: KubeObject, place: BodyPlace): KubeObject {
-    if (this.#isScale(place)) return scaleOf(object);
+    if (this.#isScale(place)) return scaleOf(object, this.#scaleMapping(place), 'change');
     if (!this.#isStoredObject(place)) return cloneJson(object);
     const shown = convert(cloneJson(object), this.#versionOf(object, place.resource), place.resource);
     const { group, version, kind } = place.resource;
@@ -55,7 +56,7 @@ export class RegistryVersions implements ObjectVersions {
   adopt(changed: unknown, place: BodyPlace, current: KubeObject): KubeObject {
     const kind = this.kindOf(place);
     const decoded = this.#decoder.decodePatched(changed, kind, 'Ignore', () => {});
-    if (this.#isScale(place)) return withScale(current, decoded);
+    if (this.#isScale(place)) return withScale(current, decoded, this.#scaleMapping(place));
     if (!this.#isStoredObject(place)) return decoded;
     const { resource: stored, custom } = this.#registry.open(place.resource);
     const { parts } = this.#registry;
@@ -73,6 +74,10 @@ export class RegistryVersions implements ObjectVersions {
     const stored = this.#registry.open(resource);
     if (!stored.custom) return stored.resource;
     return { ...resource, version: apiVersion.slice(apiVersion.indexOf('/') + 1) };
+  }
+
+  #scaleMapping({ resource }: BodyPlace): ScaleMapping | undefined {
+    return this.#registry.open(resource).strategyOf(resource).scale;
   }
 
   #isScale(place: BodyPlace): boolean {

@@ -9,7 +9,7 @@ import type {
 import { createdAtTable } from '../../registry/strategies/table/table.ts';
 import type { Strategy } from '../../registry/strategy.ts';
 import { setCondition } from './conditions.ts';
-import { cleanupFinalizer, storageVersionOf } from './facts.ts';
+import { cleanupFinalizer, storageVersionOf, webhooksWait } from './facts.ts';
 
 type Validation = typeof import('./validate.ts');
 let validation: Validation | undefined;
@@ -65,8 +65,13 @@ export const customResourceDefinition: Strategy<CustomResourceDefinition> = {
   validate: (_context, definition) => loaded().validateDefinition(definition),
   validateUpdate: (_context, definition, old) => loaded().validateDefinitionUpdate(definition, old),
   validateStatusUpdate: (_context, definition) => loaded().validateDefinitionStatus(definition),
-  warnings: (context, definition, old) =>
-    context.subresource === 'status' ? [] : loaded().definitionWarnings(definition, old),
+  warnings(context, definition, old) {
+    if (context.subresource === 'status') return [];
+    const found = loaded().definitionWarnings(definition, old);
+    const converts =
+      definition.spec.conversion?.strategy === 'Webhook' && definition.spec.versions.length > 1;
+    return converts ? [...found, webhooksWait] : found;
+  },
   table: createdAtTable,
   beginDeletion(definition, nowMs) {
     const { metadata } = definition;

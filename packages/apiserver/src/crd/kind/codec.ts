@@ -15,19 +15,9 @@ export interface ReadSteps extends VersionConverter {
 export class CustomCodec extends ObjectCodec {
   /** Values that this definition's objects were encoded to: they need no second look. */
   readonly #own = new WeakSet<Uint8Array>();
-  readonly #stale: WeakSet<KubeObject>;
 
   constructor(resource: Resource, steps: ReadSteps, readProtobuf: ProtobufReader) {
-    const stale = new WeakSet<KubeObject>();
-    super(
-      resource,
-      (object) => {
-        if (readStored(object, resource, steps)) stale.add(object);
-      },
-      readProtobuf,
-      steps,
-    );
-    this.#stale = stale;
+    super(resource, (object) => readStored(object, resource, steps), readProtobuf, steps);
   }
 
   override encode(object: KubeObject): Buffer {
@@ -40,20 +30,18 @@ export class CustomCodec extends ObjectCodec {
     return this.#own.has(value) && super.isOwn(value);
   }
 
-  override isStale(object: KubeObject): boolean {
-    return this.#stale.has(object);
+  override isCurrent(value: Uint8Array): boolean {
+    return super.isOwn(value);
   }
 }
 
-/** Brings an object as stored into today's form, in place; whether it was stored in another version. */
-function readStored(object: KubeObject, resource: Resource, steps: ReadSteps): boolean {
-  const { group } = resource;
+/** Brings an object as stored into today's form, in place. */
+function readStored(object: KubeObject, resource: Resource, steps: ReadSteps): void {
   const apiVersion = object.apiVersion ?? '';
   const version = apiVersion.slice(apiVersion.indexOf('/') + 1);
   steps.normalize(version, object);
-  if (apiVersion === apiVersionOf(resource)) return false;
-  const converted = steps.convert({ ...object }, { ...resource, group, version }, resource);
+  if (apiVersion === apiVersionOf(resource)) return;
+  const converted = steps.convert({ ...object }, { ...resource, version }, resource);
   for (const key of Object.keys(object)) delete (object as unknown as Record<string, unknown>)[key];
   Object.assign(object, converted);
-  return true;
 }

@@ -2,6 +2,8 @@
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { apiVersionOf } from '@cloudless/kube/object';
 import { FieldPath } from '@cloudless/kube/field';
+import { StatusError } from '@cloudless/kube/status';
+import { webhooksWait } from '../definition/facts.ts';
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionVersion,
@@ -177,6 +179,17 @@ export class DefinedKind implements CustomKind {
     };
   }
 
+  /** Versions differ in name only, unless a webhook knows more. */
+  #mustConvertByName({ apiVersion, kind }: KubeObject): void {
+    const { conversion } = this.#definition.spec;
+    if ((conversion?.strategy ?? 'None') === 'None') return;
+    throw new StatusError(
+      500,
+      'InternalError',
+      `conversion webhook for ${apiVersion}, Kind=${kind} failed: ${webhooksWait}`,
+    );
+  }
+
   #version(name: string): Version {
     const version = this.#versions.get(name);
     if (version) return version;
@@ -195,7 +208,8 @@ export class DefinedKind implements CustomKind {
         // Upstream repairs what very old servers wrote.
         object.metadata.generation ??= 1;
       },
-      convert: (object: KubeObject, _from: Resource, to: Resource): KubeObject => {
+      convert: (object: KubeObject, from: Resource, to: Resource): KubeObject => {
+        if (from.version !== to.version) this.#mustConvertByName(object);
         object.apiVersion = apiVersionOf(to);
         this.#version(to.version).normalize(object, 'drop');
         return object;
