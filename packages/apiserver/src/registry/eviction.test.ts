@@ -249,6 +249,14 @@ describe('evictions', () => {
     assert.equal((await current(pod)).metadata.deletionGracePeriodSeconds, 7);
   });
 
+  it('may be said in the words of the beta, as older kubectls do', async () => {
+    const pod = await addPod(true);
+    await evict(pod, { apiVersion: 'policy/v1beta1', kind: 'Eviction' });
+    assert.ok(await isDeleted(pod));
+    const { message } = await refusal(evict(pod, { apiVersion: 'policy/v1alpha1', kind: 'Eviction' }));
+    assert.match(message, /no kind "Eviction" is registered for version "policy\/v1alpha1"/);
+  });
+
   it('is of the pod that the URL names', async () => {
     const pod = await addPod(true);
     const wrong = await refusal(evict(pod, { metadata: { name: 'other' } }));

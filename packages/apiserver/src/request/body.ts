@@ -11,6 +11,8 @@ export interface BodyKind {
   readonly group: string;
   readonly version: string;
   readonly kind: string;
+  /** Another apiVersion, served no longer, in which clients still send this kind, unchanged. */
+  readonly formerly?: string;
 }
 
 /**

@@ -301,7 +301,7 @@ function keepReset({ metadata }: KubeObject, value: KubeObject): void {
 function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: string; kind: string } {
   const apiVersion = apiVersionOf(expected);
   const kind = object.kind ?? '';
-  const given = object.apiVersion ?? '';
+  const given = object.apiVersion === expected.formerly ? '' : (object.apiVersion ?? '');
   if (isMetaKind(expected) && (kind === '' || kind === expected.kind))
     return { apiVersion, kind: expected.kind };
   const named = { kind: kind || expected.kind, apiVersion: given || apiVersion };

@@ -42,7 +42,11 @@ function jsonPatch(object: KubeObject, patch: unknown): unknown {
 function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): unknown {
   const schema = schemaOf(kind);
   if (!schema) {
-    throw errors.unsupportedMediaType(`strategic merge patches need a schema, and ${kind.kind} has none`);
+    // Upstream offers strategic merge patches for its own kinds only.
+    const accepted = ['json-patch+json', 'merge-patch+json', 'apply-patch+yaml'];
+    throw errors.unsupportedMediaType(
+      `the body of the request was in an unknown format - accepted media types include: ${accepted.map((type) => `application/${type}`).join(', ')}`,
+    );
   }
   try {
     return applyStrategicMergePatch(schema, object as unknown as JsonObject, patch);

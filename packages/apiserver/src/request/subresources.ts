@@ -32,7 +32,9 @@ export class SubresourceRequests {
     const parameters = writeParameters(call.query, 'CreateOptions');
     const context = this.#objects.context(call, served, namespace, parameters);
     const body = await this.#objects.requiredBody(call);
-    const decoded = this.#objects.decoder.decode(body, facts, parameters.fieldValidation, (text) =>
+    // kubectl before 1.22 drains by evictions of the beta (upstream: EvictionREST.AcceptsGroupVersion).
+    const kind = facts.kind === 'Eviction' ? { ...facts, formerly: 'policy/v1beta1' } : facts;
+    const decoded = this.#objects.decoder.decode(body, kind, parameters.fieldValidation, (text) =>
       call.warn(text),
     );
     call.audit?.requestObject(decoded);

@@ -2,6 +2,7 @@ import { fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { Deployment, DeploymentStrategy, RollingUpdateDeployment } from '@cloudless/kube/types/apps-v1';
 import type { Strategy } from '../../strategy.ts';
 import {
+  immutable,
   intOrPercent,
   nonNegative,
   nonNegativeEach,
@@ -125,7 +126,10 @@ function validateStatusUpdate(deployment: Deployment, old: Deployment): FieldErr
 export const deployment: Strategy<Deployment> = {
   defaults,
   validate: (_context, object) => validate(object),
-  validateUpdate: (_context, object) => validate(object),
+  validateUpdate: (_context, object, old) => [
+    ...validate(object),
+    ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
+  ],
   validateStatusUpdate: (_context, object, old) => validateStatusUpdate(object, old),
   warnings: (_context, object, old) =>
     templateWarnings(object.spec?.template, old?.spec?.template, templatePath),
