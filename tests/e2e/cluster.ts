@@ -174,7 +174,16 @@ export class Kubectl {
   }
 
   start(args: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    const child = spawn(this.path, args, {
+    return this.#spawn(this.path, args, env);
+  }
+
+  /** Starts a shell's script at a terminal of its own, whose program `$KUBECTL` is; its output is the terminal's. */
+  startInTerminal(script: string): ChildProcess {
+    return this.#spawn('script', ['-qefc', script, '/dev/null'], { KUBECTL: this.path, SHELL: '/bin/sh' });
+  }
+
+  #spawn(program: string, args: string[], env: NodeJS.ProcessEnv): ChildProcess {
+    const child = spawn(program, args, {
       env: { ...this.#environment, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });

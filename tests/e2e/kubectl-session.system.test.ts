@@ -5,16 +5,22 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { isolate } from '../../packages/network/src/testing/namespaces.ts';
 import { addUplink, builtImage, kubectls, repository, TestCluster } from './cluster.ts';
+import { applying } from './session/applying.ts';
 import { changing } from './session/changing.ts';
+import { custom } from './session/custom.ts';
+import { debugging } from './session/debugging.ts';
 import { discovery } from './session/discovery.ts';
 import { ending } from './session/ending.ts';
 import { theExample } from './session/example.ts';
+import { forwarding } from './session/forwarding.ts';
 import { identity } from './session/identity.ts';
+import { logs } from './session/logs.ts';
 import { nodes } from './session/nodes.ts';
 import { creating, reading } from './session/reading.ts';
 import { rollouts } from './session/rollouts.ts';
 import { Session, Turns, type Chapter } from './session/session.ts';
 import { streams } from './session/streams.ts';
+import { terminals } from './session/terminals.ts';
 
 const images = ['back', 'front'].map((name) => builtImage(`examples/web/images/${name}/image.yaml`));
 const picked = process.env['KUBECTLS']?.split(',');
@@ -43,7 +49,13 @@ describe('a kubectl session', () => {
   describe('versions', { concurrency: 3 }, () => {
     for (const { version, path } of versions)
       describe(`kubectl ${version}`, { concurrency: 1 }, () => {
-        const session = new Session(version, cluster.kubectl(path), cluster.root, cluster.kubeconfig);
+        const session = new Session(
+          version,
+          versions.map((each) => each.version),
+          cluster.kubectl(path),
+          cluster.root,
+          cluster.kubeconfig,
+        );
         const chapter = (name: string, steps: Chapter, turns?: Turns): void =>
           void describe(name, { concurrency: 1 }, () => {
             let end: (() => void) | undefined;
@@ -59,8 +71,14 @@ describe('a kubectl session', () => {
         chapter('creating', creating);
         chapter('reading', reading);
         chapter('streams', streams);
+        chapter('logs', logs);
+        chapter('terminals', terminals);
+        chapter('debugging', debugging);
+        chapter('forwarding', forwarding);
         chapter('rollouts', rollouts);
         chapter('changing', changing);
+        chapter('applying', applying);
+        chapter('custom', custom);
         chapter('discovery', discovery);
         chapter('identity', identity);
         chapter('the node', nodes, nodeTurns);

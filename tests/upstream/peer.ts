@@ -24,21 +24,21 @@ interface Marks {
 /** One of the two servers that are compared. */
 export class Peer implements Disposable {
   readonly name: string;
-  readonly #url: string;
+  readonly url: string;
   readonly #tls: { ca: string; cert: string; key: string };
   readonly #marks = new Map<string, Promise<Marks>>();
   #session: ClientHttp2Session | undefined;
 
   constructor(name: string, url: string, tls: { ca: string; cert: string; key: string }) {
     this.name = name;
-    this.#url = url;
+    this.url = url;
     this.#tls = tls;
   }
 
   /** Sends a request as it is. A `:path` or method that HTTP/2 itself refuses throws. */
   send(ask: Ask): Promise<Answer> {
     if (!this.#session || this.#session.destroyed || this.#session.closed) {
-      this.#session = connect(this.#url, this.#tls);
+      this.#session = connect(this.url, this.#tls);
       this.#session.on('error', () => undefined);
     }
     const session = this.#session;

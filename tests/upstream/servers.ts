@@ -21,6 +21,8 @@ export interface Servers extends AsyncDisposable {
   readonly ours: Peer;
   /** `v1.36.3`, as the upstream server names itself. */
   readonly upstreamVersion: string;
+  /** Kubeconfigs of the administrator, for kubectl. */
+  readonly kubeconfigs: { readonly upstream: string; readonly ours: string };
 }
 
 async function freePort(): Promise<number> {
@@ -172,9 +174,29 @@ export async function startServers(options: {
   const common = { folder: options.folder, pki, serviceAccountKey, runtimeConfig: options.runtimeConfig };
   const upstream = await startUpstream(common, options.kubeApiserver, options.etcd);
   const ours = await startOurs(common);
+  const kubeconfig = ({ name, url }: Peer): string => {
+    const path = join(options.folder, `${name}.conf`);
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const cluster = { server: url, 'certificate-authority-data': base64(pki.ca) };
+    const user = {
+      'client-certificate-data': base64(pki.admin.cert),
+      'client-key-data': base64(pki.admin.key),
+    };
+    const config = {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'c', cluster }],
+      users: [{ name: 'u', user }],
+      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+      'current-context': 'x',
+    };
+    writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+    return path;
+  };
   return {
     upstream: upstream.peer,
     ours: ours.peer,
+    kubeconfigs: { upstream: kubeconfig(upstream.peer), ours: kubeconfig(ours.peer) },
     upstreamVersion: version.trim().split(' ').at(-1) as string,
     async [Symbol.asyncDispose]() {
       await ours.stop();

@@ -25,7 +25,7 @@ export const changing: Chapter = {
   'patch: json, merge and strategic': async (s) => {
     await s.k('patch deployment d --type=merge -p {"metadata":{"labels":{"tier":"front","x":null}}}');
     const test = '[{"op":"test","path":"/metadata/labels/tier","value":"nosuch"}]';
-    assert.match(await s.refused(`patch deployment d --type=json -p ${test}`), /test.*fail/i);
+    assert.match(await s.refused(`patch deployment d --type=json -p ${test}`), /The request is invalid/);
     await s.k('patch deployment d --type=json -p [{"op":"remove","path":"/metadata/labels/tier"}]');
     assert.equal(await s.value('deployment d', '.metadata.labels.tier'), '');
     // A strategic patch finds the container by its name and leaves the rest of it as it is.
@@ -100,9 +100,5 @@ export const changing: Chapter = {
     assert.match(await s.refused('create configmap c'), /configmaps "c" already exists/);
     assert.match(await s.refused('get nosuch'), /the server doesn't have a resource type "nosuch"/);
     assert.match(await s.refused('create configmap x -n nosuch'), /namespaces "nosuch" not found/);
-    assert.match(
-      await s.refusedInput(map('m', '1'), 'apply --server-side -f -'),
-      /server-side apply .* is not served yet/,
-    );
   },
 };

@@ -23,6 +23,8 @@ export class Turns {
   }
 }
 
+const minorOf = (version: string): number => Number(version.split('.')[1]);
+
 /** A kubectl started and not waited for. */
 export interface Started {
   child: ChildProcess;
@@ -39,6 +41,9 @@ export interface Started {
 export class Session {
   readonly minor: number;
   readonly namespace: string;
+  /** What takes long and is the same in all versions is done with the oldest and the newest, or with one of them. */
+  readonly isOldest: boolean;
+  readonly isNewest: boolean;
   /** A folder for this session's files. */
   readonly folder: string;
   readonly kubeconfig: string;
@@ -46,8 +51,18 @@ export class Session {
   readonly path: string;
   readonly #kubectl: Kubectl;
 
-  constructor(version: string, kubectl: Kubectl, folder: string, kubeconfig: string) {
-    this.minor = Number(version.split('.')[1]);
+  /** `among`: every version at work. */
+  constructor(
+    version: string,
+    among: readonly string[],
+    kubectl: Kubectl,
+    folder: string,
+    kubeconfig: string,
+  ) {
+    this.minor = minorOf(version);
+    const minors = among.map(minorOf);
+    this.isOldest = this.minor === Math.min(...minors);
+    this.isNewest = this.minor === Math.max(...minors);
     this.namespace = `session-${version.replace('.', '-')}`;
     this.folder = folder;
     this.kubeconfig = kubeconfig;
@@ -93,15 +108,12 @@ export class Session {
 
   /** Starts kubectl in this session's namespace. */
   start(line: string, ...verbatim: string[]): Started {
-    const child = this.#kubectl.start(this.#here(line, verbatim));
-    let output = '';
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => (output += text));
-    child.stdin?.on('error', () => {});
-    const ended = new Promise<number | string>((resolve) =>
-      child.once('close', (code, signal) => resolve(code ?? signal ?? '')),
-    );
-    return { child, output: () => output, ended };
+    return observed(this.#kubectl.start(this.#here(line, verbatim)));
+  }
+
+  /** Starts a shell's script at a terminal; `$K` in it is kubectl in this session's namespace. */
+  atTerminal(script: string): Started {
+    return observed(this.#kubectl.startInTerminal(`K="$KUBECTL -n ${this.namespace}"; ${script}`));
   }
 
   /** Waits until a started kubectl has printed this. */
@@ -143,4 +155,15 @@ export class Session {
   #run(args: string[], options: { input?: string; env?: NodeJS.ProcessEnv } = {}): Promise<string> {
     return this.#kubectl.run(args, { timeoutMs: 150_000, ...options });
   }
+}
+
+function observed(child: ChildProcess): Started {
+  let output = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stdin?.on('error', () => {});
+  const ended = new Promise<number | string>((resolve) =>
+    child.once('close', (code, signal) => resolve(code ?? signal ?? '')),
+  );
+  return { child, output: () => output, ended };
 }

@@ -1,0 +1,346 @@
+/** What a person types, with what is on standard input; words are split at spaces, `verbatim` follows as it is. */
+export interface Step {
+  readonly line: string;
+  readonly verbatim?: readonly string[];
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const step = (line: string, ...verbatim: string[]): Step => ({ line, verbatim });
+const feed = (line: string, input: object | string): Step => ({
+  line,
+  input: typeof input === 'string' ? input : JSON.stringify(input),
+});
+
+const map = (name: string, data: Record<string, string>): object => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name },
+  data,
+});
+const service = (port: object): object => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'pier' },
+  spec: { selector: { app: 'd' }, ports: [{ port: 80, protocol: 'TCP', ...port }] },
+});
+const budget = {
+  apiVersion: 'policy/v1',
+  kind: 'PodDisruptionBudget',
+  metadata: { name: 'pdb' },
+  spec: { minAvailable: 1, selector: { matchLabels: { app: 'p' } } },
+};
+const boats = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'boats.harbour.example' },
+  spec: {
+    group: 'harbour.example',
+    scope: 'Namespaced',
+    names: {
+      plural: 'boats',
+      singular: 'boat',
+      kind: 'Boat',
+      listKind: 'BoatList',
+      shortNames: ['bt'],
+      categories: ['fleet'],
+    },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        subresources: {
+          status: {},
+          scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' },
+        },
+        additionalPrinterColumns: [
+          { name: 'Length', type: 'integer', jsonPath: '.spec.length' },
+          { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+        ],
+        schema: {
+          openAPIV3Schema: {
+            type: 'object',
+            description: 'Something that floats.',
+            properties: {
+              spec: {
+                type: 'object',
+                required: ['length'],
+                'x-kubernetes-validations': [
+                  { rule: 'self.length > self.draught', message: 'a boat is longer than deep' },
+                  { rule: 'self.length >= oldSelf.length', message: 'boats do not shrink' },
+                ],
+                properties: {
+                  length: { type: 'integer', description: 'Metres over all.' },
+                  draught: { type: 'integer', default: 1 },
+                  rig: { type: 'string', enum: ['sloop', 'ketch'] },
+                  replicas: { type: 'integer' },
+                },
+              },
+              status: { type: 'object', properties: { replicas: { type: 'integer' } } },
+            },
+          },
+        },
+      },
+    ],
+  },
+};
+const boat = (spec: object): object => ({
+  apiVersion: 'harbour.example/v1',
+  kind: 'Boat',
+  metadata: { name: 'ada' },
+  spec,
+});
+
+const creating: Step[] = [
+  step('create deployment d --image=example.com/web:1 --replicas=2 --port=8080'),
+  step('create configmap c --from-literal=a=1 --from-literal=b=2'),
+  step('create configmap c'),
+  step('create configmap UPPER'),
+  step('create secret generic s --from-literal=password=hunter2'),
+  step('create secret docker-registry r --docker-server=x --docker-username=u --docker-password=p'),
+  step('create service clusterip svc --tcp=80:8080 --clusterip=10.96.7.7'),
+  step('create service externalname ext --external-name=example.com'),
+  step('create service loadbalancer lb --tcp=80'),
+  step('create serviceaccount robot'),
+  step('create role reader --verb=get,list --resource=pods,deployments.apps'),
+  step('create rolebinding readers --role=reader --serviceaccount=t:robot --user=ada'),
+  step('create clusterrole watcher --verb=watch --resource=nodes'),
+  step('create job j --image=example.com/job:1 -- true'),
+  step('create cronjob cj --image=example.com/job:1', '--schedule=*/5 * * * *', '--', 'true'),
+  step('create cronjob bad --image=x --schedule=nonsense -- true'),
+  step('create ingress i --rule=example.com/path=svc:80'),
+  step('create priorityclass calm --value=10'),
+  feed('create -f -', budget),
+  step('create token robot --dry-run=client'),
+  step('expose deployment d --port=80 --target-port=8080 --name=exposed'),
+  step('run p --image=example.com/p:1 --labels=app=p --env=A=1'),
+  step('run bad --image=x --requests=cpu=1'),
+  // After the pod: upstream heeds a quota only once its controller has counted, and none runs here.
+  step('create quota q --hard=pods=5,requests.cpu=2,count/deployments.apps=3'),
+  step('autoscale deployment d --min=1 --max=3 --cpu-percent=80'),
+  step('autoscale deployment d --min=1 --max=3'),
+  step('create namespace t'),
+  step('create configmap x -n nosuch'),
+];
+
+const kinds = [
+  'deployment d',
+  'configmap c',
+  'secret s',
+  'service svc',
+  'service lb',
+  'serviceaccount robot',
+  'role reader',
+  'rolebinding readers',
+  'clusterrole watcher',
+  'quota q',
+  'job j',
+  'cronjob cj',
+  'ingress i',
+  'priorityclass calm',
+  'pod p',
+  'hpa d',
+];
+
+const reading: Step[] = [
+  ...kinds.flatMap((kind) => [step(`get ${kind}`), step(`get ${kind} -o wide`), step(`describe ${kind}`)]),
+  step('get pdb pdb'),
+  step('get all'),
+  step('get deploy,svc,cm,sa -o name'),
+  step('get deployment d -o yaml'),
+  step('get pod p -o yaml'),
+  step('get service svc -o yaml'),
+  step('get cronjob cj -o yaml'),
+  step('get configmap c -o yaml --show-managed-fields'),
+  step('get pods --show-labels'),
+  step('get pods -l app=p -L app'),
+  step('get pods --field-selector=foo=bar'),
+  step('get pods --field-selector=status.phase=Pending -o name'),
+  step('get pods -l', '!!x'),
+  step('get nosuch'),
+  step('get pod nosuch'),
+  step('get deployment d nosuch'),
+  step('get ns'),
+  step('get ns t -o yaml'),
+  step('get events'),
+  step('get nodes'),
+  step('get cm -A --sort-by=.metadata.name -o name'),
+  step('get pods p --subresource=status -o name'),
+  step('get deployment d --subresource=scale'),
+  step('describe pod nosuch'),
+];
+
+const changing: Step[] = [
+  step('label deployment d tier=back'),
+  step('label deployment d tier=front'),
+  step('label deployment d tier=front --overwrite'),
+  step('label deployment d', 'bad key=x'),
+  step('annotate deployment d', 'note=hello world'),
+  step('annotate deployment d x=y --resource-version=1'),
+  step('scale deployment d --replicas=3'),
+  step('scale deployment d --replicas=3 --current-replicas=9'),
+  step('scale deployment nosuch --replicas=3'),
+  step('scale cm c --replicas=1'),
+  step('set image deployment/d web=example.com/web:2'),
+  step('set image deployment/d nosuch=example.com/web:2'),
+  step('set env deployment/d A=1'),
+  step('set resources deployment d --limits=cpu=1'),
+  step('set serviceaccount deployment d robot'),
+  step('rollout status deployment/d --timeout=1s'),
+  step('rollout history deployment/d'),
+  step('rollout pause deployment/d'),
+  step('rollout pause deployment/d'),
+  step('rollout resume deployment/d'),
+  step('rollout restart cm/c'),
+  step('patch deployment d --type=merge -p {"metadata":{"labels":{"tier":null}}}'),
+  step('patch deployment d --type=json -p [{"op":"test","path":"/metadata/name","value":"x"}]'),
+  step('patch deployment d --type=json -p [{"op":"remove","path":"/nosuch"}]'),
+  step('patch deployment d --type=json -p {}'),
+  step('patch deployment d -p {"spec":{"selector":{"matchLabels":{"x":"y"}}}}'),
+  step('patch deployment d -p {"spec":{"replicas":"x"}}'),
+  step('patch deployment d -p {"spec":{"nosuch":1}}'),
+  step('patch deployment d --subresource=scale --type=merge -p {"spec":{"replicas":2}}'),
+  step('patch service svc -p {"spec":{"clusterIP":"10.96.8.8"}}'),
+  step('patch pod p -p {"spec":{"hostNetwork":true}}'),
+  step('patch secret s -p {"immutable":true}'),
+  step('patch secret s -p {"stringData":{"a":"b"}}'),
+  feed('apply -f -', map('m', { a: '1' })),
+  feed('apply -f -', map('m', { a: '1' })),
+  feed('apply -f -', map('m', { b: '1' })),
+  feed('diff -f -', map('m', { b: '2' })),
+  feed('apply -f - --dry-run=server', map('m', { b: '3' })),
+  feed('apply -f -', map('c', { a: '1' })),
+  feed('replace -f -', map('nosuch', {})),
+  feed('replace -f -', map('m', { r: '1' })),
+  feed('create -f -', { ...map('u', {}), nosuch: 1 }),
+  feed('create -f - --validate=warn', { ...map('u', {}), nosuch: 1 }),
+  feed('create -f - --validate=false', { ...map('v', {}), data: { a: 1 } }),
+  feed('create -f -', 'not: [yaml'),
+  feed('create -f -', { apiVersion: 'nosuch/v1', kind: 'X', metadata: { name: 'x' } }),
+  feed('apply -f -', service({ port: 99999 })),
+  { line: 'edit configmap m', env: { KUBE_EDITOR: 'sed -i s/r:/q:/' } },
+  { line: 'edit configmap m', env: { KUBE_EDITOR: 'true' } },
+  { line: 'edit deployment d', env: { KUBE_EDITOR: 'sed -i s/replicas:.*/replicas:-1/' } },
+];
+
+const as = (manager: string, more = ''): string =>
+  `apply --server-side --field-manager=${manager}${more} -f -`;
+
+const applying: Step[] = [
+  feed(as('captain'), map('chart', { a: '1', b: '1', c: '1' })),
+  feed(as('mate'), map('chart', { c: '1', d: '1' })),
+  feed(as('captain'), map('chart', { a: '2' })),
+  step('get configmap chart -o yaml --show-managed-fields'),
+  feed(as('pirate'), map('chart', { a: '3', c: '3' })),
+  feed(as('pirate', ' --force-conflicts'), map('chart', { a: '3', c: '3' })),
+  feed(as('captain'), map('chart', { a: '4' })),
+  feed('diff --server-side --field-manager=pirate -f -', map('chart', { a: '9' })),
+  feed('diff --server-side --field-manager=mate -f -', map('chart', { a: '9' })),
+  feed(as('captain'), service({ name: 'www', targetPort: 8080 })),
+  feed(as('mate'), service({ name: 'web', targetPort: 8081 })),
+  step('get service pier -o yaml --show-managed-fields'),
+  feed('apply --server-side -f -', map('m', { b: '5' })),
+  feed('apply --server-side -f -', { ...map('m', {}), metadata: { name: 'm', managedFields: [{}] } }),
+];
+
+const custom: Step[] = [
+  feed('apply -f -', boats),
+  step('wait --for=condition=Established crd/boats.harbour.example --timeout=20s'),
+  feed('create -f -', boat({ length: 10 })),
+  feed('create -f -', boat({ length: 10 })),
+  step('get bt'),
+  step('get boats -o wide'),
+  step('get fleet -o name'),
+  step('get boat ada -o yaml'),
+  step('describe boat ada'),
+  step('explain boats'),
+  step('explain boats.spec'),
+  step('explain boats.spec.length'),
+  step('patch boat ada --type=merge -p {"spec":{"draught":11}}'),
+  step('patch boat ada --type=merge -p {"spec":{"length":9}}'),
+  step('patch boat ada --type=merge -p {"spec":{"length":"x"}}'),
+  step('patch boat ada --type=merge -p {"spec":{"rig":"cutter"}}'),
+  step('patch boat ada --type=merge -p {"spec":{"nosuch":1}}'),
+  step('patch boat ada -p {"spec":{"length":12}}'),
+  step('scale boat ada --replicas=3'),
+  feed('apply -f -', boat({ length: 14, rig: 'sloop' })),
+  feed('apply --server-side -f -', boat({ length: 15 })),
+  feed('apply --server-side --force-conflicts -f -', boat({ length: 15, nosuch: 1 })),
+  feed('create -f -', { apiVersion: 'harbour.example/v1', kind: 'Boat', metadata: { name: 'b' }, spec: {} }),
+  step('api-resources --api-group=harbour.example'),
+  step('get crd boats.harbour.example'),
+  step('describe crd boats.harbour.example'),
+  step('delete boat ada'),
+  step('delete crd boats.harbour.example'),
+];
+
+const asking: Step[] = [
+  step('auth can-i create pods'),
+  step('auth can-i get nosuch'),
+  step('auth can-i create pods --as=ada'),
+  step('auth can-i get pods --as=ada'),
+  step('auth can-i --list --as=ada'),
+  step('auth whoami'),
+  step('get pods --as=ada'),
+  step('get secrets --as=system:serviceaccount:t:robot'),
+  step('get nodes --as=ada'),
+  step('delete pod p --as=ada'),
+  step('api-versions'),
+  step('api-resources'),
+  step('api-resources --namespaced=false -o name'),
+  step('api-resources --api-group=apps -o wide'),
+  ...[
+    'pods',
+    'pods.spec.containers.livenessProbe',
+    'deployment.spec.strategy',
+    'service.spec.type',
+    'ingress.spec.rules',
+    'cronjob.spec --recursive',
+    'pdb.spec',
+    'networkpolicy.spec.egress',
+    'crd.spec.names',
+    'nosuch',
+    'pods.nosuch',
+    'hpa.spec --api-version=autoscaling/v2',
+    'lease.spec',
+    'csr.spec',
+  ].map((what) => step(`explain ${what}`)),
+  step('logs p'),
+  step('logs nosuch'),
+  step('exec p -- true'),
+  step('port-forward p :80'),
+  step('attach p --pod-running-timeout=1s'),
+  step('cordon nosuch'),
+  step('top nodes'),
+  step('get --raw /healthz'),
+  step('get --raw /nosuch'),
+  step('get --raw /api/v1/namespaces/t/pods/p/log?tailLines=-1'),
+];
+
+const ending: Step[] = [
+  step('delete deployment d --dry-run=server'),
+  step('delete pod p --now'),
+  step('delete pod p'),
+  step('delete pod p --ignore-not-found'),
+  step('delete configmap -l nosuch=1'),
+  step('delete configmap --all'),
+  step('delete deployment,service,job,cronjob --all'),
+  step('delete namespace t --wait=false'),
+  step('create configmap late'),
+  step('delete namespace default'),
+];
+
+/** In their order; each in the namespace `t`. */
+export const steps: readonly Step[] = [
+  step('create namespace t'),
+  // No controller does it here, and pods need it.
+  step('create serviceaccount default'),
+  ...creating,
+  ...reading,
+  ...changing,
+  ...applying,
+  ...custom,
+  ...asking,
+  ...ending,
+];
