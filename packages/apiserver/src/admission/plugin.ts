@@ -4,6 +4,12 @@ import type { Transaction } from '../storage/transaction.ts';
 
 export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
 
+/**
+ * Adds an annotation to an audit event; the first value of a key stays. Values that hold parts of an object are given as
+ * `content`: they are written only where objects are.
+ */
+export type Annotate = (key: string, value: string, kind?: 'content') => void;
+
 /** One request as admission sees it (upstream: admission.Attributes). */
 export interface AdmissionRequest {
   operation: Operation;
@@ -28,8 +34,8 @@ export interface AdmissionRequest {
   transaction: Transaction | undefined;
   /** Adds a `Warning` header. */
   warn(text: string): void;
-  /** Adds an annotation to the request's audit event; the first value of a key stays. Absent when nothing is audited. */
-  readonly annotate?: ((key: string, value: string) => void) | undefined;
+  /** Adds an annotation to the request's audit event. Absent when nothing is audited. */
+  readonly annotate?: Annotate | undefined;
   /** Set by the first `admit` that changed the object from outside; all of them then run a second time. */
   reinvocation?: Reinvocation;
 }

@@ -147,6 +147,7 @@ describe('the audit log', () => {
     assert.deepEqual(created?.['requestObject'].data, { a: '1' });
     assert.deepEqual(created?.['requestObject'].kind, 'ConfigMap');
     assert.equal(created?.['responseObject'].metadata.name, 'c');
+    assert.equal(created?.['responseObject'].metadata.managedFields[0].manager, 'test');
     assert.match(created?.['responseObject'].metadata.resourceVersion, /^\d+$/);
     assert.deepEqual(patched?.['requestObject'], { data: { a: '2' } });
     assert.deepEqual(patched?.['responseObject'].data, { a: '2' });

@@ -3,6 +3,7 @@ import type { KubeObject } from '@cloudless/kube/object';
 import type { StatusError } from '@cloudless/kube/status';
 import type { Status } from '@cloudless/kube/types/meta-v1';
 import type { UserInfo } from '@cloudless/kube/user';
+import type { Annotate } from '../admission/plugin.ts';
 import type { RequestInfo } from '../request/info.ts';
 import { type Extent, levels, type Stage } from './policy.ts';
 
@@ -89,8 +90,8 @@ export class RequestAudit {
     return this.#extent.omitManagedFields;
   }
 
-  /** The first value of a key stays. */
-  readonly annotate = (key: string, value: string): void => {
+  readonly annotate: Annotate = (key, value, kind) => {
+    if (kind === 'content' && !this.wantsRequest) return;
     if (!this.#annotations.has(key)) this.#annotations.set(key, value);
   };
 

@@ -1,4 +1,5 @@
 import type { UserInfo } from '@cloudless/kube/user';
+import type { Annotate } from '../admission/plugin.ts';
 import type { Served } from './catalogue.ts';
 
 /** Who writes what, as the registry needs it. Authorization is done. */
@@ -20,7 +21,7 @@ export interface WriteContext {
   /** Adds a `Warning` header. */
   warn(text: string): void;
   /** Adds an annotation to the audit event; absent when nothing is audited. */
-  readonly annotate?: ((key: string, value: string) => void) | undefined;
+  readonly annotate?: Annotate | undefined;
 }
 
 /** Rounds of admission and allocation before a write that keeps losing races is refused. */

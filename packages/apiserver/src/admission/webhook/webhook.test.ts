@@ -368,3 +368,14 @@ describe('match conditions of webhooks', () => {
     assert.equal(hook.reviews.length, 0);
   });
 });
+
+describe('the fields of a changed object', () => {
+  it('keep the managers they had', async () => {
+    await hooked.mutating('m', { clientConfig });
+    hook.answer(patchOf({ op: 'add', path: '/metadata/labels', value: { hooked: 'yes' } }));
+    const made = await create(map({ a: '1' }), { fieldManager: 'me' });
+    assert.equal(hook.reviews[0]?.request['object'].metadata.managedFields[0].manager, 'me');
+    assert.deepEqual(made.metadata.labels, { hooked: 'yes' });
+    assert.equal(made.metadata.managedFields?.[0]?.manager, 'me');
+  });
+});
