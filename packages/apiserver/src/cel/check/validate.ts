@@ -1,6 +1,6 @@
 /** What cel-go's validators find in a checked tree (cel/validator.go, ext/formatting.go). */
 import { patternOf } from '../run/patterns.ts';
-import { CelFailure, type CelValue } from '../run/values.ts';
+import { CelFailure, type CelValue, typeNameOf } from '../run/values.ts';
 import type { Call, Expr, ListExpr, MapExpr } from '../syntax/ast.ts';
 import { childrenOf } from '../syntax/ast.ts';
 import { type CelType, formatType, isOptional } from '../types.ts';
@@ -35,8 +35,9 @@ function literalProblem(node: Call, value: CelValue): boolean {
       return typeof value === 'string' && patternOf(value) instanceof CelFailure;
     case 'timestamp':
     case 'duration': {
-      const call = node.overloads?.length === 1 ? node.overloads[0]?.call : undefined;
-      return call !== undefined && call(value) instanceof CelFailure;
+      const type = typeNameOf(value);
+      const overload = node.overloads?.find(({ args }) => args[0]?.name === type);
+      return overload?.call === undefined || overload.call(value) instanceof CelFailure;
     }
     default:
       return false;

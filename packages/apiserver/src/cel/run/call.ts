@@ -118,7 +118,7 @@ function notStrictlyFalse(operand: Step): Step {
 function alternative(name: string, left: Step, right: Step): Step {
   return (frame) => {
     const value = left(frame);
-    if (!(value instanceof CelOptional)) return value instanceof CelFailure ? value : noSuchOverload;
+    if (!(value instanceof CelOptional)) return value;
     if (value.value === undefined) return right(frame);
     return name === 'or' ? value : value.value;
   };
@@ -219,9 +219,9 @@ function implementationOf(node: Call, operands: readonly Expr[]): (args: CelValu
   if (overloads.length === 1 && only !== undefined && isCertain(only, operands))
     return (args) => (only.call as NonNullable<Overload['call']>)(...args);
   return (args) => {
-    const chosen = overloads.find((overload) =>
-      overload.args.every((type, i) => accepts(type, args[i] as CelValue)),
-    );
+    const chosen =
+      unguarded(node.name, overloads, args) ??
+      overloads.find((overload) => overload.args.every((type, i) => accepts(type, args[i] as CelValue)));
     if (chosen?.call !== undefined) return chosen.call(...args);
     return refused(node, args);
   };
@@ -229,8 +229,26 @@ function implementationOf(node: Call, operands: readonly Expr[]): (args: CelValu
 
 /** Functions that cel-go dispatches by what a value can do. */
 const dispatched = new Set(['size', 'sort', '@sortByAssociatedKeys']);
+/** Functions whose values cel-go does not compare with the declared types. */
+const textual = new Set(['contains', 'endsWith', 'startsWith', 'matches']);
+const ofLists = new Set(['flatten', '@sortByAssociatedKeys']);
+
+/** The overload of a function of lists, whatever the lists hold. */
+function unguarded(
+  name: string,
+  overloads: readonly Overload[],
+  args: readonly CelValue[],
+): Overload | undefined {
+  if (!ofLists.has(name) || !(args[0] instanceof CelList)) return undefined;
+  const given = overloads.find((overload) => overload.args.length === args.length);
+  return given?.args.every((type, i) => type.kind === 'list' || accepts(type, args[i] as CelValue)) &&
+    given.args.every((type, i) => type.kind !== 'list' || args[i] instanceof CelList)
+    ? given
+    : undefined;
+}
 
 function refused(node: Call, args: readonly CelValue[]): CelFailure {
+  if (textual.has(node.name)) return noSuchOverload;
   if (!dispatched.has(node.name))
     return fail(`no such overload: ${node.name}(${args.map(typeNameOf).join(', ')})`);
   return isReceiver(args[0] as CelValue) ? noSuchOverload : fail(`no such overload: ${node.name}`);

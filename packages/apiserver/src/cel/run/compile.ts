@@ -221,7 +221,7 @@ function qualified(frame: Frame, start: CelValue, qualifiers: readonly Qualifier
     if (!optional && found === undefined)
       found = qualifier.testOnly ? false : key instanceof CelFailure ? key : get(value, key);
     else if (!optional && qualifier.testOnly && !(found instanceof CelFailure)) found = true;
-    if (!optional || (found !== undefined && found !== key)) charge(frame, 1);
+    if (!optional || (found !== undefined && !(found instanceof CelFailure))) charge(frame, 1);
     if (found === undefined) return CelOptional.none;
     if (found instanceof CelFailure) return found;
     value = found;
