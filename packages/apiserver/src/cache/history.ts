@@ -1,5 +1,8 @@
 import type { Entry } from './entry.ts';
 
+/** What a change holds beside its bytes: itself, its entry, and the parsed object that somebody has asked for. */
+const overheadBytes = 2_000;
+
 /** One change of one object, shared by every watcher; frames are encoded once per format. */
 export class Change {
   readonly type: 'added' | 'modified' | 'deleted';
@@ -22,7 +25,7 @@ export class Change {
     this.revision = revision;
     this.entry = entry;
     this.old = old;
-    this.size = entry.size;
+    this.size = entry.size + overheadBytes;
   }
 
   /** How the change looks to a watcher whose selector matched the old state only. */
