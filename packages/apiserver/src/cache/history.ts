@@ -1,8 +1,5 @@
 import type { Entry } from './entry.ts';
 
-/** What a change holds beside its bytes: itself, its entry, and the parsed object that somebody has asked for. */
-const overheadBytes = 2_000;
-
 /** One change of one object, shared by every watcher; frames are encoded once per format. */
 export class Change {
   readonly type: 'added' | 'modified' | 'deleted';
@@ -25,7 +22,7 @@ export class Change {
     this.revision = revision;
     this.entry = entry;
     this.old = old;
-    this.size = entry.size + overheadBytes;
+    this.size = entry.size;
   }
 
   /** How the change looks to a watcher whose selector matched the old state only. */
@@ -40,6 +37,8 @@ export interface HistoryLimits {
   minChanges: number;
   maxChanges: number;
   maxBytes: number;
+  /** Counted for each change beside its bytes: itself, its entry, and the parsed object that somebody has asked for. */
+  overheadBytes: number;
 }
 
 /** A ring's worth: enough for a burst, little enough for a hundred resources. */
@@ -47,6 +46,7 @@ export const defaultHistoryLimits: HistoryLimits = {
   minChanges: 100,
   maxChanges: 20_000,
   maxBytes: 16 * 1024 * 1024,
+  overheadBytes: 2_000,
 };
 
 /** The latest changes of one resource, in revision order. */
@@ -71,8 +71,8 @@ export class History {
 
   push(change: Change): void {
     this.#changes.push(change);
-    this.#bytes += change.size;
-    const { minChanges, maxChanges, maxBytes } = this.#limits;
+    const { minChanges, maxChanges, maxBytes, overheadBytes } = this.#limits;
+    this.#bytes += change.size + overheadBytes;
     while (this.#length > minChanges && (this.#length > maxChanges || this.#bytes > maxBytes))
       this.#dropOldest();
     if (this.#start > 1_000 && this.#start > this.#changes.length / 2) {
@@ -89,7 +89,7 @@ export class History {
     const { revision } = this.#changes[this.#start] as Change;
     // One transaction is one revision: all of it goes, so that `completeFrom` stays true.
     while (this.#length > 0 && (this.#changes[this.#start] as Change).revision === revision) {
-      this.#bytes -= (this.#changes[this.#start] as Change).size;
+      this.#bytes -= (this.#changes[this.#start] as Change).size + this.#limits.overheadBytes;
       (this.#changes as Array<Change | undefined>)[this.#start++] = undefined;
     }
     this.#completeFrom = revision;

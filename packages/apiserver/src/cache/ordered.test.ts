@@ -56,7 +56,7 @@ describe('entries in order', () => {
 });
 
 describe('the history of changes', () => {
-  const limits: HistoryLimits = { minChanges: 2, maxChanges: 5, maxBytes: 100 };
+  const limits: HistoryLimits = { minChanges: 2, maxChanges: 5, maxBytes: 100, overheadBytes: 0 };
   const change = (revision: number, size = 2): Change =>
     new Change('added', revision, entry('ns', `n${revision}`, revision, size), undefined);
 
@@ -82,7 +82,7 @@ describe('the history of changes', () => {
     const history = new History(0, limits);
     for (let revision = 1; revision <= 4; revision++) history.push(change(revision, 60));
     assert.equal(history.completeFrom, 2);
-    const whole = new History(0, { minChanges: 1, maxChanges: 3, maxBytes: 1000 });
+    const whole = new History(0, { minChanges: 1, maxChanges: 3, maxBytes: 1000, overheadBytes: 0 });
     for (const revision of [1, 1, 1, 2]) whole.push(change(revision));
     assert.equal(whole.completeFrom, 1);
     assert.deepEqual(
