@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { resourceRequest } from '../testing/attributes.ts';
 import { auditBy } from './index.ts';
-import { type Level, levels } from './policy.ts';
+import { levels } from './policy.ts';
 
 describe('the content of an object', () => {
   const secret = { metadata: { name: 's' }, data: { password: 'hunter2' } };
   for (const level of levels.slice(1))
     it(`is ${level === 'Metadata' ? 'never' : 'also'} in events at ${level}`, () => {
       let text = '';
-      const rules = [{ level: level as Level }];
+      const rules = [{ level }];
       const audit = auditBy(
         { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules },
         { write: (bytes) => void (text = bytes.toString()) },

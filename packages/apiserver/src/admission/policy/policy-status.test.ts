@@ -5,7 +5,7 @@ import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { ValidatingAdmissionPolicy } from '@cloudless/kube/types/admissionregistration-v1';
 import { type DefaultTestServer, startDefaultTestServer } from '../../testing/default-server.ts';
 import { patchOf, startWebhookServer } from '../../testing/webhook-server.ts';
-import { refused } from '../webhook/testing.ts';
+import { refused } from '../../testing/hooked-server.ts';
 
 const { validatingadmissionpolicies: policies, validatingadmissionpolicybindings: bindings } =
   admissionregistration;

@@ -9,7 +9,7 @@ import type {
 } from '@cloudless/kube/types/admissionregistration-v1';
 import type { ConfigMap } from '@cloudless/kube/types/core-v1';
 import { startTestServer, type TestServer } from '../../testing/test-server.ts';
-import { refused } from '../webhook/testing.ts';
+import { refused } from '../../testing/hooked-server.ts';
 import { validatingAdmissionPolicies } from './index.ts';
 
 const { validatingadmissionpolicies: policies, validatingadmissionpolicybindings: bindings } =

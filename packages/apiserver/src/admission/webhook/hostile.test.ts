@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { core } from '@cloudless/kube/resources';
 import { type Answer, allow, startWebhookServer, type WebhookServer } from '../../testing/webhook-server.ts';
-import { type HookedServer, refused, startHookedServer } from './testing.ts';
+import { type HookedServer, refused, startHookedServer } from '../../testing/hooked-server.ts';
 
 let hooked: HookedServer;
 let hook: WebhookServer;

@@ -4,7 +4,7 @@ import type { KubeObject } from '@cloudless/kube/object';
 import { admissionregistration, apps, core, events } from '@cloudless/kube/resources';
 import type { ConfigMap } from '@cloudless/kube/types/core-v1';
 import { allow, patchOf, startWebhookServer, type WebhookServer } from '../../testing/webhook-server.ts';
-import { type HookedServer, refused, startHookedServer } from './testing.ts';
+import { type HookedServer, refused, startHookedServer } from '../../testing/hooked-server.ts';
 
 let hooked: HookedServer;
 let hook: WebhookServer;

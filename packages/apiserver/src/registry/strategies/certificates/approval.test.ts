@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import type { KubeClient } from '@cloudless/kube/client/client';
 import { certificates } from '@cloudless/kube/resources';
 import type { CertificateSigningRequest } from '@cloudless/kube/types/certificates-v1';
-import { refused } from '../../../admission/webhook/testing.ts';
+import { refused } from '../../../testing/hooked-server.ts';
 import { startTestServer, type TestServer } from '../../../testing/test-server.ts';
 
 const { certificatesigningrequests: requests } = certificates;

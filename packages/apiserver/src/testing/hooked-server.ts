@@ -2,8 +2,8 @@ import type { KubeClient } from '@cloudless/kube/client/client';
 import { admissionregistration, core } from '@cloudless/kube/resources';
 import { StatusError } from '@cloudless/kube/status';
 import type { MutatingWebhook, ValidatingWebhook } from '@cloudless/kube/types/admissionregistration-v1';
-import { startTestServer, type TestServer } from '../../testing/test-server.ts';
-import { admissionWebhooks } from './index.ts';
+import { startTestServer, type TestServer } from './test-server.ts';
+import { admissionWebhooks } from '../admission/webhook/index.ts';
 
 /** An API server whose only admission is webhooks; its administrator; and ways to register webhooks. */
 export interface HookedServer extends AsyncDisposable {
