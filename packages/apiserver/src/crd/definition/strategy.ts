@@ -62,7 +62,11 @@ export const customResourceDefinition: Strategy<CustomResourceDefinition> = {
       validation = module;
     }));
   },
-  validate: (_context, definition) => loaded().validateDefinition(definition),
+  validate(_context, definition) {
+    const found = loaded().validateDefinition(definition);
+    if (found.length === 0) loaded().noteStructural(definition);
+    return found;
+  },
   validateUpdate: (_context, definition, old) => loaded().validateDefinitionUpdate(definition, old),
   validateStatusUpdate: (_context, definition) => loaded().validateDefinitionStatus(definition),
   warnings(context, definition, old) {

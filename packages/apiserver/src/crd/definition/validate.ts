@@ -22,6 +22,8 @@ import {
   validateVersion,
 } from './validate-version.ts';
 
+export { noteStructural } from './schema-problems.ts';
+
 const specPath = FieldPath.of('spec');
 
 /** All violations of a new definition but those of its metadata. */

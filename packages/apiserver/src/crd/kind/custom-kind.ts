@@ -18,7 +18,7 @@ import { coerceEmbedded, coerceMetadata, type Malformed } from '../schema/object
 import { applyDefaults, prune, pruneNulls } from '../schema/prune.ts';
 import { type Structural, structuralOf } from '../schema/structural.ts';
 import { CustomCodec } from './codec.ts';
-import type { CompileRules } from './rules.ts';
+import type { CompileRules, RuleSet } from './rules.ts';
 import { strategyOf } from './strategy.ts';
 
 const verbs = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'];
@@ -34,6 +34,7 @@ class Version {
   readonly #compileRules: CompileRules;
   #structural: Structural | undefined;
   #strategy: Strategy | undefined;
+  #rules: { set: RuleSet | undefined } | undefined;
 
   constructor(
     definition: CustomResourceDefinition,
@@ -53,9 +54,15 @@ class Version {
   }
 
   get strategy(): Strategy {
-    const { resource, schema, structural, facts } = this;
-    const rules = this.#strategy ? undefined : this.#compileRules(schema);
-    return (this.#strategy ??= strategyOf({ resource, version: facts, schema, structural, rules }));
+    if (this.#strategy) return this.#strategy;
+    const { resource, schema, structural, facts: version } = this;
+    // Lists ask for the strategy, too: only writes pay for the rules.
+    const rules = (): RuleSet | undefined => this.rules;
+    return (this.#strategy = strategyOf({ resource, version, schema, structural, rules }));
+  }
+
+  get rules(): RuleSet | undefined {
+    return (this.#rules ??= { set: this.#compileRules(this.schema) }).set;
   }
 
   /** Metadata, unknown fields, nulls, embedded resources, defaults; in place (upstream: unstructuredSchemaCoercer). */

@@ -28,8 +28,8 @@ export interface VersionParts {
   version: CustomResourceDefinitionVersion;
   schema: JSONSchemaProps;
   structural: Structural;
-  /** The x-kubernetes-validations of the schema. */
-  rules: RuleSet | undefined;
+  /** The x-kubernetes-validations of the schema, compiled when first asked for. */
+  rules(): RuleSet | undefined;
 }
 
 /** The strategy of one version. */
@@ -147,11 +147,12 @@ const rulesSkipped = fieldErrors.invalid(
 );
 
 function validateRules(
-  { rules }: VersionParts,
+  parts: VersionParts,
   found: readonly FieldError[],
   object: Custom,
   old: Custom | undefined,
 ): FieldError[] {
+  const rules = parts.rules();
   if (!rules) return [];
   if (found.some(({ reason }) => blocking.has(reason))) return [rulesSkipped];
   return rules.validate(object, old);
