@@ -9,6 +9,7 @@ import { maxRequestBytes, typeOfSchema } from '../schema/declare.ts';
 import { itemsOf, valuesOf } from '../schema/structure.ts';
 import type { CelType } from '../types.ts';
 import { type CompiledRule, compileRule, trimmed } from './compile.ts';
+import { hasRules } from './presence.ts';
 import { normalizedFieldPath } from './field-path.ts';
 
 /** Of one rule, times how often it may apply; of all rules of a schema. */
@@ -53,7 +54,7 @@ export function checkRules(schema: JSONSchemaProps, path: FieldPath, old?: JSONS
     expensive: [],
   };
   const place = { path, root: true, cardinality: 1, uncorrelatable: undefined, noType: false };
-  checkSchema(schema, place, findings);
+  if (hasRules(schema)) checkSchema(schema, place, findings);
   if (findings.total > staticCostLimits.schema) {
     for (const { path: where } of findings.expensive)
       findings.errors.push(
@@ -99,9 +100,12 @@ function* childrenOf(schema: JSONSchemaProps, place: Place): Generator<[JSONSche
   const { path } = place;
   const inner = { ...place, root: false, cardinality: cardinalityBelow(schema, place) };
   const values = valuesOf(schema);
-  if (values !== undefined) yield [values, { ...inner, path: path.child('additionalProperties') }];
+  if (values !== undefined && hasRules(values))
+    yield [values, { ...inner, path: path.child('additionalProperties') }];
   const granular = [undefined, 'granular', 'atomic'].includes(schema['x-kubernetes-map-type']);
-  for (const [name, property] of Object.entries(schema.properties ?? {}))
+  for (const [name, property] of Object.entries(schema.properties ?? {}).filter(([, property]) =>
+    hasRules(property),
+  ))
     yield [
       property,
       {
@@ -112,7 +116,7 @@ function* childrenOf(schema: JSONSchemaProps, place: Place): Generator<[JSONSche
     ];
   yield* alternativesOf(schema, { ...inner, noType: true });
   const items = itemsOf(schema);
-  if (items !== undefined) {
+  if (items !== undefined && hasRules(items)) {
     const keyed = schema['x-kubernetes-list-type'] === 'map';
     const uncorrelatable = place.uncorrelatable ?? (keyed ? undefined : path);
     yield [items, { ...inner, path: path.child('items'), uncorrelatable }];
@@ -121,10 +125,11 @@ function* childrenOf(schema: JSONSchemaProps, place: Place): Generator<[JSONSche
 
 function* alternativesOf(schema: JSONSchemaProps, place: Place): Generator<[JSONSchemaProps, Place]> {
   const { path } = place;
-  if (schema.not !== undefined) yield [schema.not, { ...place, path: path.child('not') }];
+  if (schema.not !== undefined && hasRules(schema.not))
+    yield [schema.not, { ...place, path: path.child('not') }];
   for (const name of ['allOf', 'oneOf', 'anyOf'] as const)
     for (const [i, part] of (schema[name] ?? []).entries())
-      yield [part, { ...place, path: path.child(name).index(i) }];
+      if (hasRules(part)) yield [part, { ...place, path: path.child(name).index(i) }];
 }
 
 const hasNewlines = (text: string): boolean => text.includes('\n');

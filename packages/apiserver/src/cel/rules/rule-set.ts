@@ -9,6 +9,7 @@ import { typeOfSchema } from '../schema/declare.ts';
 import { itemsOf, valuesOf } from '../schema/structure.ts';
 import { type CompiledRule, compileRule } from './compile.ts';
 import { Correlated, OldElements } from './correlate.ts';
+import { hasRules } from './presence.ts';
 import { Evaluation } from './evaluation.ts';
 
 /** A schema with rules in or below it. */
@@ -50,6 +51,7 @@ export function compileRules(schema: JSONSchemaProps): RuleSet | undefined {
 
 /** `rules` holds the rules, `schema` the types: they differ inside allOf. */
 function compileNode(rules: JSONSchemaProps, schema: JSONSchemaProps, root: boolean): Node | undefined {
+  if (!hasRules(rules)) return undefined;
   const items = both(itemsOf(rules), itemsOf(schema));
   const values = both(valuesOf(rules), valuesOf(schema));
   const properties = new Map<string, Node>();
