@@ -48,7 +48,7 @@ describe('a field manager', () => {
     at(9);
     const live = configMap({ a: '1', b: '2', c: '3' }, entries);
     const patch = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: { d: '4' } };
-    const applied = manager.apply(live, patch as KubeObject, 'late', false);
+    const applied = manager.apply(live, patch, 'late', false);
     assert.deepEqual(shown(applied.managedFields), [
       'late Apply 00:00:09',
       'alpha Update 00:00:03',
@@ -98,7 +98,7 @@ describe('a field manager', () => {
     const { manager } = configMaps();
     assert.equal(manager.update(configMap({ a: '1' }), configMap({ a: '2' }), 'one'), undefined);
     const patch = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: { b: '2' } };
-    const applied = manager.apply(configMap({ a: '1' }), patch as KubeObject, 'two', false);
+    const applied = manager.apply(configMap({ a: '1' }), patch, 'two', false);
     assert.deepEqual(
       applied.managedFields?.map((entry) => entry.manager),
       ['two', 'before-first-apply'],
@@ -113,7 +113,7 @@ describe('a field manager', () => {
     );
     const patch = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: { a: 'x', b: 'y' } };
     assert.throws(
-      () => manager.apply(live, patch as KubeObject, 'two', false),
+      () => manager.apply(live, patch, 'two', false),
       (error: unknown) => {
         assert.ok(error instanceof StatusError);
         assert.equal(error.code, 409);

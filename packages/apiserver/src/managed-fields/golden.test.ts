@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { type DefaultTestServer, startDefaultTestServer } from '../testing/default-server.ts';
 import { httpsSender } from '../testing/https-sender.ts';
-import { readScripts, runScript, type Send } from '../testing/field-scripts.ts';
+import { defineWidgets, readScripts, runScript, type Send } from '../testing/field-scripts.ts';
 
 // Scripts of writes and what becomes of the object and its managedFields; what upstream's own server answers.
 const folder = new URL('./testdata/', import.meta.url);
@@ -14,6 +14,7 @@ describe('golden: managed fields over HTTPS', () => {
   before(async () => {
     server = await startDefaultTestServer();
     sender = httpsSender(server.url, { ca: server.pki.ca, ...server.pki.admin });
+    await defineWidgets(sender.send);
   });
   after(async () => {
     sender.close();

@@ -58,7 +58,9 @@ export function parentManagedFields(
     sets.set(identity, { set: pathSet(path), version, applied });
     times.set(identity, before.times.get(identity));
   }
-  return encodeManaged({ sets, times, entries: before.entries }, parent);
+  // Identities here are of two versions: once written, they are to be read anew. An updater that had the replicas
+  // gets a second entry by it, as upstream's does.
+  return encodeManaged({ sets, times, entries: before.entries }, undefined);
 }
 
 function pathSet(path: readonly PathElement[]): PathSet {

@@ -42,8 +42,6 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   validateStatusUpdate?(context: StrategyContext, object: T, old: T): FieldError[];
   warnings?(context: StrategyContext, object: T, old: T | undefined): string[];
   canonicalize?(object: T): void;
-  /** Paths that requests to this (sub)resource never set, for server-side apply. */
-  resetFields?: Readonly<Record<string, readonly string[]>>;
   /**
    * Allocates what must be unique cluster-wide (service IPs) by setting fields of `object` and adding writes to
    * `transaction`. Runs after mutating admission and before validation; again on a lost race.

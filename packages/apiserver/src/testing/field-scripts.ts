@@ -12,6 +12,7 @@
  * PATH is `configmaps/a` or `apps/v1/deployments/d/scale`, in a namespace of the script's own. Against any server:
  * that is how the expectations were taken from upstream's.
  */
+import { setTimeout } from 'node:timers/promises';
 import { parseYaml } from '@cloudless/kube/codec/yaml';
 import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
 
@@ -67,6 +68,7 @@ const kinds: Readonly<Record<string, string>> = {
   networkpolicies: 'NetworkPolicy',
   roles: 'Role',
   horizontalpodautoscalers: 'HorizontalPodAutoscaler',
+  widgets: 'Widget',
 };
 
 interface Place {
@@ -209,6 +211,64 @@ function sorted(value: unknown): unknown {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, member]) => [key, sorted(member)]),
   );
+}
+
+const widgetSchema = `
+type: object
+properties:
+  spec:
+    type: object
+    properties:
+      size: {type: integer}
+      free: {type: object, x-kubernetes-preserve-unknown-fields: true}
+      port: {x-kubernetes-int-or-string: true}
+      list: {type: array, items: {type: string}}
+      set: {type: array, x-kubernetes-list-type: set, items: {type: string}}
+      one: {type: object, x-kubernetes-map-type: atomic, properties: {a: {type: string}, b: {type: string}}}
+      template: {type: object, x-kubernetes-embedded-resource: true, x-kubernetes-preserve-unknown-fields: true}
+      items:
+        type: array
+        x-kubernetes-list-type: map
+        x-kubernetes-list-map-keys: [name, kind]
+        items:
+          type: object
+          required: [name]
+          properties: {name: {type: string}, kind: {type: string, default: plain}, value: {type: string}}
+  status: {type: object, properties: {size: {type: integer}}}
+`;
+
+/** Defines `example.com/v1` and `v2` Widget, and waits until it is served. */
+export async function defineWidgets(send: Send): Promise<void> {
+  const version = (name: string, storage: boolean): object => ({
+    name,
+    storage,
+    served: true,
+    subresources: {
+      status: {},
+      scale: { specReplicasPath: '.spec.size', statusReplicasPath: '.status.size' },
+    },
+    schema: { openAPIV3Schema: parseYaml(widgetSchema) },
+  });
+  const definition = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'widgets.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'widgets', singular: 'widget', kind: 'Widget', listKind: 'WidgetList' },
+      versions: [version('v1', true), version('v2', false)],
+    },
+  };
+  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  const body = JSON.stringify(definition);
+  await send({ method: 'POST', path, contentType: 'application/json', body });
+  for (let attempt = 0; attempt < 500; attempt++) {
+    const { code } = await send({ method: 'GET', path: '/apis/example.com/v2/widgets' });
+    if (code === 200) return;
+    await setTimeout(20);
+  }
+  throw new Error('the definition of Widgets was not served within 10 s');
 }
 
 /** Runs a script in a namespace of its own; its lines with what the server makes of them. */

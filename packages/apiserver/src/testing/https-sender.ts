@@ -21,7 +21,11 @@ export function httpsSender(
       stream.on('response', (received) => (code = Number(received[':status'])));
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
       stream.on('error', reject);
-      stream.on('end', () => resolve({ code, body: JSON.parse(Buffer.concat(chunks).toString()) as object }));
+      stream.on('end', () => {
+        const text = Buffer.concat(chunks).toString();
+        // A path of no resource is answered in plain text.
+        resolve({ code, body: text.startsWith('{') ? (JSON.parse(text) as object) : {} });
+      });
       if (body !== undefined) stream.end(body);
     });
   return { send, close: () => session.close() };
