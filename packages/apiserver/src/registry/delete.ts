@@ -1,12 +1,12 @@
 import type { KubeObject } from '@cloudless/kube/object';
-import { errors } from '@cloudless/kube/status';
+import { errors, isNotFound } from '@cloudless/kube/status';
 import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
 import type { Entry } from '../cache/entry.ts';
 import { cloneJson, equalJson } from '../storage/codec.ts';
 import { newTransaction } from '../storage/transaction.ts';
 import { commitObject, raceLost } from './commit.ts';
 import { maxRaces, type WriteContext } from './context.ts';
-import { type ListParameters, listObjects } from './list.ts';
+import { type ListParameters, type ListResult, listObjects } from './list.ts';
 import { timestamp } from './metadata.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { defaultPropagation, finalizersLeft } from './rules.ts';
@@ -189,26 +189,33 @@ export async function deleteObject(
 /** Objects deleted at a time by a deletecollection. */
 const deletionWorkers = 8;
 
-/** Deletes every object a list would give; not atomic. Objects already gone are no error. */
+/**
+ * Deletes every object a list would give, and gives that list; not atomic. Objects already gone are no error; after
+ * another error no further deletion begins.
+ */
 export async function deleteCollection(
   registry: Registry,
   context: WriteContext,
   parameters: ListParameters,
   options: DeleteOptions,
-): Promise<Entry[]> {
+): Promise<ListResult> {
   checkDeleteOptions(options);
-  const { entries } = await listObjects(registry, context.served, parameters);
-  const waiting = entries.values();
-  const deleted: Entry[] = [];
+  const list = await listObjects(registry, context.served, parameters);
+  const waiting = list.entries.values();
+  let failed = false;
   const work = async (): Promise<void> => {
     for (const { namespace, name } of waiting) {
+      if (failed) return;
       try {
-        deleted.push((await deleteObject(registry, { ...context, namespace, name }, options)).entry);
+        // oxlint-disable-next-line no-await-in-loop -- as many at a time as there are workers
+        await deleteObject(registry, { ...context, namespace, name }, options);
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 404)) throw error;
+        if (isNotFound(error)) continue;
+        failed = true;
+        throw error;
       }
     }
   };
   await Promise.all(Array.from({ length: deletionWorkers }, work));
-  return deleted;
+  return list;
 }

@@ -301,9 +301,11 @@ export class ObjectRequests {
       warn: (text) => call.warn(text),
       annotate: call.audit?.annotate,
     };
-    const entries = await deleteCollection(this.registry, context, list, options);
-    const revision = this.registry.open(served.resource).cache.revision;
-    return { type: 'list', served, list: { entries, revision } };
+    return {
+      type: 'list',
+      served,
+      list: await deleteCollection(this.registry, context, list, options),
+    };
   }
 
   /** Admission of a body that is not itself stored. */
