@@ -1,9 +1,10 @@
 /** Tokens → tree, by recursive descent (cel-spec, langdef: Syntax; limits and positions as cel-go's parser). */
-import { CelBytes, CelUint } from '../run/values.ts';
+import { textSize } from '../run/values.ts';
 import { type Call, type Expr, type MapEntry, operators, type StructField } from './ast.ts';
 import { CelSyntaxError, CelSyntaxErrors, type Token, tokensOf } from './lexer.ts';
 import { type CopyCount, expand } from './macros.ts';
-import { bytesOf, stringOf } from './strings.ts';
+import { literalValue } from './literals.ts';
+import { type Beginning, beginnings, beginsExpression } from './expected.ts';
 
 /** Limits of cel-go. */
 const maxDepth = 250;
@@ -36,26 +37,6 @@ const levels: ReadonlyArray<ReadonlySet<string>> = [
   new Set(['+', '-']),
   new Set(['*', '/', '%']),
 ];
-
-const literals = "'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-/** What may stand where an expression begins, as ANTLR lists it. */
-const beginnings = {
-  expression: `{'[', '{', '(', '.', '-', '!', ${literals}`,
-  argument: `{'[', '{', '(', ')', '.', '-', '!', ${literals}`,
-  index: `{'[', '{', '(', '.', '-', '!', '?', ${literals}`,
-  list: `{'[', ']', '{', '(', '.', ',', '-', '!', '?', ${literals}`,
-  map: `{'[', '{', '}', '(', '.', ',', '-', '!', '?', ${literals}`,
-} as const;
-type Beginning = keyof typeof beginnings;
-
-const beginsExpression = ({ kind, text }: Token): boolean =>
-  kind === 'symbol'
-    ? '[{(.-!'.includes(text) || text === 'true' || text === 'false' || text === 'null'
-    : kind !== 'end' && kind !== 'escaped';
-
-const maxInt = 2n ** 63n - 1n;
-const minInt = -(2n ** 63n);
-const maxUint = 2n ** 64n - 1n;
 
 class Parser {
   readonly #tokens: readonly Token[];
@@ -457,48 +438,13 @@ class Parser {
     const sign = this.#takeIf('-');
     const token = this.#take();
     const at = (sign ?? token).at;
-    switch (token.kind) {
-      case 'int': {
-        const value = sign === undefined ? BigInt(token.text) : -BigInt(token.text);
-        if (value > maxInt || value < minInt) throw new CelSyntaxError('invalid int literal', at);
-        return { kind: 'literal', value, at };
-      }
-      case 'uint': {
-        const value = BigInt(token.text.slice(0, -1));
-        if (value > maxUint) throw new CelSyntaxError('invalid uint literal', at);
-        return { kind: 'literal', value: new CelUint(value), at };
-      }
-      case 'double': {
-        const value = Number(token.text) * (sign === undefined ? 1 : -1);
-        if (!Number.isFinite(value)) throw new CelSyntaxError('invalid double literal', at);
-        return { kind: 'literal', value, at };
-      }
-      default:
-        return { kind: 'literal', value: quotedValue(token), at };
-    }
+    return { kind: 'literal', value: literalValue(token, sign !== undefined, at), at };
   }
-}
-
-function quotedValue(token: Token): string | CelBytes {
-  try {
-    return token.kind === 'bytes' ? new CelBytes(bytesOf(token.text.slice(1))) : stringOf(token.text);
-  } catch (error) {
-    throw new CelSyntaxError((error as Error).message, token.at);
-  }
-}
-
-/** How many code points `text` has. */
-export function codePointsIn(text: string): number {
-  let count = text.length;
-  for (let i = 0; i < text.length - 1; i++) {
-    if ((text.charCodeAt(i) & 0xfc00) === 0xd800 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) count--;
-  }
-  return count;
 }
 
 /** The tree of an expression, macros unfolded. Throws `CelSyntaxErrors`. */
 export function parse(source: string): Expr {
-  const size = codePointsIn(source);
+  const size = textSize(source);
   if (size > maxCodePoints)
     throw new CelSyntaxErrors([
       new CelSyntaxError(
