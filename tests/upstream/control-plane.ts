@@ -6,19 +6,13 @@
  * Without the variables the programs are looked for on the path (tests/upstream/build-upstream.sh makes them).
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Deployment, ReplicaSet } from '@cloudless/kube/types/apps-v1';
 import type { Pod } from '@cloudless/kube/types/core-v1';
 import { isolate } from '../../packages/network/src/testing/namespaces.ts';
 import { addUplink, eventually, TestCluster } from '../e2e/cluster.ts';
+import { UpstreamPrograms } from './programs.ts';
 
-const programs = {
-  controllerManager: process.env['KUBE_CONTROLLER_MANAGER'] ?? 'kube-controller-manager',
-  scheduler: process.env['KUBE_SCHEDULER'] ?? 'kube-scheduler',
-};
 isolate();
 addUplink();
 
@@ -39,18 +33,7 @@ const deployment = (image: string, replicas: number): Deployment => ({
 describe('upstream’s controller-manager and scheduler in place of ours', () => {
   const cluster = new TestCluster();
   const kubectl = cluster.kubectl();
-  const children: ChildProcess[] = [];
-  const path = (name: string): string => join(cluster.root, 'etc/kubernetes', name);
-
-  /** Starts a program of upstream's with its log beside the cluster's. */
-  function start(program: string, name: string, args: string[]): void {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const log = createWriteStream(join(cluster.root, 'var/log/cloudless', `upstream-${name}.log`));
-    child.stdout.pipe(log, { end: false });
-    child.stderr.pipe(log, { end: false });
-    child.once('error', (error) => log.write(`${String(error)}\n`));
-    children.push(child);
-  }
+  const programs = new UpstreamPrograms(cluster);
   const read = async <T>(...args: string[]): Promise<T> =>
     JSON.parse(await kubectl.run(['get', ...args, '-o', 'json'])) as T;
   const apply = (object: object): Promise<string> =>
@@ -66,36 +49,11 @@ describe('upstream’s controller-manager and scheduler in place of ours', () =>
 
   before(async () => {
     await cluster.up('--runtime=simulated', '--disable=controllers,scheduler,network,dns');
-    start(programs.controllerManager, 'controller-manager', [
-      `--kubeconfig=${path('controller-manager.conf')}`,
-      `--authentication-kubeconfig=${path('controller-manager.conf')}`,
-      `--authorization-kubeconfig=${path('controller-manager.conf')}`,
-      `--client-ca-file=${path('pki/ca.crt')}`,
-      `--cluster-signing-cert-file=${path('pki/ca.crt')}`,
-      `--cluster-signing-key-file=${path('pki/ca.key')}`,
-      `--root-ca-file=${path('pki/ca.crt')}`,
-      `--service-account-private-key-file=${path('pki/sa.key')}`,
-      '--use-service-account-credentials=true',
-      '--controllers=*,bootstrapsigner,tokencleaner',
-      '--allocate-node-cidrs=true',
-      '--cluster-cidr=10.244.0.0/16',
-      '--service-cluster-ip-range=10.96.0.0/12',
-      '--bind-address=127.0.0.1',
-    ]);
-    start(programs.scheduler, 'scheduler', [
-      `--kubeconfig=${path('scheduler.conf')}`,
-      `--authentication-kubeconfig=${path('scheduler.conf')}`,
-      `--authorization-kubeconfig=${path('scheduler.conf')}`,
-      '--bind-address=127.0.0.1',
-    ]);
+    programs.startControllerManager(process.env['KUBE_CONTROLLER_MANAGER'] ?? 'kube-controller-manager');
+    programs.startScheduler(process.env['KUBE_SCHEDULER'] ?? 'kube-scheduler');
   });
   after(async () => {
-    for (const child of children) {
-      if (child.exitCode !== null) continue;
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGKILL');
-      await ended;
-    }
+    await programs.stop();
     await cluster.remove();
   });
 

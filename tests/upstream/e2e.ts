@@ -4,13 +4,15 @@
  *
  *   E2E_TEST=/path/e2e.test node tests/upstream/e2e.ts [FOCUS]
  *
- * FOCUS is a regular expression in place of all of `[sig-api-machinery]`.
+ * KUBE_CONTROLLER_MANAGER names upstream's, to run in place of our controllers: some of the tests need controllers
+ * (ReplicationController, CronJob, StatefulSet) that ours do not have. FOCUS is a regular expression in place of all of `[sig-api-machinery]`.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isolate } from '../../packages/network/src/testing/namespaces.ts';
 import { addUplink, TestCluster } from '../e2e/cluster.ts';
+import { UpstreamPrograms } from './programs.ts';
 
 const program = process.env['E2E_TEST'] ?? 'e2e.test';
 
@@ -37,7 +39,9 @@ interface SpecReport {
 
 isolate();
 addUplink();
+const controllerManager = process.env['KUBE_CONTROLLER_MANAGER'];
 const cluster = new TestCluster();
+const programs = new UpstreamPrograms(cluster);
 const report = join(cluster.root, 'e2e.json');
 
 /** Runs the test program to its end; its output goes to a file. */
@@ -68,7 +72,9 @@ async function run(focus: string): Promise<void> {
 }
 
 try {
-  await cluster.up('--runtime=simulated', '--disable=network,dns', '--etcd-compaction-interval=30s');
+  const disabled = controllerManager === undefined ? 'network,dns' : 'network,dns,controllers';
+  await cluster.up('--runtime=simulated', `--disable=${disabled}`, '--etcd-compaction-interval=30s');
+  if (controllerManager !== undefined) programs.startControllerManager(controllerManager);
   await run(process.argv[2] ?? '\\[sig-api-machinery\\]');
   const [suite] = JSON.parse(readFileSync(report, 'utf8')) as Array<{ SpecReports: SpecReport[] }>;
   const specs = (suite?.SpecReports ?? []).filter(
@@ -87,5 +93,6 @@ try {
   );
   process.exitCode = failed.length > 0 ? 1 : 0;
 } finally {
+  await programs.stop();
   await cluster.remove();
 }
