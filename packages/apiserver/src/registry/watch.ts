@@ -202,7 +202,14 @@ class Watcher implements Watch {
       const delivery = deliveryOf(change, matches);
       if (delivery) events.push(delivery);
     }
-    if (events.length > 0) this.#receiver.deliver(events);
+    if (events.length === 0) return;
+    try {
+      this.#receiver.deliver(events);
+    } catch (error) {
+      // An object that cannot be shown in the version asked for: the watcher must hear of it.
+      this.stop();
+      this.#receiver.fail(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   /**

@@ -11,6 +11,7 @@ import type {
 import { timestamp } from '../../registry/metadata.ts';
 import { equalJson } from '../../storage/codec.ts';
 import { approvalOf } from './approval.ts';
+import { caBundleError } from './ca-bundle.ts';
 import { conditionOf, isProtectedGroup } from './facts.ts';
 
 type Condition = Pick<CustomResourceDefinitionCondition, 'type' | 'status' | 'reason' | 'message'>;
@@ -107,6 +108,15 @@ export function aggregate(texts: readonly string[]): string {
 function established(definition: CustomResourceDefinition, names: Condition): Condition {
   const before = conditionOf(definition, 'Established');
   if (before?.status === 'True') return before;
+  const caBundle = definition.spec.conversion?.webhook?.clientConfig?.caBundle;
+  if (names.status === 'True' && caBundle && caBundleError(caBundle) !== undefined) {
+    return {
+      type: 'Established',
+      status: 'False',
+      reason: 'InvalidCABundle',
+      message: 'The conversion webhook CABundle is invalid',
+    };
+  }
   if (names.status === 'True') {
     return {
       type: 'Established',

@@ -11,7 +11,7 @@ import { cloneJson } from '../../storage/codec.ts';
 import { isTrue } from './facts.ts';
 import { FieldPath } from '@cloudless/kube/field';
 import { unsupportedKeyword, validateStructural } from './structural-rules.ts';
-import { caBundleError } from './validate-conversion.ts';
+import { caBundleError } from './ca-bundle.ts';
 import { validateListMapKeys } from './validate-lists.ts';
 import { maxSelectableFields } from './validate-version.ts';
 

@@ -1,8 +1,8 @@
 /** Conversion between versions by webhook (apiserver/pkg/util/webhook/validation.go for its address). */
-import { X509Certificate } from 'node:crypto';
 import { type FieldError, fieldErrors, type FieldPath } from '@cloudless/kube/field';
 import type { CustomResourceConversion, WebhookClientConfig } from '@cloudless/kube/types/apiextensions-v1';
 import { isDns1035Label, isDns1123Subdomain, isPortNumber } from '../../registry/validation/names.ts';
+import { caBundleError } from './ca-bundle.ts';
 import type { Leniency } from './leniency.ts';
 
 const reviewVersions = ['v1', 'v1beta1'];
@@ -71,19 +71,6 @@ function validateClientConfig(
   const broken = caBundle && !leniency.invalidCaBundle ? caBundleError(caBundle) : undefined;
   if (broken !== undefined) found.push(fieldErrors.invalid(path.child('caBundle'), caBundle, broken));
   return found;
-}
-
-/** What is wrong with a CA bundle, base64 of PEM. */
-export function caBundleError(caBundle: string): string | undefined {
-  const pem = Buffer.from(caBundle, 'base64').toString('latin1');
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-  try {
-    const certificates = blocks.map((block) => new X509Certificate(block));
-    if (certificates.length > 0) return undefined;
-  } catch {
-    // The same words for all that is no certificate.
-  }
-  return 'unable to load root certificates: unable to parse bytes as PEM block';
 }
 
 const form = '; desired format: https://host[/path]';

@@ -38,6 +38,7 @@ const mac =
 
 /** A mailbox as net/mail reads it: an address, or a name and an address in angle brackets. */
 function isEmail(value: string): boolean {
+  if (value.length > maxSearched) return false;
   const atom = "[a-zA-Z0-9!#$%&'*+\\-/=?^_`{|}~\\u0080-\\uffff]+";
   const local = `(?:${atom}(?:\\.${atom})*|"(?:[^"\\\\\\r\\n]|\\\\.)*")`;
   const domain = `(?:${atom}(?:\\.${atom})*|\\[[^\\[\\]\\\\]*\\])`;
@@ -113,12 +114,16 @@ function isDateTime(value: string): boolean {
   return hour <= '23' && minute <= '59' && second <= '59';
 }
 
-const goDuration = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
+/** Longer texts are none of those that expressions here look through more than once. */
+const maxSearched = 1_024;
+
+const goDuration = /^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
 /** Short names exactly, the last of each as a prefix: `2 hours`, `3 weeks`. */
 const durationUnits =
   /^(?:ns|nano.*|us|µs|micro.*|ms|milli.*|s|sec.*|m|min.*|h|hr|hour.*|d|day.*|w|wk|week.*)$/;
 
 function isDuration(value: string): boolean {
+  if (value.length > maxSearched) return false;
   if (goDuration.test(value)) return true;
   for (const [, unit = ''] of value.matchAll(/\d+\s*([A-Za-zµ]+)/g))
     if (durationUnits.test(unit.toLowerCase())) return true;
