@@ -42,8 +42,9 @@ export function issueServiceAccountToken(
     bound?: BoundObject | undefined;
     nowMs: number;
   },
-): { token: string; expiresAtMs: number } {
+): { token: string; expiresAtMs: number; id: string } {
   const { account, bound } = request;
+  const id = randomUUID();
   const issuedAt = Math.floor(request.nowMs / 1000);
   const expires = issuedAt + request.expirationSeconds;
   const claims: KubernetesClaims = {
@@ -58,14 +59,14 @@ export function issueServiceAccountToken(
       exp: expires,
       iat: issuedAt,
       iss: issuer.issuer,
-      jti: randomUUID(),
+      jti: id,
       'kubernetes.io': claims,
       nbf: issuedAt,
       sub: `system:serviceaccount:${claims.namespace}:${claims.serviceaccount.name}`,
     },
     issuer.key,
   );
-  return { token, expiresAtMs: expires * 1000 };
+  return { token, expiresAtMs: expires * 1000, id };
 }
 
 function boundClaims(bound: BoundObject | undefined): Partial<KubernetesClaims> {

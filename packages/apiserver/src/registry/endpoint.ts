@@ -1,5 +1,6 @@
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { UserInfo } from '@cloudless/kube/user';
+import type { Annotate } from '../admission/plugin.ts';
 import type { Caches } from '../cache/cache.ts';
 
 /** What a custom endpoint knows of its request: authenticated, authorized, decoded and admitted already. */
@@ -19,6 +20,8 @@ export interface EndpointContext {
   readonly signal: AbortSignal;
   /** Adds a `Warning` header to the response. */
   warn(text: string): void;
+  /** Adds an annotation to the audit event; absent when nothing is audited. */
+  readonly annotate?: Annotate | undefined;
 }
 
 /**

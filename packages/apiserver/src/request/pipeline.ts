@@ -100,7 +100,10 @@ export class Pipeline {
     const deprecation = served.custom
       ? this.registry.customKind(served.resource)?.deprecationOf(info.version)
       : deprecationWarning(served.resource);
-    if (deprecation) call.warn(deprecation);
+    if (deprecation) {
+      call.warn(deprecation);
+      call.audit?.annotate('k8s.io/deprecated', 'true');
+    }
     const namespace = served.resource.namespaced ? info.namespace : '';
     if (info.subresource !== '') return await this.#subresource(call, served, namespace);
     const onItem = itemVerbs.has(info.verb);

@@ -81,6 +81,7 @@ export class SubresourceRequests {
         nowMs: this.#objects.registry.parts.clock.nowMs(),
         signal: call.signal,
         warn: (text) => call.warn(text),
+        annotate: call.audit?.annotate,
       },
       decoded,
     );

@@ -133,7 +133,7 @@ export function tokenRequestEndpoint(issuer: TokenIssuer): Endpoint {
         bound?.kind === 'Pod' &&
         expirationSeconds === podTokenSeconds &&
         audiences.every((audience) => issuer.defaultAudiences.includes(audience));
-      const { token } = issueServiceAccountToken(issuer, {
+      const { token, id } = issueServiceAccountToken(issuer, {
         account,
         audiences,
         expirationSeconds: extended ? extendedSeconds : expirationSeconds,
@@ -141,6 +141,7 @@ export function tokenRequestEndpoint(issuer: TokenIssuer): Endpoint {
         bound,
         nowMs,
       });
+      context.annotate?.('authentication.kubernetes.io/issued-credential-id', `JTI=${id}`);
       return {
         apiVersion: 'authentication.k8s.io/v1',
         kind: 'TokenRequest',
