@@ -50,6 +50,10 @@ export const spdyHeaders = (protocol: string): Record<string, string> => ({
 /** kubectl sends 32 KiB at a time. */
 const largestMessageBytes = 8 * 1024 * 1024;
 
+/**
+ * Opens a WebSocket with a subprotocol that was offered. The tunnel's name has a slash, which is no character of a
+ * token (RFC 9110), and `ws` would refuse it: it is neither shown the header nor left to answer it.
+ */
 function accept(
   incoming: IncomingMessage,
   socket: Duplex,
@@ -59,12 +63,14 @@ function accept(
   const server = new WebSocketServer({
     maxPayload: largestMessageBytes,
     noServer: true,
-    handleProtocols: () => protocol,
     perMessageDeflate: false,
   });
+  server.on('headers', (answer) => void answer.push(`Sec-WebSocket-Protocol: ${protocol}`));
+  const { 'sec-websocket-protocol': _offered, ...headers } = incoming.headers;
+  const request = Object.create(incoming, { headers: { value: headers } }) as IncomingMessage;
   return new Promise((resolve, reject) => {
     socket.once('close', () => reject(new Error('the client left before the upgrade was done')));
-    server.handleUpgrade(incoming, socket, head, (webSocket) => resolve(webSocket));
+    server.handleUpgrade(request, socket, head, (webSocket) => resolve(webSocket));
   });
 }
 
@@ -165,6 +171,13 @@ async function forward(stream: SpdyStream, webSocket: WebSocket, to: number): Pr
   }
 }
 
+/** Ends a connection that nobody reads any more: what was sent may arrive, but the other side cannot hold us. */
+function leave(socket: Duplex): void {
+  const timer = setTimeout(() => socket.destroy(), 5_000);
+  socket.once('close', () => clearTimeout(timer));
+  socket.end(() => socket.destroy());
+}
+
 async function collect(stream: SpdyStream): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const chunk of stream as AsyncIterable<Buffer>) parts.push(chunk);
@@ -200,7 +213,7 @@ export async function translatePortForward(options: {
     far.once('drain', () => webSocket.resume());
   });
   webSocket.on('error', () => far.destroy());
-  webSocket.once('close', () => far.end());
+  webSocket.once('close', () => leave(far));
   if (answer.head.length > 0) webSocket.send(answer.head);
   try {
     for await (const chunk of far as AsyncIterable<Buffer>) {
