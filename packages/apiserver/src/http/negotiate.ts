@@ -17,14 +17,16 @@ export const mediaTypes: Readonly<Record<Format, string>> = {
   yaml: 'application/yaml',
   protobuf: 'application/vnd.kubernetes.protobuf',
 };
-const formats: Readonly<Record<string, Format>> = {
-  'application/json': 'json',
-  'application/yaml': 'yaml',
-  'application/vnd.kubernetes.protobuf': 'protobuf',
-  'application/*': 'json',
-  '*/*': 'json',
-  '*': 'json',
-};
+const formats: ReadonlyMap<string, Format> = new Map(
+  Object.entries<Format>({
+    'application/json': 'json',
+    'application/yaml': 'yaml',
+    'application/vnd.kubernetes.protobuf': 'protobuf',
+    'application/*': 'json',
+    '*/*': 'json',
+    '*': 'json',
+  }),
+);
 const plain: Negotiated = { format: 'json', as: '', group: '', version: '', pretty: false };
 
 /**
@@ -91,7 +93,7 @@ function pick(accept: string, offer: Offer, pretty: boolean): Negotiated | undef
   });
   clauses.sort((a, b) => b.quality - a.quality || a.index - b.index);
   for (const { type, values } of clauses) {
-    const format = formats[type];
+    const format = formats.get(type);
     if (!format) continue;
     const as = values.get('as') ?? '';
     if (offer === 'custom' && format === 'protobuf' && as === '') continue;

@@ -3,11 +3,13 @@ import type { Catalogue, Served } from '../registry/catalogue.ts';
 import type { ReplicasPaths } from './scale-fields.ts';
 
 /** Versions that upstream's scale subresources still know, though none is served (ReplicasPathMappings). */
-const former: Readonly<Record<string, readonly string[]>> = {
-  Deployment: ['apps/v1beta1', 'apps/v1beta2', 'extensions/v1beta1'],
-  ReplicaSet: ['apps/v1beta2', 'extensions/v1beta1'],
-  StatefulSet: ['apps/v1beta1', 'apps/v1beta2'],
-};
+const former: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries<readonly string[]>({
+    Deployment: ['apps/v1beta1', 'apps/v1beta2', 'extensions/v1beta1'],
+    ReplicaSet: ['apps/v1beta2', 'extensions/v1beta1'],
+    StatefulSet: ['apps/v1beta1', 'apps/v1beta2'],
+  }),
+);
 
 const replicas = ['spec', 'replicas'];
 
@@ -25,7 +27,7 @@ export function replicasPathsOf({ custom, resource }: Served, catalogue: Catalog
     }
     return paths;
   }
-  for (const version of former[resource.kind] ?? []) paths.set(version, replicas);
+  for (const version of former.get(resource.kind) ?? []) paths.set(version, replicas);
   for (const served of catalogue.all()) {
     const same = served.resource.group === resource.group && served.resource.kind === resource.kind;
     if (same) paths.set(apiVersionOf(served.resource), replicas);

@@ -18,24 +18,29 @@ import { setManagedFields } from '../managed-fields/track.ts';
 import { applyMediaType, isApply, readApplied } from './applied.ts';
 import { objectIn } from '../registry/view.ts';
 
-const patchTypes: Readonly<Record<string, 'json' | 'merge' | 'strategic'>> = {
-  'application/json-patch+json': 'json',
-  'application/merge-patch+json': 'merge',
-  'application/strategic-merge-patch+json': 'strategic',
-};
+const patchTypes: ReadonlyMap<string, 'json' | 'merge' | 'strategic'> = new Map(
+  Object.entries<'json' | 'merge' | 'strategic'>({
+    'application/json-patch+json': 'json',
+    'application/merge-patch+json': 'merge',
+    'application/strategic-merge-patch+json': 'strategic',
+  }),
+);
 
 /** Custom resources have no types that a strategic merge could go by. */
 const unsupportedPatch = (): StatusError => {
-  const accepted = [...Object.keys(patchTypes).filter((name) => !name.includes('strategic')), applyMediaType];
+  const known = [...patchTypes.keys()].filter((name) => !name.includes('strategic'));
+  const accepted = [...known, applyMediaType];
   return errors.unsupportedMediaType(
     `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`,
   );
 };
 
 /** Kinds that are kept but do nothing yet, with what their creator is told. */
-const inertKinds: Readonly<Record<string, string>> = {
-  APIService: 'aggregated APIs are not served yet: this registration is stored and has no effect',
-};
+const inertKinds: ReadonlyMap<string, string> = new Map(
+  Object.entries<string>({
+    APIService: 'aggregated APIs are not served yet: this registration is stored and has no effect',
+  }),
+);
 
 /** Writes to stored objects: bodies and patches decoded, defaulted and converted on their way to the registry. */
 export class ObjectRequests {
@@ -121,7 +126,7 @@ export class ObjectRequests {
       const why = 'create not allowed while custom resource definition is terminating';
       throw errors.forbidden(served.resource, call.info.name, why);
     }
-    const inert = inertKinds[served.resource.kind];
+    const inert = inertKinds.get(served.resource.kind);
     if (inert) call.warn(inert);
     let warn = (text: string): void => call.warn(text);
     const entry = await createObject(this.registry, context, () => {
@@ -244,7 +249,7 @@ export class ObjectRequests {
   /** Reads a PATCH's type, parameters and document; throws 415 for types that are not served. */
   async patcher(call: Call, kind: BodyKind) {
     const mediaType = call.patchMediaType ?? '';
-    const type = patchTypes[mediaType];
+    const type = patchTypes.get(mediaType);
     const isCustom = this.registry.catalogue.byKind(kind.group, kind.version, kind.kind)?.custom;
     if (isCustom && (!type || type === 'strategic')) throw unsupportedPatch();
     if (!type) {

@@ -2,14 +2,16 @@ import { parseFieldSelector } from '@cloudless/kube/selector/selector';
 import { errors } from '@cloudless/kube/status';
 import type { RequestInfo } from './info.ts';
 
-const methodVerbs: Readonly<Record<string, string>> = {
-  POST: 'create',
-  GET: 'get',
-  HEAD: 'get',
-  PUT: 'update',
-  PATCH: 'patch',
-  DELETE: 'delete',
-};
+const methodVerbs: ReadonlyMap<string, string> = new Map(
+  Object.entries<string>({
+    POST: 'create',
+    GET: 'get',
+    HEAD: 'get',
+    PUT: 'update',
+    PATCH: 'patch',
+    DELETE: 'delete',
+  }),
+);
 const namespaceSubresources: ReadonlySet<string> = new Set(['status', 'finalize']);
 const withSelectors: ReadonlySet<string> = new Set(['list', 'watch', 'deletecollection']);
 
@@ -80,7 +82,7 @@ export function parseRequest(method: string, path: string, query: URLSearchParam
   parts = parts.slice(prefix === 'apis' ? 2 : 1);
   info.version = parts[0] as string;
   parts = parts.slice(1);
-  info.verb = methodVerbs[method] ?? '';
+  info.verb = methodVerbs.get(method) ?? '';
   // The deprecated `/watch/…` prefix is a watch of what follows.
   const byPrefix = parts[0] === 'watch' && parts.length > 1;
   if (byPrefix) {

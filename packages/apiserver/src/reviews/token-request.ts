@@ -58,11 +58,13 @@ async function nodeOf(caches: Caches, nodeName: string): Promise<BoundObject['no
   return { name: nodeName, ...(node?.metadata.uid === undefined ? {} : { uid: node.metadata.uid }) };
 }
 
-const bindable: Readonly<Record<string, Resource>> = {
-  Pod: core.pods,
-  Node: core.nodes,
-  Secret: core.secrets,
-};
+const bindable: ReadonlyMap<string, Resource> = new Map(
+  Object.entries<Resource>({
+    Pod: core.pods,
+    Node: core.nodes,
+    Secret: core.secrets,
+  }),
+);
 
 /** Finds what the token shall be bound to; throws when it is not there or is another than the one meant. */
 async function boundObject(
@@ -73,7 +75,7 @@ async function boundObject(
   const name = reference.name ?? '';
   const namespace = account.metadata.namespace ?? '';
   const apiVersion = reference.apiVersion ?? '';
-  const boundTo: Resource | undefined = bindable[reference.kind ?? ''];
+  const boundTo: Resource | undefined = bindable.get(reference.kind ?? '');
   if (apiVersion.includes('/') || !boundTo) {
     const shown = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`;
     throw errors.badRequest(`cannot bind token to object of type ${shown}, Kind=${reference.kind ?? ''}`);

@@ -6,6 +6,7 @@ import {
   type Node,
   type Pair,
   Scalar,
+  Schema,
   type YAMLMap,
   isAlias,
   isMap,
@@ -46,14 +47,16 @@ function allowedAliasShare(nodes: number): number {
   return shareFrom.share - Math.min(1, Math.max(0, way)) * (shareFrom.share - shareTo.share);
 }
 
-const coreTags: Record<string, (text: string) => unknown> = {
-  'tag:yaml.org,2002:str': (text) => text,
-  'tag:yaml.org,2002:bool': resolvePlain,
-  'tag:yaml.org,2002:int': resolvePlain,
-  'tag:yaml.org,2002:float': resolvePlain,
-  'tag:yaml.org,2002:null': resolvePlain,
-  'tag:yaml.org,2002:timestamp': (text) => text,
-};
+const coreTags: ReadonlyMap<string, (text: string) => unknown> = new Map(
+  Object.entries<(text: string) => unknown>({
+    'tag:yaml.org,2002:str': (text) => text,
+    'tag:yaml.org,2002:bool': resolvePlain,
+    'tag:yaml.org,2002:int': resolvePlain,
+    'tag:yaml.org,2002:float': resolvePlain,
+    'tag:yaml.org,2002:null': resolvePlain,
+    'tag:yaml.org,2002:timestamp': (text) => text,
+  }),
+);
 
 /** Turns one document's nodes into values. */
 class Converter {
@@ -116,7 +119,7 @@ class Converter {
       const plain = node.tag === undefined && (node.type === Scalar.PLAIN || node.type === undefined);
       return plain ? this.#finite(resolvePlain(text), node) : text;
     }
-    const read = coreTags[node.tag];
+    const read = coreTags.get(node.tag);
     if (node.tag === 'tag:yaml.org,2002:binary')
       return this.#fail('!!binary is not supported: write the base64 text without the tag', node);
     return read ? this.#finite(read(text), node) : text;
@@ -183,10 +186,17 @@ class Converter {
 const toText = (source: string | Uint8Array): string =>
   typeof source === 'string' ? source : new TextDecoder().decode(source);
 
+/** Strings, lists and maps only; the table that the library looks tags up in has no prototype: tags come from clients. */
+function failsafe(): Schema {
+  const schema = new Schema({ schema: 'failsafe', merge: false });
+  schema.knownTags = Object.create(null) as Schema['knownTags'];
+  return schema;
+}
+
 function documentsOf(text: string, lines: LineCounter): Document.Parsed[] {
   try {
     const parsed = parseAllDocuments(text, {
-      schema: 'failsafe',
+      schema: failsafe(),
       version: '1.1',
       merge: false,
       uniqueKeys: false,

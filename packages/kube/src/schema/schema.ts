@@ -232,13 +232,17 @@ export function parseApiVersion(apiVersion: string): { group: string; version: s
  */
 export function schemaOf({ group, version, kind }: GroupVersionKind): StructSchema | undefined {
   const apiVersion = group === '' ? version : `${group}/${version}`;
-  const name = compact.kinds[`${apiVersion}/${kind}`] ?? metaKind(apiVersion, kind);
+  const name = ownMember(compact.kinds, `${apiVersion}/${kind}`) ?? metaKind(apiVersion, kind);
   return name === undefined ? undefined : structOf(name);
 }
 
+/** Names come from clients: `constructor` is none. */
+const ownMember = (table: Readonly<Record<string, string>>, name: string): string | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined;
+
 function metaKind(apiVersion: string, kind: string): string | undefined {
-  return apiVersion === 'meta.k8s.io/v1' || apiVersion in compact.groupVersions
-    ? compact.metaKinds[kind]
+  return apiVersion === 'meta.k8s.io/v1' || Object.hasOwn(compact.groupVersions, apiVersion)
+    ? ownMember(compact.metaKinds, kind)
     : undefined;
 }
 

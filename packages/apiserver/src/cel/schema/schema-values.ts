@@ -97,39 +97,41 @@ function binderOfType(schema: JSONSchemaProps): Bind {
 }
 
 function stringBinder({ format }: JSONSchemaProps): Bind {
-  const read = format === undefined ? undefined : formats[format];
+  const read = format === undefined ? undefined : formats.get(format);
   return (json) => {
     if (typeof json !== 'string') return wrong('string', json);
     return read === undefined ? json : read(json);
   };
 }
 
-const formats: Readonly<Record<string, (text: string) => CelValue>> = {
-  duration: (text) => {
-    const nanoseconds = parseApiDuration(text);
-    return nanoseconds === undefined
-      ? fail(`Invalid duration ${text}: unable to parse ${text} as duration`)
-      : new CelDuration(nanoseconds);
-  },
-  date: (text) => {
-    const nanoseconds = parseFullDate(text);
-    return nanoseconds === undefined
-      ? fail(`Invalid date formatted string ${text}: cannot parse`)
-      : new CelTimestamp(nanoseconds);
-  },
-  'date-time': (text) => {
-    const time = parseApiTime(text);
-    return time === undefined
-      ? fail(`Invalid date-time formatted string ${text}: cannot parse`)
-      : new CelTimestamp(time.nanoseconds, time.offsetSeconds);
-  },
-  byte: (text) => {
-    const bytes = Buffer.from(text, 'base64');
-    return /^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)
-      ? new CelBytes(bytes)
-      : fail(`Invalid byte formatted string ${text}: illegal base64 data`);
-  },
-};
+const formats: ReadonlyMap<string, (text: string) => CelValue> = new Map(
+  Object.entries<(text: string) => CelValue>({
+    duration: (text) => {
+      const nanoseconds = parseApiDuration(text);
+      return nanoseconds === undefined
+        ? fail(`Invalid duration ${text}: unable to parse ${text} as duration`)
+        : new CelDuration(nanoseconds);
+    },
+    date: (text) => {
+      const nanoseconds = parseFullDate(text);
+      return nanoseconds === undefined
+        ? fail(`Invalid date formatted string ${text}: cannot parse`)
+        : new CelTimestamp(nanoseconds);
+    },
+    'date-time': (text) => {
+      const time = parseApiTime(text);
+      return time === undefined
+        ? fail(`Invalid date-time formatted string ${text}: cannot parse`)
+        : new CelTimestamp(time.nanoseconds, time.offsetSeconds);
+    },
+    byte: (text) => {
+      const bytes = Buffer.from(text, 'base64');
+      return /^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)
+        ? new CelBytes(bytes)
+        : fail(`Invalid byte formatted string ${text}: illegal base64 data`);
+    },
+  }),
+);
 
 function objectBinder(schema: JSONSchemaProps): Bind {
   const values = valuesOf(schema);

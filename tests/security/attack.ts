@@ -1,0 +1,69 @@
+// One attack is one row: what is sent, what must come back. After each the others must still be served.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Answer } from './send.ts';
+import type { Victim } from './victim.ts';
+
+export interface Attack {
+  readonly name: string;
+  /** For the table of README.md: what becomes of it. */
+  readonly outcome: string;
+  /** Carries it out. Returns the answer to judge; nothing when it has judged by itself. */
+  send(victim: Victim): Promise<Answer | void>;
+  /** The status code that the answer must have, or one of which. */
+  readonly code?: number | readonly number[];
+  /** What the body must say. */
+  readonly says?: RegExp;
+  /** What the body must not give away. */
+  readonly hides?: RegExp;
+  /** How much the server's memory may have grown when it is over. Default 256 MiB. */
+  readonly maxGrowthBytes?: number;
+  /** A reason not to run it here; it stays in the table. */
+  readonly skip?: string | undefined;
+}
+
+export interface AttackTable {
+  readonly title: string;
+  readonly attacks: readonly Attack[];
+}
+
+const mib = 1024 * 1024;
+const defaultGrowthBytes = 256 * mib;
+/** A bystander's request, on machines where the tests of others run at the same time. */
+const bystanderBoundMs = 3_000;
+
+/** Runs every row against one victim. */
+export function attackTest(table: AttackTable, start: () => Promise<Victim>): void {
+  void test(table.title, async (t) => {
+    await using victim = await start();
+    for (const attack of table.attacks) {
+      await t.test(attack.name, { skip: attack.skip ?? false }, async () => {
+        const before = victim.rssBytes();
+        const answer = await attack.send(victim);
+        if (answer) judge(attack, answer);
+        await bystanderIsServed(victim);
+        const growth = victim.rssBytes() - before;
+        const bound = attack.maxGrowthBytes ?? defaultGrowthBytes;
+        assert.ok(growth < bound, `memory grew by ${Math.round(growth / mib)} MiB`);
+      });
+    }
+  });
+}
+
+function judge(attack: Attack, { code, body }: Answer): void {
+  const wanted = attack.code;
+  const shown = `${code}: ${body.slice(0, 600)}`;
+  if (typeof wanted === 'number') assert.equal(code, wanted, shown);
+  else if (wanted) assert.ok(wanted.includes(code), shown);
+  if (attack.says) assert.match(body, attack.says);
+  if (attack.hides) assert.doesNotMatch(body, attack.hides);
+}
+
+/** Someone who has done nothing wrong reads a ConfigMap, within a bound. */
+export async function bystanderIsServed(victim: Victim): Promise<void> {
+  const started = performance.now();
+  const answer = await victim.ask('bystander', { path: '/api/v1/namespaces/plaza/configmaps/board' });
+  const tookMs = performance.now() - started;
+  assert.equal(answer.code, 200, `the bystander was answered ${answer.code}: ${answer.body}`);
+  assert.ok(tookMs < bystanderBoundMs, `the bystander waited ${Math.round(tookMs)} ms`);
+}

@@ -1,0 +1,5 @@
+import { attackTest } from './attack.ts';
+import { authorization } from './tables/authorization.ts';
+import { startVictim } from './victim.ts';
+
+attackTest(authorization, startVictim);

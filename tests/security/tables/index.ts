@@ -1,0 +1,7 @@
+// Every table, in the order of README.md.
+import type { AttackTable } from '../attack.ts';
+import { authentication } from './authentication.ts';
+import { authorization } from './authorization.ts';
+import { objects } from './objects.ts';
+
+export const tables: readonly AttackTable[] = [authentication, authorization, objects];
