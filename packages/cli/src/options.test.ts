@@ -69,7 +69,16 @@ describe('flags of up and agent', () => {
     ],
     [{ clusterDomain: 'cluster local' }, /^--cluster-domain cluster local: expected a DNS name/],
     [{ clusterDomain: `${'a'.repeat(40)}.${'b'.repeat(40)}` }, /^--cluster-domain/],
-    [{ disable: ['dsn'] }, /^--disable dsn: expected one of network, dns, loadbalancer$/],
+    [
+      { disable: ['dsn'] },
+      /^--disable dsn: expected one of network, dns, loadbalancer, controllers, scheduler$/,
+    ],
+    [{ auditLogPath: '/tmp/audit.log' }, /^--audit-log-path goes with --audit-policy-file/],
+    [
+      { auditPolicyFile: '/no/such', auditLogPath: '-' },
+      /^--audit-policy-file \/no\/such: there is no such file$/,
+    ],
+    [{ shutdownDelayDuration: 'soon' }, /^--shutdown-delay-duration soon: expected a duration/],
     [{ apiPort: '0' }, /^--api-port 0: expected a port between 1 and 65535$/],
     [{ apiPort: 'https' }, /^--api-port https/],
     [{ kubeletPort: '6443' }, /^port 6443 is asked for twice: by apiserver and by kubelet$/],
