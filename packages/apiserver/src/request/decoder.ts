@@ -119,7 +119,7 @@ export class Decoder implements BodyDecoder {
     warn: (text: string) => void,
   ): KubeObject {
     if (body.type === 'object')
-      return this.#judge(cloneJson(body.object as KubeObject), expected, 'Ignore', [], warn);
+      return this.#judge(ownCopy(body.object as KubeObject), expected, 'Ignore', [], warn);
     const problems: string[] = [];
     const value = this.#parse(body, expected, validation === 'Ignore' ? undefined : problems);
     const wrong = typeMetaError(value);
@@ -289,6 +289,16 @@ function unknownConversion(given: { apiVersion: string; kind: string }, expected
     schema?.name.split('.').slice(-2).join('.') ?? '';
   const internal = `${schemaOf(expected)?.name.split('.')[0] ?? ''}.${expected.kind}`;
   return `converting (${goType(schemaOfObject(given))}) to (${internal}): unknown conversion`;
+}
+
+/** A copy to change, but for managedFields: they are large, frozen where they came from here, and never changed. */
+function ownCopy(object: KubeObject): KubeObject {
+  const managedFields = object.metadata?.managedFields;
+  if (!managedFields || !Object.isFrozen(managedFields)) return cloneJson(object);
+  const { managedFields: _shared, ...metadata } = object.metadata;
+  const copy: KubeObject = cloneJson({ ...object, metadata });
+  copy.metadata.managedFields = managedFields;
+  return copy;
 }
 
 /** An empty list of managedFields is a wish, that they be forgotten: it is not the same as none. */
