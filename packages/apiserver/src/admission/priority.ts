@@ -31,6 +31,8 @@ export class Priority implements AdmissionPlugin {
       // Clients that do not know the field leave it out.
       const old = (request.oldObject as Pod).spec;
       if (spec.priority === undefined && old?.priority !== undefined) spec.priority = old.priority;
+      if (spec.preemptionPolicy === undefined && old?.preemptionPolicy !== undefined)
+        spec.preemptionPolicy = old.preemptionPolicy;
       return;
     }
     const found = await this.#classOf(request, spec.priorityClassName ?? '');

@@ -149,7 +149,21 @@ export function defaultPodTemplate(template: PodTemplateSpec | undefined): void 
   if (!template) return;
   template.metadata ??= {};
   template.spec ??= { containers: [] };
+  dropDisabledFields(template.spec);
   defaultPodSpec(template.spec);
+}
+
+/** Fields of features that are off by default: they are not kept (upstream: pkg/api/pod, dropDisabledFields). */
+function dropDisabledFields(spec: PodSpec): void {
+  for (const list of [spec.containers, spec.initContainers]) {
+    for (const { lifecycle } of list ?? []) if (lifecycle) delete lifecycle.stopSignal;
+  }
+  for (const { projected } of spec.volumes ?? []) {
+    for (const source of projected?.sources ?? []) {
+      delete source.podCertificate;
+      delete source.clusterTrustBundle;
+    }
+  }
 }
 
 function defaultRequests(container: Container): void {
@@ -166,6 +180,7 @@ function defaultHostPorts(ports: ContainerPort[] | undefined): void {
 /** A pod's own defaults, which templates do not get: requests from limits, host ports of host network pods. */
 export function defaultPod(pod: Pod): void {
   const spec = (pod.spec ??= { containers: [] });
+  dropDisabledFields(spec);
   for (const container of spec.containers ?? []) defaultRequests(container);
   for (const container of spec.initContainers ?? []) defaultRequests(container);
   defaultPodLevelResources(spec);

@@ -1,5 +1,5 @@
 /** Volumes that other machines serve: what their sources must hold (upstream: pkg/apis/core/validation). */
-import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
+import { fieldErrors, type FieldError, FieldPath } from '@cloudless/kube/field';
 import type { Volume } from '@cloudless/kube/types/core-v1';
 import { invalidEach, required } from '../../validation/fields.ts';
 import { isDns1123Label, isDns1123Subdomain, rangeError } from '../../validation/names.ts';
@@ -173,9 +173,14 @@ const checks: Checks = {
   },
 };
 
+/** The path under the name that upstream's errors give the source. */
+const renamed = (path: FieldPath, from: string, to: string): FieldPath =>
+  FieldPath.of(path.toString().slice(0, -from.length) + to);
+
 /** Checks whichever of these sources the volume has; `path` is that of the source. */
 export function validateRemoteSource(volume: Volume, path: FieldPath): FieldError[] {
   const source = path.toString().split('.').at(-1) as keyof Volume;
   const check = checks[source] as Check<unknown> | undefined;
-  return check ? check(volume[source], path, volume.name) : [];
+  const at = source === 'gcePersistentDisk' ? renamed(path, source, 'persistentDisk') : path;
+  return check ? check(volume[source], at, volume.name) : [];
 }

@@ -214,7 +214,11 @@ function validateToleration(toleration: Toleration, path: FieldPath): FieldError
   } else if (operator === 'Equal' || operator === '') {
     const texts = isLabelValue(value);
     if (texts.length > 0) wrong.push(fieldErrors.invalid(at, value, texts.join(';')));
-  } else wrong.push(fieldErrors.notSupported(at, operator, ['Equal', 'Exists']));
+  } else {
+    // The operators of a feature that is off are named to those who use them.
+    const newer = operator === 'Lt' || operator === 'Gt' ? ['Lt', 'Gt'] : [];
+    wrong.push(fieldErrors.notSupportedAsListed(at, operator, ['Equal', 'Exists', ...newer]));
+  }
   const { effect } = toleration;
   if (effect && !taintEffects.includes(effect))
     wrong.push(fieldErrors.notSupportedAsListed(path.child('effect'), effect, taintEffects));

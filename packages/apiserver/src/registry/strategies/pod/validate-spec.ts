@@ -210,7 +210,7 @@ function validateOs(spec: PodSpec, path: FieldPath): FieldError[] {
   if (!spec.os) return [];
   const wrong: FieldError[] = [];
   const context = path.child('securityContext');
-  if (!spec.os.name) return [fieldErrors.required(path.child('os', 'name'), 'cannot be empty')];
+  if (!spec.os.name) return [fieldErrors.required(path.child('os', 'name'))];
   if (spec.os.name === 'linux') {
     const text = 'windows options cannot be set for a linux pod';
     if (spec.securityContext?.windowsOptions) {

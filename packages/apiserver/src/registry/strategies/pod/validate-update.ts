@@ -17,6 +17,7 @@ import { difference } from './difference.ts';
 import { qosClass } from './qos.ts';
 import { validatePod } from './validate-pod.ts';
 import { validateAddedTolerations, validateDeletedGates } from './validate-scheduling.ts';
+import { validateClaimStatuses, validateContainerStatuses } from './validate-status.ts';
 import { validateAnnotationUpdates } from './validate-security.ts';
 
 const specPath = FieldPath.of('spec');
@@ -195,6 +196,11 @@ export function validatePodStatusUpdate(pod: Pod, old: Pod): FieldError[] {
     annotationsPath,
   );
   now.conditions?.forEach((condition, i) => {
+    if ((condition.observedGeneration ?? 0) < 0) {
+      const here = statusPath.child('conditions').index(i).child('observedGeneration');
+      const why = 'must be a non-negative integer';
+      wrong.push(fieldErrors.invalid(here, condition.observedGeneration, why));
+    }
     if (systemConditions.includes(condition.type)) return;
     const at = statusPath.child('conditions').index(i).child('Type');
     wrong.push(...qualifiedName(condition.type ?? '', at));
@@ -231,6 +237,7 @@ export function validatePodStatusUpdate(pod: Pod, old: Pod): FieldError[] {
       () => false,
       statusPath.child('ephemeralContainerStatuses'),
     ),
+    ...validateClaimStatuses(pod, statusPath),
     ...validateAddresses(now.podIPs, statusPath.child('podIPs')),
   );
   const hostIps = now.hostIPs ?? [];
@@ -238,7 +245,11 @@ export function validatePodStatusUpdate(pod: Pod, old: Pod): FieldError[] {
     const at = statusPath.child('hostIPs').index(0).child('ip');
     wrong.push(fieldErrors.invalid(at, hostIps[0]?.ip, 'must be equal to `hostIP`'));
   }
-  return [...wrong, ...validateAddresses(hostIps, statusPath.child('hostIPs'))];
+  return [
+    ...wrong,
+    ...validateAddresses(hostIps, statusPath.child('hostIPs')),
+    ...validateContainerStatuses(pod, statusPath),
+  ];
 }
 
 export function validateEphemeralUpdate(pod: Pod, old: Pod): FieldError[] {

@@ -152,13 +152,20 @@ const validators: ReadonlyArray<[Source, Validator]> = [
   ],
 ];
 
+/** Where upstream's paths name a source otherwise than the API does. */
+const pathNames: Readonly<Record<string, string>> = {
+  downwardAPI: 'downwarAPI',
+  cephfs: 'cephFS',
+};
+
 function validateSource(volume: Volume, path: FieldPath, podName: string | undefined): FieldError[] {
   const wrong: FieldError[] = [];
   let found = false;
   for (const [source, validator] of validators) {
     if (volume[source] == null) continue;
     if (found) {
-      wrong.push(fieldErrors.forbidden(path.child(source), 'may not specify more than 1 volume type'));
+      const at = path.child(pathNames[source] ?? source);
+      wrong.push(fieldErrors.forbidden(at, 'may not specify more than 1 volume type'));
       continue;
     }
     found = true;
