@@ -139,6 +139,14 @@ export class Decoder implements BodyDecoder {
     if (object === null || wrong !== undefined) {
       throw notPatched(object, wrong ?? 'the patch leaves no object');
     }
+    const { apiVersion, metadata } = object as KubeObject;
+    if (!apiVersion) {
+      // Upstream's decoder does not get far enough to see the name.
+      const name = metadata?.name ?? '';
+      throw errors.badRequest(
+        `the name of the object (${name} based on URL) was undeterminable: name must be provided`,
+      );
+    }
     try {
       // The decoder of custom objects consumes them, and a refusal shows what it refuses.
       const shown = validation === 'Strict' && !schemaOf(expected);

@@ -49,7 +49,9 @@ function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): 
     );
   }
   try {
-    return applyStrategicMergePatch(schema, object as unknown as JsonObject, patch);
+    const patched = applyStrategicMergePatch(schema, object as unknown as JsonObject, patch);
+    // What kind it is, is known: a strategic patch does not get to say.
+    return isMap(patched) ? { ...patched, apiVersion: object.apiVersion, kind: object.kind } : patched;
   } catch (error) {
     if (!(error instanceof StrategicPatchError)) throw error;
     throw error.code === 422 ? unprocessable(error.message) : new StatusError(500, '', error.message);

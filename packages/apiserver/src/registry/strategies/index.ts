@@ -39,6 +39,7 @@ import * as others from './other/tables.ts';
 import { pod } from './pod/strategy.ts';
 import { podDisruptionBudget } from './policy/pod-disruption-budget.ts';
 import { clusterRole, clusterRoleBinding, role, roleBinding } from './rbac/roles.ts';
+import { deviceClass, resourceClaim, resourceClaimTemplate } from './resource/claims.ts';
 import { priorityClass } from './scheduling/priority-class.ts';
 import { service } from './service/strategy.ts';
 import * as classes from './storage/classes.ts';
@@ -111,7 +112,12 @@ const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     Role: role,
     RoleBinding: roleBinding,
   },
-  'resource.k8s.io': { ResourceClaim: others.resourceClaim, ResourceSlice: others.resourceSlice },
+  'resource.k8s.io': {
+    DeviceClass: deviceClass,
+    ResourceClaim: resourceClaim,
+    ResourceClaimTemplate: resourceClaimTemplate,
+    ResourceSlice: others.resourceSlice,
+  },
   'scheduling.k8s.io': { PriorityClass: priorityClass },
   'storage.k8s.io': {
     CSIDriver: csi.csiDriver,

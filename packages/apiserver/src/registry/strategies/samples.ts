@@ -280,6 +280,17 @@ export const samples: Readonly<Record<string, KubeObject>> = {
     metadata: clusterMetadata,
     webhooks: [webhook],
   },
+  'apiextensions.k8s.io/CustomResourceDefinition': {
+    metadata: { name: 'samples.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'samples', singular: 'sample', kind: 'Sample', listKind: 'SampleList' },
+      versions: [
+        { name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } },
+      ],
+    },
+  },
   'apps/ControllerRevision': { metadata, data: { a: 1 }, revision: 2 },
   'apps/DaemonSet': { metadata, spec: { selector, template } },
   'apps/Deployment': { metadata, spec: { replicas: 3, selector, template } },
@@ -416,6 +427,20 @@ export const samples: Readonly<Record<string, KubeObject>> = {
     metadata,
     roleRef: { kind: 'Role', name: 'a' },
     subjects: [{ kind: 'Group', name: 'b' }],
+  },
+  'resource.k8s.io/DeviceClass': {
+    metadata: clusterMetadata,
+    spec: {
+      selectors: [{ cel: { expression: 'device.driver == "gpu.example.com"' } }],
+      config: [{ opaque: { driver: 'gpu.example.com', parameters: { a: 'b' } } }],
+    },
+  },
+  'resource.k8s.io/ResourceClaimTemplate': {
+    metadata,
+    spec: {
+      metadata: { labels: { app: 'web' } },
+      spec: { devices: { requests: [{ name: 'gpu', exactly: { deviceClassName: 'gpu.example.com' } }] } },
+    },
   },
   'resource.k8s.io/ResourceClaim': { metadata, spec: {} },
   'resource.k8s.io/ResourceSlice': { metadata: clusterMetadata, spec: { driver: 'a', pool: { name: 'b' } } },

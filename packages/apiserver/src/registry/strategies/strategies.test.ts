@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { KubeObject } from '@cloudless/kube/object';
 import { catalogue } from '@cloudless/kube/schema/catalogue';
@@ -80,6 +80,7 @@ function damage(object: KubeObject, choices: readonly number[]): void {
 
 for (const [key, strategy] of strategies) {
   describe(`strategy of ${key}`, () => {
+    before(() => strategy.load?.());
     it('defaults once and for all', () => {
       const object = sampleOf(key);
       assert.ok(object, `${key} has no sample`);

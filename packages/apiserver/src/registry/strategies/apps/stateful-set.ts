@@ -2,6 +2,7 @@ import { fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { StatefulSet, StatefulSetSpec } from '@cloudless/kube/types/apps-v1';
 import type { Strategy } from '../../strategy.ts';
 import {
+  dns1123Label,
   intOrPercent,
   nonNegative,
   nonNegativeEach,
@@ -12,6 +13,7 @@ import {
   positiveIntOrPercent,
   semanticallyEqual,
 } from '../../validation/fields.ts';
+import { validateClaimSpec } from '../storage/validate-claim.ts';
 import { defaultClaimSpec, defaultPodTemplate } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import {
@@ -75,7 +77,8 @@ function validateUpdateStrategy(spec: StatefulSetSpec): FieldError[] {
   return [...wrong, ...notMoreThan100Percent(max, at.child('maxUnavailable'))];
 }
 
-function validate(set: StatefulSet): FieldError[] {
+/** `old`: what cannot change is not judged again. */
+function validate(set: StatefulSet, old?: StatefulSet): FieldError[] {
   const spec = set.spec ?? ({} as StatefulSetSpec);
   const management = spec.podManagementPolicy ?? '';
   const managementPath = specPath.child('podManagementPolicy');
@@ -90,27 +93,31 @@ function validate(set: StatefulSet): FieldError[] {
     const value = spec.persistentVolumeClaimRetentionPolicy?.[name];
     wrong.push(...oneOf(value, ['Delete', 'Retain'], retention.child(name)));
   }
+  if (!old) {
+    const claims = specPath.child('volumeClaimTemplates');
+    for (const [i, claim] of (spec.volumeClaimTemplates ?? []).entries())
+      wrong.push(...validateClaimSpec(claim.spec ?? {}, claims.index(i).child('spec')));
+  }
   return [
     ...wrong,
     ...nonNegative(spec.replicas, specPath.child('replicas')),
     ...nonNegative(spec.minReadySeconds, specPath.child('minReadySeconds')),
     ...nonNegative(spec.ordinals?.start, specPath.child('ordinals.start')),
+    ...(spec.serviceName && !old ? dns1123Label(spec.serviceName, specPath.child('serviceName')) : []),
     ...validateRequiredSelector(spec.selector, 'statefulset'),
     ...validateEndlessTemplate(withClaimVolumes(spec), spec.selector, 'StatefulSet'),
   ];
 }
 
-/** Mounts may name the claims' volumes, which the controller adds to the pods. */
+/** The pods' volumes as the controller makes them: those of the claims first, in place of others of their names. */
 function withClaimVolumes(spec: StatefulSetSpec): StatefulSetSpec['template'] {
   const template = spec.template ?? {};
   if (!spec.volumeClaimTemplates?.length) return template;
-  const known = new Set((template.spec?.volumes ?? []).map((volume) => volume.name));
-  const added = spec.volumeClaimTemplates
-    .map((claim) => claim.metadata?.name ?? '')
-    .filter((name) => name !== '' && !known.has(name))
-    .map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
+  const names = new Set(spec.volumeClaimTemplates.map((claim) => claim.metadata?.name ?? ''));
+  const claimed = [...names].map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
   const podSpec = template.spec ?? { containers: [] };
-  return { ...template, spec: { ...podSpec, volumes: [...(podSpec.volumes ?? []), ...added] } };
+  const others = (podSpec.volumes ?? []).filter((volume) => !names.has(volume.name));
+  return { ...template, spec: { ...podSpec, volumes: [...claimed, ...others] } };
 }
 
 const updatable = [
@@ -124,7 +131,7 @@ const updatable = [
 ] as const;
 
 function validateUpdate(set: StatefulSet, old: StatefulSet): FieldError[] {
-  const wrong = validate(set);
+  const wrong = validate(set, old);
   const rest = ({ ...spec }: Partial<StatefulSetSpec>): object => {
     for (const name of updatable) delete spec[name];
     return spec;

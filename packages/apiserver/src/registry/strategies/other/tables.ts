@@ -4,7 +4,7 @@ import type { ClusterTrustBundle, PodCertificateRequest } from '@cloudless/kube/
 import type { LeaseCandidate } from '@cloudless/kube/types/coordination-v1beta1';
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { RuntimeClass } from '@cloudless/kube/types/node-v1';
-import type { ResourceClaim, ResourceSlice } from '@cloudless/kube/types/resource-v1';
+import type { ResourceSlice } from '@cloudless/kube/types/resource-v1';
 import type { Strategy } from '../../strategy.ts';
 import { dns1123Label, immutable } from '../../validation/fields.ts';
 import { validateLabels } from '../../validation/metadata.ts';
@@ -123,23 +123,6 @@ export const podCertificateRequest: Strategy<PodCertificateRequest> = {
         'Pending',
     ],
   ),
-};
-
-function claimState(claim: ResourceClaim): string {
-  const states: string[] = [];
-  if (claim.metadata.deletionTimestamp) states.push('deleted');
-  if (claim.status?.allocation) {
-    states.push('allocated');
-    if (claim.status.reservedFor?.length) states.push('reserved');
-  } else if (states.length === 0) states.push('pending');
-  return states.join(',');
-}
-
-export const resourceClaim: Strategy<ResourceClaim> = {
-  table: table<ResourceClaim>([text('State', 'How far it got.'), ageColumn], (object, nowMs) => [
-    claimState(object),
-    ageOf(object, nowMs),
-  ]),
 };
 
 export const resourceSlice: Strategy<ResourceSlice> = {
