@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { gunzip as gunzipCallback } from 'node:zlib';
-import { errors, StatusError } from '@cloudless/kube/status';
+import { errors } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { OpenApi } from '../openapi/openapi.ts';

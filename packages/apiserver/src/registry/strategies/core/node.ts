@@ -2,7 +2,6 @@ import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { Node, Taint } from '@cloudless/kube/types/core-v1';
 import type { Strategy } from '../../strategy.ts';
 import { parseCidr, validateLegacyCidr } from '../../validation/addresses.ts';
-import { oneOf } from '../../validation/fields.ts';
 import { validateLabelName } from '../../validation/metadata.ts';
 import { isLabelValue } from '../../validation/names.ts';
 import { roundResources } from '../../validation/quantities.ts';

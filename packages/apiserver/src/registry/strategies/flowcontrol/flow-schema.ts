@@ -24,7 +24,7 @@ function validateServiceAccount(subject: Subject['serviceAccount'], path: FieldP
   if (!subject) {
     return [fieldErrors.required(path, "serviceAccount is required when subject kind is 'ServiceAccount'")];
   }
-  const { name = '', namespace = '' } = subject;
+  const { name, namespace } = subject;
   const wrong: FieldError[] = [];
   if (name === '') wrong.push(fieldErrors.required(path.child('name')));
   else if (name !== '*') wrong.push(...invalidEach(path.child('name'), name, nameIsDnsSubdomain(name)));
@@ -140,7 +140,7 @@ function validateResourceRule(rule: ResourcePolicyRule, path: FieldPath): FieldE
 }
 
 function validateRules(rules: PolicyRulesWithSubjects, path: FieldPath): FieldError[] {
-  const { subjects = [], resourceRules = [], nonResourceRules = [] } = rules;
+  const { subjects, resourceRules = [], nonResourceRules = [] } = rules;
   const wrong = subjects.flatMap((subject, i) => validateSubject(subject, path.child('subjects').index(i)));
   if (subjects.length === 0)
     wrong.push(fieldErrors.required(path.child('subjects'), 'subjects must contain at least one value'));

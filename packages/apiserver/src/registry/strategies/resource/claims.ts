@@ -1,7 +1,7 @@
 /** ResourceClaim, its template and DeviceClass (upstream: pkg/apis/resource, pkg/registry/resource). */
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { DeviceClass, ResourceClaim, ResourceClaimTemplate } from '@cloudless/kube/types/resource-v1';
-import type { Strategy, TableDefinition } from '../../strategy.ts';
+import type { Strategy } from '../../strategy.ts';
 import { immutable } from '../../validation/fields.ts';
 import { validateAnnotations, validateLabels } from '../../validation/metadata.ts';
 import { ageColumn, ageOf, defaultTable, table, text } from '../table/table.ts';
@@ -62,7 +62,7 @@ export const resourceClaimTemplate: Strategy<ResourceClaimTemplate> = {
     ...validateTemplate(object),
     ...immutable(object.spec, old.spec, specPath),
   ],
-  table: defaultTable as TableDefinition<ResourceClaimTemplate>,
+  table: defaultTable,
 };
 
 /** `example.com/gpu`, but nothing of Kubernetes' own. */
@@ -87,5 +87,5 @@ function validateClass({ spec }: DeviceClass): FieldError[] {
 export const deviceClass: Strategy<DeviceClass> = {
   validate: (_context, object) => validateClass(object),
   validateUpdate: (_context, object) => validateClass(object),
-  table: defaultTable as TableDefinition<DeviceClass>,
+  table: defaultTable,
 };

@@ -79,7 +79,7 @@ type Wanted = Omit<DeviceSubRequest, 'name'>;
 
 /** What an exact request and an alternative have in common. */
 function validateWanted(wanted: Wanted, path: FieldPath): FieldError[] {
-  const { deviceClassName: name = '', allocationMode: mode = '', count = 0 } = wanted;
+  const { deviceClassName: name, allocationMode: mode = '', count = 0 } = wanted;
   const wrong: FieldError[] = [];
   const classPath = path.child('deviceClassName');
   if (name === '') wrong.push(fieldErrors.required(classPath));
@@ -115,7 +115,7 @@ function validateRequest(request: DeviceRequest, path: FieldPath): FieldError[] 
       path.child('firstAvailable'),
       maxAlternatives,
       (one, at) => [...dns1123Label(one.name ?? '', at.child('name')), ...validateWanted(one, at)],
-      ({ name = '' }) => name,
+      ({ name }) => name,
     ),
   ];
 }
@@ -123,7 +123,7 @@ function validateRequest(request: DeviceRequest, path: FieldPath): FieldError[] 
 /** Names by which constraints and configurations may mean requests: `REQUEST` and `REQUEST/ALTERNATIVE`. */
 const requestNames = (claim: DeviceClaim): ReadonlySet<string> =>
   new Set(
-    (claim.requests ?? []).flatMap(({ name = '', firstAvailable = [] }) => [
+    (claim.requests ?? []).flatMap(({ name, firstAvailable = [] }) => [
       name,
       ...firstAvailable.map((one) => `${name}/${one.name ?? ''}`),
     ]),
@@ -226,7 +226,7 @@ export function validateDeviceClaim(claim: DeviceClaim | undefined, path: FieldP
       path.child('requests'),
       maxRequests,
       validateRequest,
-      ({ name = '' }) => name,
+      ({ name }) => name,
     ),
     ...validateItems(devices.constraints, path.child('constraints'), maxConstraints, (one, at) =>
       validateConstraint(one, at, names),

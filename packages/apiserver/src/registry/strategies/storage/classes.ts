@@ -49,7 +49,7 @@ function validateTopologyTerm(term: TopologySelectorTerm, path: FieldPath): Fiel
   const keys = new Set<string>();
   return (term.matchLabelExpressions ?? []).flatMap((expression, i) => {
     const at = path.child('matchLabelExpressions').index(i);
-    const { key = '', values = [] } = expression;
+    const { key, values } = expression;
     const wrong = values.length === 0 ? [fieldErrors.required(at.child('values'))] : [];
     for (const [j, value] of values.entries()) {
       if (values.indexOf(value) < j) wrong.push(fieldErrors.duplicate(at.child('values').index(j), value));

@@ -41,7 +41,7 @@ function validateTokenRequests(spec: DriverSpec): FieldError[] {
   });
 }
 
-function validateDriver({ spec = {} }: CSIDriver): FieldError[] {
+function validateDriver({ spec }: CSIDriver): FieldError[] {
   const wrong: FieldError[] = [];
   if (spec.attachRequired == null) wrong.push(fieldErrors.required(at('spec', 'attachedRequired')));
   for (const name of ['podInfoOnMount', 'storageCapacity'] as const)

@@ -52,7 +52,7 @@ function validateStatus({ status }: VolumeAttachment): FieldError[] {
 }
 
 function validate(object: VolumeAttachment): FieldError[] {
-  const { attacher, nodeName = '', source } = object.spec ?? {};
+  const { attacher, nodeName, source } = object.spec;
   const name = source?.persistentVolumeName;
   return [
     ...validateCsiDriverName(attacher, specPath.child('attacher')),
