@@ -63,6 +63,8 @@ class PodScheduler implements Scheduler {
   readonly #running: Running;
   /** Calls under way: bindings, evictions, status. */
   readonly #calls = new Set<Promise<void>>();
+  /** Where the next search begins among the nodes (upstream: nextStartNodeIndex). */
+  #nextNode = 0;
   #turnDue = false;
   #isSynced = false;
 
@@ -197,7 +199,8 @@ class PodScheduler implements Scheduler {
       this.#report(next, noNodesMessage, new Set(), { nominatedNodeName: '' });
       return;
     }
-    const decision = schedule(info, snapshot, this.#random);
+    const decision = schedule(info, snapshot, this.#random, this.#nextNode);
+    this.#nextNode = (this.#nextNode + decision.examined) % snapshot.nodes.length;
     if (decision.type === 'node') {
       // Counted at once: the next decision sees the room as taken while the binding is under way.
       this.#state.assume(info, decision.node.name);

@@ -5,7 +5,7 @@ import { ClusterState } from '../state/cluster-state.ts';
 import { podInfo } from '../state/pod-info.ts';
 import { fitErrorMessage } from './fit-error.ts';
 import { preempt } from './preempt.ts';
-import { schedule } from './schedule.ts';
+import { enoughNodes, schedule } from './schedule.ts';
 
 let uids = 0;
 
@@ -239,6 +239,63 @@ describe('filters', () => {
       outcome(cordoned, spread),
       /1 node\(s\) didn't match pod topology spread constraints, 1 node\(s\) didn't match pod topology spread constraints \(missing required label\), 1 node\(s\) were unschedulable/,
     );
+  });
+});
+
+describe('a search in a large cluster', () => {
+  it('is long enough as upstream counts', () => {
+    // percentageOfNodesToScore 0: 50 percent less one per 125 nodes, at least 5 percent, at least 100 nodes.
+    const expected = [
+      [1, 1],
+      [99, 99],
+      [100, 100],
+      [150, 100],
+      [1000, 420],
+      [5000, 500],
+      [6000, 300],
+    ] as const;
+    for (const [nodes, enough] of expected) assert.equal(enoughNodes(nodes), enough, `${nodes} nodes`);
+  });
+
+  const zoned = (count: number): ClusterState =>
+    cluster(
+      // Zones come one after the other, as they do when machines are bought.
+      Array.from({ length: count }, (_, i) =>
+        node(`n${i}`, { labels: { 'topology.kubernetes.io/zone': i < count / 2 ? 'a' : 'b' } }),
+      ),
+    );
+
+  it('goes on where the last one ended, and alternates between zones', () => {
+    const state = zoned(400);
+    const { nodes } = state.snapshot();
+    assert.deepEqual(
+      nodes.slice(0, 4).map(({ name }) => name),
+      ['n0', 'n200', 'n1', 'n201'],
+    );
+    let from = 0;
+    const chosen = new Set<string>();
+    for (let i = 0; i < 4; i++) {
+      const decision = schedule(podInfo(pod(`p${i}`)), state.snapshot(), () => 0, from);
+      assert.equal(decision.examined, enoughNodes(400));
+      from = (from + decision.examined) % 400;
+      if (decision.type === 'node') chosen.add(decision.node.name);
+    }
+    // 188 of 400 a search: the third passes the end of the list.
+    assert.deepEqual([...chosen], ['n0', 'n94', 'n188', 'n82']);
+  });
+
+  it('looks at every node before it gives up, and at the one that was cleared first', () => {
+    const state = cluster(
+      Array.from({ length: 300 }, (_, i) =>
+        node(`n${i}`, i === 299 ? {} : { spec: { unschedulable: true } }),
+      ),
+    );
+    const wanted = podInfo(pod('p'));
+    const found = schedule(wanted, state.snapshot(), () => 0, 7);
+    assert.deepEqual([found.type === 'node' && found.node.name, found.examined], ['n299', 300]);
+    const nominated = podInfo({ ...pod('q'), status: { nominatedNodeName: 'n299' } });
+    const first = schedule(nominated, state.snapshot(), () => 0, 7);
+    assert.deepEqual([first.type === 'node' && first.node.name, first.examined], ['n299', 0]);
   });
 });
 

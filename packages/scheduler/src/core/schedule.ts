@@ -39,9 +39,25 @@ export interface Misfit {
   readonly filters: ReadonlySet<string>;
 }
 
+/** `examined`: how many nodes, counted from where the search began, were looked at. */
 export type Decision =
-  | { readonly type: 'node'; readonly node: NodeState }
-  | { readonly type: 'misfit'; readonly misfit: Misfit };
+  | { readonly type: 'node'; readonly node: NodeState; readonly examined: number }
+  | { readonly type: 'misfit'; readonly misfit: Misfit; readonly examined: number };
+
+/** Up to so many nodes, all that will do are compared (upstream: minFeasibleNodesToFind). */
+const minFeasibleNodes = 100;
+/** Never fewer percent than this (upstream: minFeasibleNodesPercentageToFind). */
+const minFeasiblePercent = 5;
+
+/**
+ * How many nodes that will do are enough: all of a small cluster, fewer percent the larger it is (upstream:
+ * numFeasibleNodesToFind with its default percentageOfNodesToScore).
+ */
+export function enoughNodes(nodeCount: number): number {
+  if (nodeCount < minFeasibleNodes) return nodeCount;
+  const percent = Math.max(50 - Math.trunc(nodeCount / 125), minFeasiblePercent);
+  return Math.max(Math.trunc((nodeCount * percent) / 100), minFeasibleNodes);
+}
 
 export interface PreparedFilter {
   readonly name: string;
@@ -57,24 +73,41 @@ export function prepareFilters(pod: PodInfo, snapshot: Snapshot): PreparedFilter
 }
 
 /**
- * Chooses a node for a pod: every filter must let it pass, the highest weighted score wins, `random` breaks
- * ties. Pure.
+ * Chooses a node for a pod: every filter must let it pass, the highest weighted score wins, `random` breaks ties. Nodes
+ * are looked at from the one at `from` on, round and round, until {@link enoughNodes} will do: whoever goes on where the
+ * last search ended gives all of them the same chance. A node that was cleared for the pod comes first. Pure.
  */
-export function schedule(pod: PodInfo, snapshot: Snapshot, random: () => number): Decision {
+export function schedule(pod: PodInfo, snapshot: Snapshot, random: () => number, from = 0): Decision {
   const prepared = prepareFilters(pod, snapshot);
+  const refusalOf = (node: NodeState): NamedRefusal | undefined =>
+    firstRefusal(prepared, node) ?? refusalBesideNominated(pod, node, snapshot);
+  const { nodes } = snapshot;
+  const cleared = nominatedNode(pod, nodes);
+  if (cleared && !refusalOf(cleared)) return { type: 'node', node: cleared, examined: 0 };
   const refusals = new Map<NodeState, Refusal>();
   const refusing = new Set<string>();
-  const feasible = snapshot.nodes.filter((node) => {
-    const refused = firstRefusal(prepared, node) ?? refusalBesideNominated(pod, node, snapshot);
-    if (refused === undefined) return true;
+  const feasible: NodeState[] = [];
+  const enough = enoughNodes(nodes.length);
+  let examined = 0;
+  while (examined < nodes.length && feasible.length < enough) {
+    const node = nodes[(from + examined++) % nodes.length] as NodeState;
+    const refused = refusalOf(node);
+    if (refused === undefined) {
+      feasible.push(node);
+      continue;
+    }
     refusals.set(node, refused.refusal);
     refusing.add(refused.name);
-    return false;
-  });
-  if (feasible.length === 0) return { type: 'misfit', misfit: { refusals, filters: refusing } };
+  }
+  if (feasible.length === 0) return { type: 'misfit', misfit: { refusals, filters: refusing }, examined };
   const [only] = feasible;
-  if (feasible.length === 1) return { type: 'node', node: only as NodeState };
-  return { type: 'node', node: best(feasible, scoresOf(pod, feasible, snapshot), random) };
+  if (feasible.length === 1) return { type: 'node', node: only as NodeState, examined };
+  return { type: 'node', node: best(feasible, scoresOf(pod, feasible, snapshot), random), examined };
+}
+
+function nominatedNode({ pod }: PodInfo, nodes: readonly NodeState[]): NodeState | undefined {
+  const name = pod.status?.nominatedNodeName;
+  return name ? nodes.find((node) => node.name === name) : undefined;
 }
 
 interface NamedRefusal {

@@ -4,7 +4,7 @@ import type { NamespaceLabels } from './affinity-term.ts';
 
 /** What one scheduling decision sees. Nothing in it changes while the decision is made. */
 export interface Snapshot {
-  /** Nodes that exist, in a stable order. */
+  /** Nodes that exist, in a stable order: one of each zone, then the next of each. */
   readonly nodes: readonly NodeState[];
   readonly namespaceLabels: NamespaceLabels;
   /** Whether any pod anywhere has required anti-affinity: most clusters need not look. */

@@ -17,13 +17,18 @@ export class ClusterState {
   readonly #nominated = new Map<string, { node: string; pod: PodInfo }>();
   #antiAffine = 0;
   #snapshot: Snapshot | undefined;
+  /** Nodes in the order of a snapshot, until one comes, goes or changes its zone. */
+  #order: readonly NodeState[] | undefined;
 
   constructor(namespaceLabels: NamespaceLabels) {
     this.#namespaceLabels = namespaceLabels;
   }
 
   setNode(node: Node): void {
-    this.#node(node.metadata.name ?? '').node = node;
+    const state = this.#node(node.metadata.name ?? '');
+    const before = state.node && zoneOf(state);
+    state.node = node;
+    if (before !== zoneOf(state)) this.#order = undefined;
     this.#snapshot = undefined;
   }
 
@@ -31,6 +36,7 @@ export class ClusterState {
     const state = this.#nodes.get(name);
     if (state === undefined) return;
     state.node = undefined;
+    this.#order = undefined;
     this.#dropIfEmpty(state);
     this.#snapshot = undefined;
   }
@@ -96,12 +102,36 @@ export class ClusterState {
 
   /** The state as the next decision sees it. Node states are live: decide before the next change. */
   snapshot(): Snapshot {
+    this.#order ??= inZoneOrder([...this.#nodes.values()].filter(({ node }) => node !== undefined));
     this.#snapshot ??= {
-      nodes: [...this.#nodes.values()].filter(({ node }) => node !== undefined),
+      nodes: this.#order,
       namespaceLabels: this.#namespaceLabels,
       hasAntiAffinity: this.#antiAffine > 0,
       nominated: Map.groupBy(this.#nominated.values(), ({ node }) => node),
     };
     return this.#snapshot;
   }
+}
+
+/** Region and zone, as nodes are ordered by them (upstream: component-helpers/node/topology, GetZoneKey). */
+const zoneOf = ({ labels }: NodeState): string => {
+  const region =
+    labels['topology.kubernetes.io/region'] ?? labels['failure-domain.beta.kubernetes.io/region'];
+  const zone = labels['topology.kubernetes.io/zone'] ?? labels['failure-domain.beta.kubernetes.io/zone'];
+  return `${region ?? ''}\0${zone ?? ''}`;
+};
+
+/** The first node of each zone, then the second of each, and so on (upstream: backend/cache/node_tree.go). */
+function inZoneOrder(nodes: readonly NodeState[]): NodeState[] {
+  const zones = [...Map.groupBy(nodes, zoneOf).values()];
+  if (zones.length <= 1) return [...nodes];
+  const ordered: NodeState[] = [];
+  const longest = Math.max(...zones.map((zone) => zone.length));
+  for (let i = 0; i < longest; i++) {
+    for (const zone of zones) {
+      const node = zone[i];
+      if (node) ordered.push(node);
+    }
+  }
+  return ordered;
 }

@@ -14,11 +14,12 @@ export const leastAllocatedScore: Scorer = {
     nodes.map(({ allocatable, scoringRequested }) => {
       const cpu = allocatable.get('cpu') ?? 0;
       const memory = allocatable.get('memory') ?? 0;
-      const parts = [
-        ...(cpu === 0 ? [] : [leastAllocated(scoringRequested.milliCpu + scoring.milliCpu, cpu)]),
-        ...(memory === 0 ? [] : [leastAllocated(scoringRequested.memoryBytes + scoring.memoryBytes, memory)]),
-      ];
-      return parts.length === 0 ? 0 : Math.trunc(parts.reduce((a, b) => a + b, 0) / parts.length);
+      const counted = (cpu === 0 ? 0 : 1) + (memory === 0 ? 0 : 1);
+      if (counted === 0) return 0;
+      const sum =
+        leastAllocated(scoringRequested.milliCpu + scoring.milliCpu, cpu) +
+        leastAllocated(scoringRequested.memoryBytes + scoring.memoryBytes, memory);
+      return Math.trunc(sum / counted);
     }),
 };
 
@@ -28,14 +29,17 @@ export const balancedScore: Scorer = {
   weight: 1,
   score: ({ requests }, nodes) => {
     if (![...requests.values()].some((amount) => amount > 0)) return undefined;
+    const [cpu, memory] = [requests.get('cpu') ?? 0, requests.get('memory') ?? 0];
     return nodes.map(({ allocatable, requested }) => {
-      const fractions = ['cpu', 'memory'].flatMap((name) => {
-        const capacity = allocatable.get(name) ?? 0;
-        if (capacity === 0) return [];
-        return [Math.min(1, ((requested.get(name) ?? 0) + (requests.get(name) ?? 0)) / capacity)];
-      });
-      const [a = 0, b = a] = fractions;
-      return Math.trunc((1 - Math.abs(a - b) / 2) * maxScore);
+      const ofCpu = fraction((requested.get('cpu') ?? 0) + cpu, allocatable.get('cpu') ?? 0);
+      const ofMemory = fraction((requested.get('memory') ?? 0) + memory, allocatable.get('memory') ?? 0);
+      // What a node has only one of is balanced by itself.
+      const apart = Number.isNaN(ofCpu) || Number.isNaN(ofMemory) ? 0 : Math.abs(ofCpu - ofMemory);
+      return Math.trunc((1 - apart / 2) * maxScore);
     });
   },
 };
+
+/** How much of a node's capacity is used, 1 at most; NaN for what it has none of. */
+const fraction = (used: number, capacity: number): number =>
+  capacity === 0 ? Number.NaN : Math.min(1, used / capacity);
