@@ -28,6 +28,51 @@ export function classes(differences: readonly Difference[]): DifferenceClass[] {
 export const reasonOf = (difference: Difference): string | undefined =>
   known.find((each) => each.matches(difference))?.reason;
 
+/** RESULTS.md: what was sent, what remains with a reason, and what nobody has explained yet. */
+export function resultsDocument(run: {
+  title: string;
+  cases: number;
+  requests: number;
+  found: readonly Difference[];
+}): string {
+  const { found } = run;
+  const reasons = known.map((each) => ({
+    ...each,
+    count: found.filter((difference) => known.find((one) => one.matches(difference)) === each).length,
+  }));
+  const open = found.filter((difference) => reasonOf(difference) === undefined);
+  const byKind = Object.entries(Object.groupBy(open, ({ kind }) => kind))
+    .map(([kind, all]) => ({ kind, all: all ?? [] }))
+    .sort((a, b) => b.all.length - a.all.length);
+  const different = new Set(found.map(({ name }) => name)).size;
+  const cell = (text: string): string => shorten(text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|'), 110);
+  return [
+    '# Differences from upstream',
+    '',
+    `${run.title}: ${run.requests} requests to each server in ${run.cases} cases; ${run.cases - different} cases alike, ` +
+      `${found.length} differences, ${found.length - open.length} of them with a reason.`,
+    '',
+    '## With a reason',
+    '',
+    '| differences | what | why |',
+    '|---|---|---|',
+    ...reasons.map(
+      ({ id, reason, count }) =>
+        `| ${count} | ${id} | ${cell(reason).length < 110 ? cell(reason) : reason} |`,
+    ),
+    '',
+    '## Not explained: to be mended',
+    '',
+    '| differences | kind | the most frequent |',
+    '|---|---|---|',
+    ...byKind.map(({ kind, all }) => {
+      const most = classes(all).slice(0, 2);
+      return `| ${all.length} | ${kind} | ${most.map(({ group, count }) => `${count} × ${cell(group)}`).join('; ')} |`;
+    }),
+    '',
+  ].join('\n');
+}
+
 const shorten = (text: string, length: number): string =>
   text.length > length ? `${text.slice(0, length)}…` : text;
 

@@ -10,7 +10,7 @@ import { subresourceCases } from './cases/subresources.ts';
 import { arbitraryCases, createCases, patchCases, statusCases, updateCases } from './cases/writes.ts';
 import { compare, type Difference } from './compare.ts';
 import { prepareServers } from './prepare.ts';
-import { classes, readable, reasonOf } from './report.ts';
+import { classes, readable, reasonOf, resultsDocument } from './report.ts';
 import { type Tested, testedResources } from './resources.ts';
 import { type Servers, startServers } from './servers.ts';
 
@@ -114,6 +114,11 @@ async function main(): Promise<void> {
     ),
   );
   writeFileSync(join(out, 'classes.txt'), readable(grouped, grouped.length));
+  if (process.env['RESULTS']) {
+    const title = `Against kube-apiserver ${servers.upstreamVersion}, SEED=${seed}, ITERATIONS=${perKind}`;
+    const text = resultsDocument({ title, cases: cases.length, requests, found });
+    writeFileSync(process.env['RESULTS'], text);
+  }
   const byFamily = Object.entries(Object.groupBy(found, ({ family }) => family));
   const seconds = Math.round((performance.now() - begun) / 1000);
   const answered = new Set(found.map(({ name }) => name)).size;

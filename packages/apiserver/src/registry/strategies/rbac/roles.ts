@@ -63,7 +63,7 @@ function validateClusterRole(role: ClusterRole): FieldError[] {
   for (const [i, selector] of selectors.entries()) {
     wrong.push(...validateLabelSelector(selector, path.index(i)));
     if (!selectorOf(selector))
-      wrong.push(fieldErrors.invalid(path.index(i), selector, 'invalid label selector.'));
+      wrong.push(fieldErrors.invalid(path.index(i), null, 'invalid label selector.'));
   }
   return wrong;
 }
@@ -103,9 +103,9 @@ function validateBinding(binding: Binding, isNamespaced: boolean): FieldError[] 
   if (ref.apiGroup !== group) {
     wrong.push(fieldErrors.notSupported(path.child('apiGroup'), ref.apiGroup ?? '', [group]));
   }
-  const kinds = isNamespaced ? ['ClusterRole', 'Role'] : ['ClusterRole'];
+  const kinds = isNamespaced ? ['Role', 'ClusterRole'] : ['ClusterRole'];
   if (!kinds.includes(ref.kind ?? '')) {
-    wrong.push(fieldErrors.notSupported(path.child('kind'), ref.kind ?? '', kinds));
+    wrong.push(fieldErrors.notSupportedAsListed(path.child('kind'), ref.kind ?? '', kinds));
   }
   if (!ref.name) wrong.push(fieldErrors.required(path.child('name')));
   else wrong.push(...invalidEach(path.child('name'), ref.name, nameIsPathSegment(ref.name)));

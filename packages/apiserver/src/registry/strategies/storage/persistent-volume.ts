@@ -104,7 +104,7 @@ function validateCapacity(spec: PersistentVolumeSpec, parent: FieldPath): FieldE
   const wrong: FieldError[] = [];
   if (names.length === 0) wrong.push(fieldErrors.required(path));
   if (capacity['storage'] === undefined || names.length > 1) {
-    wrong.push(fieldErrors.notSupported(path, capacity, ['storage']));
+    wrong.push(fieldErrors.notSupported(path, spec.capacity, ['storage']));
   }
   for (const [name, quantity] of Object.entries(capacity)) {
     const unreadable = validateQuantity(quantity, path.key(name));
