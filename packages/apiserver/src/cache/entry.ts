@@ -4,8 +4,9 @@ import { deepFreeze, type ObjectCodec } from '../storage/codec.ts';
 import { type ManagedFieldsSource, withManagedFieldsLater } from './later.ts';
 
 /**
- * One object at one revision: its stored bytes, and on demand the JSON that goes over the wire and the parsed,
- * frozen object that readers in this process share. Each is made at most once.
+ * One object at one revision: its stored bytes, which are its JSON but for the head, and on demand the parsed, frozen
+ * object that readers in this process share. The JSON is written from the bytes straight into what goes over the wire:
+ * thirty thousand pods are kept once.
  */
 export class Entry implements ManagedFieldsSource {
   readonly codec: ObjectCodec;
@@ -14,9 +15,9 @@ export class Entry implements ManagedFieldsSource {
   readonly name: string;
   /** mod revision of the key; metadata.resourceVersion. */
   readonly revision: number;
-  /** Either the value as stored, or (once `#encoded`) the JSON with its resourceVersion. */
-  #bytes: Uint8Array;
-  #encoded = false;
+  #value: Uint8Array;
+  /** The value is known to be of the form that {@link ObjectCodec.encode} writes. */
+  #isOwn = false;
   #object: KubeObject | undefined;
 
   /** `object`: what `stored` says, of any revision, frozen below its metadata. */
@@ -31,7 +32,7 @@ export class Entry implements ManagedFieldsSource {
     this.namespace = at.namespace;
     this.name = at.name;
     this.revision = at.revision;
-    this.#bytes = stored;
+    this.#value = stored;
     if (object) {
       const field = Object.getOwnPropertyDescriptor(object.metadata, 'managedFields');
       if (field?.value) codec.recentManagedFields.set(this, field.value as ManagedFieldsEntry[]);
@@ -40,25 +41,59 @@ export class Entry implements ManagedFieldsSource {
     }
   }
 
-  /** JSON of the storage version, resourceVersion included, no newline. */
+  /** JSON of the storage version, resourceVersion included, no newline; made anew each time. */
   get json(): Buffer {
-    if (!this.#encoded) {
-      this.#bytes = this.codec.toJson(this.#bytes, this.revision);
-      this.#encoded = true;
-    }
-    return this.#bytes as Buffer;
+    const json = Buffer.allocUnsafe(this.jsonBytes);
+    this.writeJson(json, 0);
+    return json;
   }
 
-  /** The JSON as an item of a list: without apiVersion and kind, as upstream lists built-in kinds. */
-  get itemJson(): Buffer {
-    // All but the brace that opens it, which list writers put into the separator.
-    return this.json.subarray(this.codec.typeHead.length);
+  /** Length of the JSON. */
+  get jsonBytes(): number {
+    const { codec } = this;
+    return codec.jsonHead(this.revision).length + this.#own.length - codec.headBytes;
+  }
+
+  /** Writes the JSON into `target` at `at`; returns where it ends. */
+  writeJson(target: Buffer, at: number): number {
+    return this.#write(this.codec.jsonHead(this.revision), target, at);
+  }
+
+  /**
+   * Length of the JSON as an item of a list: without apiVersion and kind, as upstream lists built-in kinds, and without
+   * the brace that opens it, which list writers put into the separator.
+   */
+  get itemBytes(): number {
+    return this.jsonBytes - this.codec.typeHead.length;
+  }
+
+  /** Writes the JSON as an item of a list; returns where it ends. */
+  writeItem(target: Buffer, at: number): number {
+    const { codec } = this;
+    return this.#write(codec.jsonHead(this.revision).slice(codec.typeHead.length), target, at);
+  }
+
+  #write(head: string, target: Buffer, at: number): number {
+    const { headBytes } = this.codec;
+    const value = this.#own;
+    const from = at + target.write(head, at, 'latin1');
+    target.set(value.subarray(headBytes), from);
+    return from + value.length - headBytes;
+  }
+
+  /** The stored bytes with the head that JSON is written from; those of a foreign writer are brought into that form. */
+  get #own(): Uint8Array {
+    if (!this.#isOwn) {
+      this.#value = this.codec.asOwn(this.#value);
+      this.#isOwn = true;
+    }
+    return this.#value;
   }
 
   /** Frozen and shared. */
   get object(): KubeObject {
     if (!this.#object) {
-      const { object, hasManagedFields } = this.codec.decodeWithoutManagedFields(this.#bytes, this.#spliced);
+      const { object, hasManagedFields } = this.codec.decodeWithoutManagedFields(this.#value);
       this.#object = this.#shared(deepFreeze(object), hasManagedFields);
     }
     return this.#object;
@@ -68,34 +103,24 @@ export class Entry implements ManagedFieldsSource {
     return withManagedFieldsLater(object, this.revision, hasManagedFields ? this : undefined);
   }
 
-  /** Revision whose field stands in the bytes; 0: they are the value as stored. */
-  get #spliced(): number {
-    return this.#encoded ? this.revision : 0;
-  }
-
   /** Frozen; the same list for a while. */
   get managedFields(): ManagedFieldsEntry[] | undefined {
     const recent = this.codec.recentManagedFields;
     const known = recent.get(this);
     if (known) return known as ManagedFieldsEntry[];
-    const list = this.codec.managedFieldsOf(this.#bytes, this.#spliced);
+    const list = this.codec.managedFieldsOf(this.#value);
     if (list) recent.set(this, deepFreeze(list));
     return list;
   }
 
-  /** Bytes held for the encoded forms; for the history's budget. */
+  /** Bytes held; for the history's budget. */
   get size(): number {
-    return this.#bytes.length;
+    return this.#value.length;
   }
 
   /** The same state under another resourceVersion: how the deletion of it is shown. */
   at(revision: number): Entry {
-    const stored = this.#encoded ? this.codec.fromJson(this.#bytes as Buffer, this.revision) : this.#bytes;
-    return new Entry(
-      this.codec,
-      { key: this.key, namespace: this.namespace, name: this.name, revision },
-      stored,
-      this.#object,
-    );
+    const { key, namespace, name } = this;
+    return new Entry(this.codec, { key, namespace, name, revision }, this.#value, this.#object);
   }
 }

@@ -1,6 +1,6 @@
 import { stringifyJson } from '@cloudless/kube/codec/json';
 import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
-import type { Entry } from '../cache/entry.ts';
+import { Entry } from '../cache/entry.ts';
 import { listKindOf, type Served } from '../registry/catalogue.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { StoredResource } from '../registry/registry.ts';
@@ -19,8 +19,6 @@ export interface LazyCodecs {
   /** One frame of a protobuf watch: length, WatchEvent. */
   protobufWatchEvent(type: string, object: object): Uint8Array;
 }
-
-const newline = Buffer.from('\n');
 
 /** A response body: chunks written one after the other. */
 export type Chunks = Uint8Array[];
@@ -58,7 +56,7 @@ export class Encoder {
   ): Chunks {
     if (negotiated.as === '') {
       if (negotiated.format === 'json' && !negotiated.pretty)
-        return [jsonIn(entry, served.resource), newline];
+        return [jsonIn(entry, served.resource, '', '\n')];
       return this.object(objectIn(entry, served.resource), negotiated);
     }
     const metadata = { resourceVersion: String(entry.revision) };
@@ -203,7 +201,8 @@ export class Encoder {
 
 /** JSON frames of the events being delivered: every watcher of a resource is told in the same turn. */
 const frames = new Map<Entry, Map<string, Buffer>>();
-const frameEnd = Buffer.from('}\n');
+const frameEnd = '}\n';
+const frameStart = (type: string): string => `{"type":"${type}","object":`;
 const forgetFrames = (): void => frames.clear();
 
 function jsonFrame(type: string, entry: Entry, resource: Resource): Buffer {
@@ -215,7 +214,7 @@ function jsonFrame(type: string, entry: Entry, resource: Resource): Buffer {
   const key = `${type} ${resource.group}/${resource.version}`;
   let frame = byKey.get(key);
   if (!frame) {
-    frame = Buffer.concat([Buffer.from(`{"type":"${type}","object":`), jsonIn(entry, resource), frameEnd]);
+    frame = jsonIn(entry, resource, frameStart(type), frameEnd);
     byKey.set(key, frame);
   }
   return frame;
@@ -227,9 +226,9 @@ export function jsonFrames(events: readonly Delivery[], resource: Resource): Chu
   let parts: Buffer[] = [];
   let size = 0;
   for (const { type, entry } of events) {
-    const json = jsonIn(entry, resource);
-    parts.push(Buffer.from(`{"type":"${type}","object":`), json, frameEnd);
-    size += json.length;
+    const frame = jsonIn(entry, resource, frameStart(type), frameEnd);
+    parts.push(frame);
+    size += frame.length;
     if (size < listChunkBytes) continue;
     chunks.push(Buffer.concat(parts));
     parts = [];
@@ -279,19 +278,37 @@ function forgetBody(entries: readonly Entry[], body: { bytes: number }): void {
 }
 
 function* itemChunks(entries: readonly Entry[], resource: Resource): Generator<Uint8Array> {
-  const comma = Buffer.from(',{');
-  let parts: Buffer[] = [];
+  let items: Array<Buffer | Entry> = [];
   let size = 0;
-  for (const [i, entry] of entries.entries()) {
+  let comma = '{';
+  for (const entry of entries) {
     const item = itemJsonIn(entry, resource);
-    parts.push(i === 0 ? comma.subarray(1) : comma, item);
-    size += item.length;
+    items.push(item);
+    size += 2 + (item instanceof Entry ? item.itemBytes : item.length);
     if (size < listChunkBytes) continue;
-    yield Buffer.concat(parts);
-    parts = [];
+    yield itemChunk(items, size, comma);
+    items = [];
     size = 0;
+    comma = ',{';
   }
-  if (parts.length > 0) yield Buffer.concat(parts);
+  if (items.length > 0) yield itemChunk(items, size, comma);
+}
+
+/** Items of a list, each behind `,{`, the first behind `before`; `bytes` are enough for them. */
+function itemChunk(items: ReadonlyArray<Buffer | Entry>, bytes: number, before: string): Buffer {
+  const chunk = Buffer.allocUnsafe(bytes);
+  let at = 0;
+  let separator = before;
+  for (const item of items) {
+    at += chunk.write(separator, at, 'latin1');
+    separator = ',{';
+    if (item instanceof Entry) at = item.writeItem(chunk, at);
+    else {
+      chunk.set(item, at);
+      at += item.length;
+    }
+  }
+  return chunk.subarray(0, at);
 }
 
 /** A list as chunks of cached bytes, never as one string. */

@@ -35,11 +35,17 @@ function viewOf(entry: Entry, resource: Resource): View {
 export const objectIn = (entry: Entry, resource: Resource): KubeObject =>
   isStored(entry, resource) ? entry.object : viewOf(entry, resource).object;
 
-/** Its JSON in the version of `resource`, without a newline; shared. */
-export function jsonIn(entry: Entry, resource: Resource): Buffer {
-  if (isStored(entry, resource)) return entry.json;
-  const view = viewOf(entry, resource);
-  return (view.json ??= Buffer.from(stringifyJson(view.object)));
+/** Its JSON in the version of `resource`, between `before` and `after` (ASCII), in one piece of its own. */
+export function jsonIn(entry: Entry, resource: Resource, before = '', after = ''): Buffer {
+  const stored = isStored(entry, resource);
+  const view = stored ? undefined : viewOf(entry, resource);
+  const json = view && (view.json ??= Buffer.from(stringifyJson(view.object)));
+  const whole = Buffer.allocUnsafe(before.length + (json?.length ?? entry.jsonBytes) + after.length);
+  whole.write(before, 0, 'latin1');
+  if (json) whole.set(json, before.length);
+  else entry.writeJson(whole, before.length);
+  whole.write(after, whole.length - after.length, 'latin1');
+  return whole;
 }
 
 /** The object as a list's item: built-in kinds carry no apiVersion and kind there. */
@@ -59,9 +65,9 @@ export function inStorage(stored: StoredResource, resource: Resource, object: Ku
 
 const brace = 0x7b;
 
-/** The JSON as a list's item without its opening brace. */
-export function itemJsonIn(entry: Entry, resource: Resource): Buffer {
-  if (isStored(entry, resource)) return entry.itemJson;
+/** The JSON as a list's item without its opening brace: the entry itself when its own bytes are that. */
+export function itemJsonIn(entry: Entry, resource: Resource): Buffer | Entry {
+  if (isStored(entry, resource)) return entry;
   const json = Buffer.from(stringifyJson(itemIn(entry, resource)));
   if (json[0] !== brace) throw new Error('an object must encode as a JSON object');
   return json.subarray(1);

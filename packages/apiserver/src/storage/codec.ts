@@ -103,49 +103,33 @@ export class ObjectCodec {
     return true;
   }
 
-  /** The stored value as the API shows it: JSON with its resourceVersion; revision 0 (dry run): without. */
-  toJson(value: Uint8Array, revision: number): Buffer {
-    if (!this.isOwn(value)) return this.toJson(this.encode(this.#read(value)), revision);
-    if (revision === 0) return Buffer.from(value);
-    const field = `"resourceVersion":"${revision}",`;
-    const head = this.#head.length;
-    const json = retained(value.length + field.length);
-    this.#head.copy(json);
-    json.write(field, head, 'latin1');
-    json.set(value.subarray(head), head + field.length);
-    return json;
+  /** The value if {@link encode} made it, else the same object as `encode` writes it. */
+  asOwn(value: Uint8Array): Uint8Array {
+    return this.isOwn(value) ? value : this.encode(this.#read(value));
   }
 
-  /** The inverse of {@link toJson}: what another revision of the same object is made from. */
-  fromJson(json: Buffer, revision: number): Buffer {
-    if (revision === 0) return json;
-    const head = this.#head.length;
-    const rest = head + `"resourceVersion":"${revision}",`.length;
-    const value = retained(head + json.length - rest);
-    json.copy(value, 0, 0, head);
-    json.copy(value, head, rest);
-    return value;
+  /** What the JSON of a value of our own begins with, instead of the value's first {@link headBytes}: ASCII. */
+  jsonHead(revision: number): string {
+    return revision === 0 ? this.#open : `${this.#open}"resourceVersion":"${revision}",`;
   }
 
-  /** Where managedFields stand in a value or, with the revision that was spliced in, in its JSON. */
-  #managedIn(bytes: Uint8Array, spliced: number): { from: number; to: number } | undefined {
-    if (spliced === 0 && !this.isOwn(bytes)) return undefined;
+  get headBytes(): number {
+    return this.#head.length;
+  }
+
+  /** Where managedFields stand in a value. */
+  #managedIn(bytes: Uint8Array): { from: number; to: number } | undefined {
+    if (!this.isOwn(bytes)) return undefined;
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const from = this.#head.length + (spliced === 0 ? 0 : `"resourceVersion":"${spliced}",`.length);
+    const from = this.#head.length;
     if (buffer.toString('latin1', from, from + beforeManaged.length) !== beforeManaged) return undefined;
     const to = buffer.indexOf(afterManaged, from, 'latin1');
     return to < 0 ? undefined : { from, to };
   }
 
-  /**
-   * The object of a value, or of its JSON with the revision that was spliced in, without managedFields, and whether it
-   * has any. Throws `StatusError` 500 for a corrupt value.
-   */
-  decodeWithoutManagedFields(
-    bytes: Uint8Array,
-    spliced: number,
-  ): { object: KubeObject; hasManagedFields: boolean } {
-    const managed = this.#managedIn(bytes, spliced);
+  /** The object of a value without managedFields, and whether it has any. Throws `StatusError` 500 for a corrupt value. */
+  decodeWithoutManagedFields(bytes: Uint8Array): { object: KubeObject; hasManagedFields: boolean } {
+    const managed = this.#managedIn(bytes);
     if (!managed) {
       const object = this.#read(bytes);
       const hasManagedFields = object.metadata.managedFields !== undefined;
@@ -157,9 +141,9 @@ export class ObjectCodec {
     return { object: this.#read(`${this.#open}${rest}`), hasManagedFields: true };
   }
 
-  /** Only managedFields, of the same bytes. */
-  managedFieldsOf(bytes: Uint8Array, spliced: number): ManagedFieldsEntry[] | undefined {
-    const managed = this.#managedIn(bytes, spliced);
+  /** Only managedFields. */
+  managedFieldsOf(bytes: Uint8Array): ManagedFieldsEntry[] | undefined {
+    const managed = this.#managedIn(bytes);
     if (!managed) return this.#read(bytes).metadata.managedFields;
     const text = bytes.subarray(managed.from + beforeManaged.length - 1, managed.to + 1);
     return parseJson(text, { maxDepth: Infinity }) as ManagedFieldsEntry[];
