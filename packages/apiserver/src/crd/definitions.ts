@@ -71,8 +71,7 @@ class Follower {
     await this.#cache.ready;
     const names = [...this.#cache.list()].map(({ metadata }) => metadata.name ?? '');
     if (names.length > 0) {
-      await this.#load();
-      await this.#refresh();
+      while (!(await this.#served()) && !this.#context.signal.aborted) await this.#pause();
       for (const name of names) this.#enqueue(name);
     }
     this.isSynced = true;
@@ -99,13 +98,17 @@ class Follower {
     if (this.#context.signal.aborted) return;
     this.#queue.add(name);
     // Before anybody else hears of the change, what it means is served.
-    if (this.#serving) void this.#refresh();
+    if (this.#serving) void this.#served();
     this.#working ??= this.#work().finally(() => (this.#working = undefined));
   }
 
   async #work(): Promise<void> {
-    await this.#load();
-    await this.#refresh();
+    if (!(await this.#served())) {
+      // All others of the queue come with the first.
+      const [name] = this.#queue;
+      if (name !== undefined) this.#retry(name);
+      return;
+    }
     for (const name of this.#queue) {
       this.#queue.delete(name);
       try {
@@ -126,6 +129,25 @@ class Follower {
       this.#enqueue(name);
     }, retryMs);
     this.#retries.add(timer);
+  }
+
+  /** As {@link #refresh}; false, and a line in the log, when what it needs cannot be loaded. */
+  async #served(): Promise<boolean> {
+    try {
+      if (!this.#serving) await this.#load();
+      await this.#refresh();
+      return true;
+    } catch (error) {
+      this.#context.log.error({ err: error }, 'custom kinds cannot be served, trying again');
+      return false;
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#context.clock.setTimeout(resolve, retryMs);
+      this.#context.signal.addEventListener('abort', () => (timer.cancel(), resolve()), { once: true });
+    });
   }
 
   /** Serves the kinds of the definitions as they stand in the cache; at once unless rules must be loaded first. */

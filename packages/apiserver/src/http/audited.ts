@@ -3,6 +3,7 @@ import { StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import { type RequestAudit, withoutManagedFields } from '../audit/event.ts';
 import type { Audit } from '../audit/index.ts';
+import type { Stage } from '../audit/policy.ts';
 import { sourceIps } from '../audit/source-ips.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Result } from '../request/call.ts';
@@ -40,6 +41,15 @@ export async function requestReceived(audit: RequestAudit): Promise<void> {
       undefined,
       error,
     );
+  }
+}
+
+/** Writes an event that nobody waits for. When it cannot be written, the audit's own log has told of it. */
+export async function tell(audit: RequestAudit, stage: Stage): Promise<void> {
+  try {
+    await audit.stage(stage);
+  } catch {
+    // The answer is on its way, whatever becomes of its record.
   }
 }
 

@@ -20,7 +20,7 @@ import { isTrue, type ParsedRequest, parseRequest } from '../request/parse.ts';
 import { timeoutSeconds } from '../request/parameters.ts';
 import type { Impersonate } from '../server/options.ts';
 import type { Streams } from '../streams/streams.ts';
-import { auditResult, beginAudit, failedMethods, onHead, requestReceived } from './audited.ts';
+import { auditResult, beginAudit, failedMethods, onHead, requestReceived, tell } from './audited.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Encoder } from './encode.ts';
 import type { InflightLimit } from './inflight.ts';
@@ -112,11 +112,7 @@ export class Handler {
   async #completeAudit(audit: RequestAudit, code: number, answered: boolean): Promise<void> {
     if (answered) audit.code(code);
     else audit.closedEarly();
-    try {
-      await audit.stage(audit.panicked ? 'Panic' : 'ResponseComplete');
-    } catch {
-      // The log has told of it.
-    }
+    await tell(audit, audit.panicked ? 'Panic' : 'ResponseComplete');
   }
 
   async #serve(request: Request, out: Outgoing, info: ParsedRequest, query: URLSearchParams): Promise<void> {
@@ -128,7 +124,7 @@ export class Handler {
       const { audit } = out;
       onHead(out.response, (code) => {
         audit.code(code);
-        void audit.stage('ResponseStarted');
+        void tell(audit, 'ResponseStarted');
       });
     }
     const leave = longRunning(info)
@@ -317,7 +313,7 @@ export class Handler {
 
   #auditUpgrade(audit: RequestAudit, socket: Duplex): void {
     audit.code(101);
-    void audit.stage('ResponseStarted');
+    void tell(audit, 'ResponseStarted');
     socket.once('close', () => void this.#completeAudit(audit, 101, true));
   }
 
@@ -331,14 +327,22 @@ export class Handler {
     const retryAfter = failure.details?.retryAfterSeconds;
     if (retryAfter) out.response.setHeader('retry-after', String(retryAfter));
     if (failure.code === 401) out.response.setHeader('www-authenticate', 'Bearer realm="kubernetes"');
-    let negotiated: Negotiated;
+    const { mediaType, body } = this.#failureBody(request, failure);
+    await out.send(failure.code, mediaType, body);
+  }
+
+  /** As the client would have it; in JSON where that cannot be, or is what failed. */
+  #failureBody(request: Request, failure: StatusError): { mediaType: string; body: readonly Uint8Array[] } {
+    const as = (accept: string | undefined) => {
+      const negotiated = negotiate(accept, 'plain');
+      const body = this.#parts.encoder.object(failure.toStatus(), negotiated);
+      return { mediaType: mediaTypes[negotiated.format], body };
+    };
     try {
-      negotiated = negotiate(request.headers.accept, 'plain');
+      return as(request.headers.accept);
     } catch {
-      negotiated = negotiate(undefined, 'plain');
+      return as(undefined);
     }
-    const body = this.#parts.encoder.object(failure.toStatus(), negotiated);
-    await out.send(failure.code, mediaTypes[negotiated.format], body);
   }
 
   #statusOf(error: unknown): StatusError {

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { LoadError } from '@cloudless/kube/lazy';
 import type { KubeObject } from '@cloudless/kube/object';
 import type { LazyCodecs } from './encode.ts';
 
@@ -6,7 +7,15 @@ import type { LazyCodecs } from './encode.ts';
  * YAML and protobuf, whose libraries take longer to load than the server takes to start: they come in with the first
  * request that needs them.
  */
-const load = createRequire(import.meta.url);
+const require = createRequire(import.meta.url);
+
+function load(module: string): unknown {
+  try {
+    return require(module);
+  } catch (cause) {
+    throw new LoadError(module, cause);
+  }
+}
 
 type Protobuf = typeof import('@cloudless/kube/codec/protobuf');
 type ProtobufWatch = typeof import('@cloudless/kube/codec/protobuf-watch');

@@ -171,8 +171,10 @@ export class Outgoing {
       vary: 'Accept, Accept-Encoding',
     });
     const gzip = createGzip({ level: gzipLevel, flush: constants.Z_NO_FLUSH });
-    // A client that leaves early is no error of ours.
-    await pipeline(Readable.from(chunks), gzip, this.response as Writable).catch(() => {});
+    await pipeline(Readable.from(chunks), gzip, this.response as Writable).catch((error: unknown) => {
+      // A client that leaves early is no error of ours; streams tell of it by a code.
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    });
   }
 
   /** A body that is compressed already. */

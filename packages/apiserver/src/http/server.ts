@@ -83,10 +83,16 @@ export async function listenTls(options: {
   } as Parameters<typeof createSecureServer>[0]);
   const connections = track(server, log);
   server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    void handler.handle(request, response);
+    handler.handle(request, response).catch((error: unknown) => {
+      log.error({ err: error }, 'a request could not even be refused');
+      response.destroy();
+    });
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    void handler.upgrade(request, socket, head);
+    handler.upgrade(request, socket, head).catch((error: unknown) => {
+      log.error({ err: error }, 'an upgrade could not even be refused');
+      socket.destroy();
+    });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -72,12 +72,16 @@ export async function respondWatch(
       columns = false;
     }
   };
+  const fail = (error: Error): void => {
+    try {
+      write(encoder.eventOf('ERROR', statusOf(error).toStatus(), negotiated));
+    } finally {
+      // Even when nothing can be said in the client's format: it sees the end, and looks again.
+      end();
+    }
+  };
   const bookmark = (revision: number, initial: boolean): void =>
     write(encoder.bookmark(revision, initial, served, negotiated));
-  const fail = (error: Error): void => {
-    write(encoder.eventOf('ERROR', statusOf(error).toStatus(), negotiated));
-    end();
-  };
   const seconds = options.timeoutSeconds || minTimeoutSeconds * (1 + Math.random());
   const timeoutTimer = clock.setTimeout(end, seconds * 1_000);
   let bookmarkTimer: ReturnType<Clock['setTimeout']> | undefined;
@@ -87,7 +91,11 @@ export async function respondWatch(
     if (left <= 0) return;
     bookmarkTimer = clock.setTimeout(
       () => {
-        if (watch && watch.revision > lastSent) bookmark((lastSent = watch.revision), false);
+        try {
+          if (watch && watch.revision > lastSent) bookmark((lastSent = watch.revision), false);
+        } catch {
+          return end();
+        }
         scheduleBookmark();
       },
       Math.min(bookmarkIntervalMs, left),

@@ -1,5 +1,6 @@
 import { duplicateFields, JsonSyntaxError, parseJson, stringifyJson } from '@cloudless/kube/codec/json';
 import { fieldErrors, FieldPath, goQuote } from '@cloudless/kube/field';
+import { LoadError } from '@cloudless/kube/lazy';
 import type { KubeObject } from '@cloudless/kube/object';
 import { decodeObject, duplicateFieldErrors, strictDecodingMessage } from '@cloudless/kube/schema/decode';
 import { schemaOf, schemaOfObject, type StructSchema } from '@cloudless/kube/schema/schema';
@@ -197,6 +198,7 @@ export class Decoder implements BodyDecoder {
       const text = Buffer.from(bytes).toString('utf8');
       return this.#parts.parseYaml(text, (duplicate) => duplicates.push(duplicate));
     } catch (cause) {
+      if (cause instanceof LoadError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
       throw errors.badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`);
     }
@@ -224,6 +226,7 @@ export class Decoder implements BodyDecoder {
     try {
       return this.#parts.readProtobuf(bytes);
     } catch (cause) {
+      if (cause instanceof LoadError) throw cause;
       throw errors.badRequest(cause instanceof Error ? cause.message : String(cause));
     }
   }
@@ -246,6 +249,7 @@ export class Decoder implements BodyDecoder {
     try {
       return this.#parts.parseYaml(Buffer.from(bytes).toString('utf8'), (text) => problems?.push(text));
     } catch (cause) {
+      if (cause instanceof LoadError) throw cause;
       throw errors.badRequest(
         `error converting YAML to JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
       );

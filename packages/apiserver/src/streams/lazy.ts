@@ -1,3 +1,4 @@
+import { lazily } from '@cloudless/kube/lazy';
 import type { StreamsOptions } from './create.ts';
 import type { Streams } from './streams.ts';
 
@@ -6,9 +7,7 @@ import type { Streams } from './streams.ts';
  * good part of what a server loads, and no start waits for it.
  */
 export function lazyStreams(options: StreamsOptions): Streams {
-  let streams: Promise<Streams> | undefined;
-  const load = (): Promise<Streams> =>
-    (streams ??= import('./create.ts').then(({ createStreams }) => createStreams(options)));
+  const load = lazily(async () => (await import('./create.ts')).createStreams(options));
   return {
     respond: async (...request) => (await load()).respond(...request),
     upgrade: async (...request) => (await load()).upgrade(...request),

@@ -12,6 +12,7 @@ import type { NodeContext } from '@cloudless/kube/node/context';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { kubernetesVersion, ownVersion } from '../kubernetes-version.ts';
 import { provideClusterDns } from './cluster-dns.ts';
+import { outliveMistakes } from './outlive.ts';
 import { report, stopRequested } from './report.ts';
 
 const log = logger('control-plane');
@@ -92,6 +93,8 @@ export async function runControlPlane(config: ClusterConfig): Promise<void> {
     if (audit) parts.push({ stop: () => audit.close(), [Symbol.asyncDispose]: () => audit.close() });
     const api = await startApi(config, context, store, audit);
     parts.push(api);
+    // Whatever one request does, the others are served.
+    outliveMistakes(log);
     report({ type: 'progress', step: 'API server answers' });
     let working = false;
     const metrics: Array<() => string | Promise<string>> =

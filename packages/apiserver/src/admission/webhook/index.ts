@@ -6,6 +6,7 @@
  * const { mutating, validating } = admissionWebhooks({ caches, versions, authorizer, clock, log, signal });
  * ```
  */
+import { lazily } from '@cloudless/kube/lazy';
 import type { Resource } from '@cloudless/kube/object';
 import { admissionregistration } from '@cloudless/kube/resources';
 import type { MutatingWebhook, ValidatingWebhook } from '@cloudless/kube/types/admissionregistration-v1';
@@ -73,8 +74,7 @@ export function admissionWebhooks(
 ): AdmissionWebhooks {
   const { signal, ...rest } = options;
   const { caches } = options;
-  let made: Promise<WebhookParts> | undefined;
-  const make = async (): Promise<WebhookParts> => {
+  const parts = lazily(async (): Promise<WebhookParts> => {
     const [{ WebhookClients }, { serviceResolver }] = await Promise.all([
       import('../../webhook-client/client.ts'),
       import('../../webhook-client/service-resolver.ts'),
@@ -84,8 +84,7 @@ export function admissionWebhooks(
       ...rest,
       clients: new WebhookClients({ resolve, userAgent: 'kube-apiserver-admission', signal }),
     };
-  };
-  const parts = (): Promise<WebhookParts> => (made ??= make());
+  });
   return {
     mutating: new MutatingPlugin(
       'MutatingAdmissionWebhook',

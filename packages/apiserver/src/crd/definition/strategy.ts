@@ -2,6 +2,7 @@
  * CustomResourceDefinitions behind the generic store (apiextensions-apiserver/pkg/registry/customresourcedefinition).
  * Light: it is part of every server. Validation, which few starts need, loads with the first write.
  */
+import { lazily } from '@cloudless/kube/lazy';
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionStatus,
@@ -13,7 +14,7 @@ import { cleanupFinalizer, storageVersionOf, webhooksWait } from './facts.ts';
 
 type Validation = typeof import('./validate.ts');
 let validation: Validation | undefined;
-let loading: Promise<void> | undefined;
+const loading = lazily(async () => void (validation = await import('./validate.ts')));
 
 const loaded = (): Validation => {
   if (!validation) throw new Error('the validation of CustomResourceDefinitions is not loaded yet');
@@ -57,10 +58,7 @@ export const customResourceDefinition: Strategy<CustomResourceDefinition> = {
     if (context.subresource === '' && definition.status) noteStorageVersion(definition);
   },
   load() {
-    if (validation) return undefined;
-    return (loading ??= import('./validate.ts').then((module) => {
-      validation = module;
-    }));
+    return validation ? undefined : loading();
   },
   validate(_context, definition) {
     const found = loaded().validateDefinition(definition);
