@@ -274,11 +274,14 @@ export class Handler {
     // A log is plain text, whatever the client would accept.
     if (info.subresource === 'log') return negotiate(undefined, 'plain');
     const { catalogue } = this.#parts.pipeline.registry;
+    const served = catalogue.find(info.group, info.version, info.resource);
     // Scales and the like are of a built-in kind, whatever they are part of.
-    const isCustom =
-      (info.subresource === '' || info.subresource === 'status') &&
-      catalogue.find(info.group, info.version, info.resource)?.custom !== undefined;
-    return negotiate(accept, isCustom ? 'custom' : 'objects', isTrue(query.get('pretty')));
+    const ofParent = info.subresource === '' || info.subresource === 'status';
+    const isCustom = ofParent && served?.custom !== undefined;
+    // Reviews are answers, not objects: they have no metadata to make a table of.
+    const isReview = info.subresource === '' && served?.computed === true;
+    const offer = isCustom ? 'custom' : isReview ? 'plain' : 'objects';
+    return negotiate(accept, offer, isTrue(query.get('pretty')));
   }
 
   /** An HTTP/1.1 upgrade: exec, attach, portforward. */

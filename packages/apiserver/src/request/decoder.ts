@@ -1,4 +1,10 @@
-import { duplicateFields, JsonSyntaxError, parseJson, stringifyJson } from '@cloudless/kube/codec/json';
+import {
+  duplicateFields,
+  inReadingOrder,
+  JsonSyntaxError,
+  parseJson,
+  stringifyJson,
+} from '@cloudless/kube/codec/json';
 import { fieldErrors, FieldPath, goQuote } from '@cloudless/kube/field';
 import { LoadError } from '@cloudless/kube/lazy';
 import type { KubeObject } from '@cloudless/kube/object';
@@ -127,7 +133,10 @@ export class Decoder implements BodyDecoder {
     if (wrong !== undefined) throw unrecognized(expected, wrong, body.bytes);
     if (!isMetaKind(expected) && !schemaOf(expected))
       mustNameTypes(value as KubeObject, expected, body.bytes);
-    return this.#judge(value as KubeObject, expected, validation, problems, warn);
+    // Upstream's decoder of built-in kinds finds repeated and unknown keys in one reading.
+    const isJson = problems.length > 0 && schemaOf(expected) && body.mediaType !== 'application/yaml';
+    const sorted = isJson ? (found: string[]) => inReadingOrder(body.bytes, found) : undefined;
+    return this.#judge(value as KubeObject, expected, validation, problems, warn, sorted);
   }
 
   decodePatched(
@@ -274,6 +283,7 @@ export class Decoder implements BodyDecoder {
     validation: FieldValidation,
     problems: string[],
     warn: (text: string) => void,
+    sorted: ((found: string[]) => string[]) | undefined = undefined,
   ): KubeObject {
     const types = checkTypes(value, expected);
     let decoded: CustomObject;
@@ -287,10 +297,11 @@ export class Decoder implements BodyDecoder {
     object.metadata ??= {};
     keepReset(object, value);
     if (validation === 'Ignore') return object;
-    problems.push(...decoded.strictErrors);
-    if (problems.length === 0) return object;
-    if (validation === 'Strict') throw cannotBeHandled(expected, value, strictDecodingMessage(problems));
-    for (const text of problems) warn(text);
+    const found = [...problems, ...decoded.strictErrors];
+    if (found.length === 0) return object;
+    const all = sorted ? sorted(found) : found;
+    if (validation === 'Strict') throw cannotBeHandled(expected, value, strictDecodingMessage(all));
+    for (const text of all) warn(text);
     return object;
   }
 }

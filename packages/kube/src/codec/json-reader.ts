@@ -28,6 +28,8 @@ export interface ReadOptions {
   maxDepth: number;
   /** Called for each key that its object already had, with the path of the key (`spec.ports[0].name`). */
   onDuplicate?: ((path: string) => void) | undefined;
+  /** Called for every other key with its path. */
+  onKey?: ((path: string) => void) | undefined;
 }
 
 interface Frame {
@@ -122,8 +124,9 @@ class Reader {
     this.#space();
     if (this.#text[this.#at] !== '"') this.#fail('looking for beginning of object key string');
     frame.key = this.#string();
-    if (this.#options.onDuplicate && Object.hasOwn(frame.container, frame.key))
-      this.#options.onDuplicate(this.#path());
+    const { onDuplicate, onKey } = this.#options;
+    if (onDuplicate && Object.hasOwn(frame.container, frame.key)) onDuplicate(this.#path());
+    else onKey?.(this.#path());
     this.#space();
     if (this.#text[this.#at] !== ':') this.#fail('after object key');
     this.#at++;

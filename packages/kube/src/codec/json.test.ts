@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import '../schema/seed.ts';
-import { JsonSyntaxError, duplicateFields, parseJson, stringifyJson } from './json.ts';
+import { JsonSyntaxError, duplicateFields, inReadingOrder, parseJson, stringifyJson } from './json.ts';
 
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 
@@ -162,5 +162,15 @@ describe('stringifyJson', () => {
     const cycle: Record<string, unknown> = {};
     cycle['self'] = cycle;
     assert.throws(() => stringifyJson(cycle), TypeError);
+  });
+
+  it('repeated and unknown fields are told in the order of the text', () => {
+    const text = '{"spec":{"unknown":1,"replicas":2,"replicas":3,"list":[{"other":1}]}}';
+    const found = ['duplicate field "spec.replicas"', 'unknown field "spec.list[0].other"'];
+    assert.deepEqual(inReadingOrder(text, [...found, 'unknown field "spec.unknown"', 'else']), [
+      'unknown field "spec.unknown"',
+      ...found,
+      'else',
+    ]);
   });
 });

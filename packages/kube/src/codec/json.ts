@@ -75,6 +75,24 @@ export function duplicateFields(source: string | Uint8Array, options: ParseOptio
   return [...paths];
 }
 
+/**
+ * What a strict decoder finds in a text, in the order in which it reads: `problems` are `duplicate field "PATH"` and
+ * `unknown field "PATH"`, anything else keeps its place behind them. Throws `JsonSyntaxError`.
+ */
+export function inReadingOrder(source: string | Uint8Array, problems: readonly string[]): string[] {
+  const found: string[] = [];
+  const wanted = new Set(problems);
+  const see = (problem: string): void => {
+    if (wanted.delete(problem)) found.push(problem);
+  };
+  readJson(toText(source), {
+    maxDepth: maxJsonDepth,
+    onDuplicate: (path) => see(`duplicate field ${JSON.stringify(path)}`),
+    onKey: (path) => see(`unknown field ${JSON.stringify(path)}`),
+  });
+  return [...found, ...wanted];
+}
+
 // Not in TypeScript's library yet (ECMAScript: JSON.parse source text access).
 const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => unknown };
 const exactBigints = (_key: string, value: unknown): unknown =>

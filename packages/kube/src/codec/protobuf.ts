@@ -96,11 +96,17 @@ function structFor({ apiVersion, kind }: TypeMeta): ReturnType<typeof schemaOf> 
   return struct;
 }
 
-/** An object in its envelope. It must carry `apiVersion` and `kind`. Throws ProtobufError. */
+/**
+ * An object in its envelope. It must carry `apiVersion` and `kind`; only the documents of `/api` have no apiVersion, in
+ * their envelope neither. Throws ProtobufError.
+ */
 export function encodeProtobuf(object: object): Buffer {
   const { apiVersion = '', kind = '' } = object as Partial<TypeMeta>;
   const meta = { apiVersion, kind };
-  return envelope(meta, encodeMessage(structFor(meta), object));
+  return envelope(
+    meta,
+    encodeMessage(structFor(apiVersion === '' ? { apiVersion: 'v1', kind } : meta), object),
+  );
 }
 
 /**

@@ -133,7 +133,5 @@ export function isChargedTo(resource: Resource, name: string): boolean {
 /** Whether a quota counts this object: it limits something of its resource, and the object is in all its scopes. */
 export function concerns({ spec }: ResourceQuota, resource: Resource, object: KubeObject): boolean {
   const limits = Object.keys(spec?.hard ?? {}).some((name) => isChargedTo(resource, name));
-  return (
-    limits && isInScopes(spec ?? {}, groupResourceOf(resource) === 'pods' ? (object as Pod).spec : undefined)
-  );
+  return limits && isInScopes(spec ?? {}, groupResourceOf(resource), object);
 }
