@@ -6,7 +6,7 @@ export interface KeyWrite {
   key: string;
   /** mod revision the key must have; 0: it must not exist; 'any': it must exist. */
   expected: number | 'any';
-  /** Absent: the key is deleted. `null`: only the condition counts. */
+  /** Not changed any more after the call. Absent: the key is deleted. `null`: only the condition counts. */
   value: Uint8Array | undefined | null;
   lease?: bigint;
 }
@@ -31,7 +31,7 @@ export async function commit(store: EtcdStore, writes: readonly KeyWrite[]): Pro
         ? { key: bytes, target: 'version', result: 'greater', operand: 0 }
         : { key: bytes, target: 'mod', result: 'equal', operand: expected },
     );
-    if (value) success.push({ put: { key: bytes, value, lease } });
+    if (value) success.push({ put: { key: bytes, value, isFinal: true, lease } });
     else if (value === undefined) success.push({ deleteRange: { key: bytes } });
     failure.push({ range: { key: bytes } });
   }

@@ -175,14 +175,15 @@ function apply(state: MvccState, path: Path, hot: HotValue): PendingTxn {
 function applyPut(state: MvccState, put: PutRequest, hot: HotValue): { prev: Version | undefined } {
   const head = state.index.get(intervalOf(put.key, undefined).start);
   const prev = head?.isTombstone ? undefined : head;
-  let { value, lease = 0n } = put;
+  let { value, lease = 0n, isFinal = false } = put;
   if (put.ignoreLease && prev !== undefined) lease = prev.lease;
   if (put.ignoreValue && prev !== undefined) {
     const kv = hot(prev);
     if (kv === undefined) throw new ValueNeeded(prev);
     value = kv.value;
+    isFinal = true;
   }
-  state.put(put.key, value, lease);
+  state.put(put.key, value, lease, isFinal);
   return { prev: put.prevKv ? prev : undefined };
 }
 

@@ -83,8 +83,8 @@ export class MvccState {
     );
   }
 
-  /** Writes a new version of a key in the transaction being evaluated. The value is copied. */
-  put(keyBytes: Uint8Array, value: Uint8Array, lease: bigint): Version {
+  /** Writes a new version of a key in the transaction being evaluated. The value is copied unless it is final. */
+  put(keyBytes: Uint8Array, value: Uint8Array, lease: bigint, isFinal = false): Version {
     const key = keyOf(keyBytes);
     const prev = this.index.get(key);
     const alive = prev !== undefined && !prev.isTombstone;
@@ -99,7 +99,7 @@ export class MvccState {
       value.byteLength,
       prev,
     );
-    version.kv = keyValueOf(version, Uint8Array.from(value));
+    version.kv = keyValueOf(version, isFinal ? value : new Uint8Array(value));
     this.#write(version, version.kv.key, version.kv.value);
     return version;
   }

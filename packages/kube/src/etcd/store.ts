@@ -55,6 +55,8 @@ export interface RangeResponse {
 export interface PutRequest {
   key: Uint8Array;
   value: Uint8Array;
+  /** The value's bytes never change any more, and are no part of a larger buffer: a store in this process may keep them. */
+  isFinal?: boolean | undefined;
   lease?: bigint | undefined;
   prevKv?: boolean | undefined;
   ignoreValue?: boolean | undefined;
