@@ -20,6 +20,7 @@ const program = process.env['E2E_TEST'] ?? 'e2e.test';
 export const excluded: ReadonlyArray<readonly [pattern: string, reason: string]> = [
   ['AdmissionWebhook', 'its webhook server is a pod of the agnhost image'],
   ['CustomResourceConversionWebhook', 'its webhook server is a pod of the agnhost image'],
+  ['Flaky', 'upstream itself leaves those out'],
   ['Aggregated APIServer', 'its aggregated API server is a pod of the sample-apiserver image'],
   ['Aggregator', 'its aggregated API server is a pod of the sample-apiserver image'],
   ['Etcd failure', 'stops etcd over SSH'],

@@ -283,7 +283,7 @@ export class Decoder implements BodyDecoder {
     validation: FieldValidation,
     problems: string[],
     warn: (text: string) => void,
-    sorted: ((found: string[]) => string[]) | undefined = undefined,
+    sorted?: (found: string[]) => string[],
   ): KubeObject {
     const types = checkTypes(value, expected);
     let decoded: CustomObject;

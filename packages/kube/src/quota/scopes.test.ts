@@ -5,7 +5,7 @@ import { isInScopes } from './scopes.ts';
 
 const claim = (wanted: string | undefined, current?: string, target?: string): PersistentVolumeClaim => ({
   metadata: { name: 'data' },
-  spec: { ...(wanted === undefined ? {} : { volumeAttributesClassName: wanted }) },
+  spec: wanted === undefined ? {} : { volumeAttributesClassName: wanted },
   status: {
     ...(current === undefined ? {} : { currentVolumeAttributesClassName: current }),
     ...(target === undefined
