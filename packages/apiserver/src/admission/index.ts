@@ -22,6 +22,7 @@ import type { AdmissionPlugin } from './plugin.ts';
 import { OwnerReferencesPermissionEnforcement } from './owner-references.ts';
 import { PodSecurity } from './pod-security/index.ts';
 import { validatingAdmissionPolicies } from './policy/index.ts';
+import { mutatingAdmissionPolicies } from './policy/mutating/index.ts';
 import { ParamPermission } from './policy/param-permission.ts';
 import { Priority } from './priority.ts';
 import { ResourceQuota } from './resource-quota/index.ts';
@@ -68,6 +69,7 @@ export function defaultAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     certificateSigning(authorizer),
     certificateSubjectRestriction,
     defaultIngressClass(caches),
+    mutatingAdmissionPolicies(parts),
     webhooks.mutating,
     validatingAdmissionPolicies(parts),
     webhooks.validating,

@@ -1,5 +1,6 @@
 import type { KubeObject, Resource } from '@cloudless/kube/object';
-import type { BodyKind } from '../request/body.ts';
+import type { MergeType } from '@cloudless/kube/structured-merge/merge-type';
+import type { BodyKind, FieldValidation } from '../request/body.ts';
 
 /** Which body a request's object is: that of the resource itself, or of one of its subresources. */
 export interface BodyPlace {
@@ -19,7 +20,15 @@ export interface ObjectVersions {
   show(object: KubeObject, place: BodyPlace): Promise<KubeObject> | KubeObject;
   /**
    * The inverse of {@link show}: what a webhook made of the object, decoded, defaulted and in the stored version. `current` is
-   * the object before. Throws 400 for what is no such object.
+   * the object before; `validation` says what becomes of fields that the kind does not have (ignored by default).
+   * Throws for what is no such object.
    */
-  adopt(changed: unknown, place: BodyPlace, current: KubeObject): Promise<KubeObject> | KubeObject;
+  adopt(
+    changed: unknown,
+    place: BodyPlace,
+    current: KubeObject,
+    validation?: FieldValidation,
+  ): Promise<KubeObject> | KubeObject;
+  /** How bodies of `place` merge. */
+  mergeTypeOf(place: BodyPlace): MergeType;
 }

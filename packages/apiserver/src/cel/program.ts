@@ -3,6 +3,7 @@ import { CostBudget, costLimits } from './budget.ts';
 import { Checker, type CheckIssue, issueAt } from './check/checker.ts';
 import { estimate, type CostEstimate } from './cost/estimate.ts';
 import { CelCompileError, CelCostError, CelEvaluationError } from './errors.ts';
+import type { Library } from './check/functions.ts';
 import { functions, typeNames } from './lib/index.ts';
 import { bindValue } from './schema/bind.ts';
 import { type Frame, plan, Scope } from './run/compile.ts';
@@ -17,7 +18,11 @@ import { validateTree } from './check/validate.ts';
 export interface CompileOptions {
   /** What one evaluation may cost; `costLimits.perCall` if not given. */
   readonly perCallLimit?: number;
+  /** `patchLibrary` where patches are made; what all expressions have if not given. */
+  readonly library?: Library;
 }
+
+const common: Library = { functions, types: typeNames };
 
 /** A compiled expression. Stateless: it may be evaluated any number of times, and within itself. */
 export interface CelProgram {
@@ -57,13 +62,13 @@ function parsed(source: string): Expr {
 const inOrder = (issues: readonly CheckIssue[]): CheckIssue[] => [...issues].sort((a, b) => a.at - b.at);
 
 /** The tree of an expression with its types. Throws `CelCompileError`. */
-export function checkedTree(source: string, declarations: Readonly<Record<string, CelType>>): Expr {
+export function checkedTree(
+  source: string,
+  declarations: Readonly<Record<string, CelType>>,
+  library: Library = common,
+): Expr {
   const root = parsed(source);
-  const checker = new Checker({
-    variables: new Map(Object.entries(declarations)),
-    functions,
-    types: typeNames,
-  });
+  const checker = new Checker({ variables: new Map(Object.entries(declarations)), ...library });
   checker.run(root);
   if (checker.issues.length > 0) throw compileError(source, inOrder(checker.issues));
   const issues = validateTree(root);
@@ -88,7 +93,7 @@ export function compileCel(
   options: CompileOptions = {},
 ): CelProgram {
   const { root, scope, step } = bounded(expression, () => {
-    const root = checkedTree(expression, declarations);
+    const root = checkedTree(expression, declarations, options.library);
     const scope = Scope.root();
     return { root, scope, step: plan(root, scope).step };
   });

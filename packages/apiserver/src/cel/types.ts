@@ -1,5 +1,5 @@
 /** The types of CEL expressions, with what Kubernetes' schemas say about the size of values. */
-import type { CelValue } from './run/values.ts';
+import type { CelFailure, CelMessage, CelValue } from './run/values.ts';
 
 export type CelKind =
   | 'dyn'
@@ -44,6 +44,8 @@ export interface CelType {
   readonly minSerializedSize?: number;
   /** JSON → value, where a schema says more than the type does; a failure for JSON that does not fit. */
   readonly bind?: (json: unknown) => CelValue;
+  /** Of an object that expressions may create, as `NAME{field: value}`. */
+  readonly create?: (fields: ReadonlyMap<string, CelValue>) => CelMessage | CelFailure;
 }
 
 /** Limits on sizes as typeOfSchema attaches them. */

@@ -1,14 +1,12 @@
 import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
 import { parseApiVersion, schemaOf } from '@cloudless/kube/schema/schema';
 import { zeroStruct } from '@cloudless/kube/schema/zero';
-import { mergeTypeOf } from '@cloudless/kube/structured-merge/built-in-type';
-import { mergeTypeOfSchema } from '@cloudless/kube/structured-merge/custom-type';
-import { deducedType, type MergeType } from '@cloudless/kube/structured-merge/merge-type';
 import type { TypedObject } from '@cloudless/kube/structured-merge/updater';
 import type { Catalogue, Served } from '../registry/catalogue.ts';
 import { convert } from '../registry/conversion.ts';
 import { cloneJson, deepFreeze } from '../storage/codec.ts';
 import { FieldManager } from './field-manager.ts';
+import { typeOfKind, typeOfServed } from './merge-types.ts';
 import { resetFilter } from './reset-fields.ts';
 
 /** As Go prints a kind: `apps/v1, Kind=Deployment`, `/v1, Kind=Pod`. */
@@ -98,14 +96,6 @@ function through(way: readonly Resource[], object: KubeObject): KubeObject {
   }
   return converted;
 }
-
-function typeOfKind(kind: { group: string; version: string; kind: string }): MergeType {
-  const schema = schemaOf(kind);
-  return schema ? mergeTypeOf(schema) : deducedType;
-}
-
-const typeOfServed = ({ custom, resource }: Served): MergeType =>
-  custom ? mergeTypeOfSchema(custom.schema) : typeOfKind(resource);
 
 function emptyOf(resource: { group: string; version: string; kind: string }): KubeObject {
   const schema = schemaOf(resource);

@@ -31,7 +31,9 @@ const apiVersionOf = (kind: BodyKind): string =>
   kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
 
 /** A body that does not decode; `why` alone is what a patch reports. */
-class CannotDecode extends StatusError {
+/** A body that is no object of its kind. */
+export class CannotDecode extends StatusError {
+  /** Without what the message says of the kind. */
   readonly why: string;
 
   constructor(why: string, message: string) {
@@ -41,10 +43,12 @@ class CannotDecode extends StatusError {
 }
 
 /** 422 for a patch whose result does not decode (handlers/patch.go). */
-const notPatched = (object: unknown, why: string): StatusError =>
-  errors.invalid({ group: '', kind: '' }, '', [
+function notPatched(object: unknown, why: string, cause?: CannotDecode): StatusError {
+  const { code, reason, message, details } = errors.invalid({ group: '', kind: '' }, '', [
     fieldErrors.invalid(FieldPath.of('patch'), stringifyJson(object), why),
   ]);
+  return new StatusError(code, reason, message, details, cause);
+}
 
 /** `Pod in version "v1" cannot be handled as a Pod: …` (handlers/rest.go, transformDecodeError). */
 function cannotBeHandled(
@@ -163,7 +167,7 @@ export class Decoder implements BodyDecoder {
       const judged = shown ? cloneJson(object as KubeObject) : (object as KubeObject);
       return this.#judge(judged, expected, validation, [], warn);
     } catch (cause) {
-      throw cause instanceof CannotDecode ? notPatched(object, cause.why) : cause;
+      throw cause instanceof CannotDecode ? notPatched(object, cause.why, cause) : cause;
     }
   }
 

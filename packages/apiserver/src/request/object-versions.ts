@@ -1,11 +1,14 @@
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { BodyPlace, ObjectVersions } from '../admission/object-versions.ts';
+import type { MergeType } from '@cloudless/kube/structured-merge/merge-type';
+import { typeOfKind, typeOfServed } from '../managed-fields/merge-types.ts';
 import { convert } from '../registry/conversion.ts';
 import type { Registry } from '../registry/registry.ts';
 import { scaleOf, withScale } from '../registry/scale.ts';
 import type { ScaleMapping } from '../registry/strategy.ts';
 import { cloneJson } from '../storage/codec.ts';
-import type { BodyDecoder, BodyKind } from './body.ts';
+import { CannotDecode } from './decoder.ts';
+import type { BodyDecoder, BodyKind, FieldValidation } from './body.ts';
 
 /** {@link ObjectVersions} by the registry's catalogue, conversion and defaults. */
 export class RegistryVersions implements ObjectVersions {
@@ -53,9 +56,14 @@ export class RegistryVersions implements ObjectVersions {
     return { apiVersion: group === '' ? version : `${group}/${version}`, kind, ...rest };
   }
 
-  adopt(changed: unknown, place: BodyPlace, current: KubeObject): KubeObject {
+  adopt(
+    changed: unknown,
+    place: BodyPlace,
+    current: KubeObject,
+    validation: FieldValidation = 'Ignore',
+  ): KubeObject {
     const kind = this.kindOf(place);
-    const decoded = this.#decoder.decodePatched(changed, kind, 'Ignore', () => {});
+    const decoded = this.#decode(changed, kind, validation);
     if (this.#isScale(place)) return withScale(current, decoded, this.#scaleMapping(place));
     if (!this.#isStoredObject(place)) return decoded;
     const { resource: stored, custom } = this.#registry.open(place.resource);
@@ -67,6 +75,22 @@ export class RegistryVersions implements ObjectVersions {
     const converted = convert(decoded, place.resource, stored);
     parts.defaultsOf(stored)(converted);
     return converted;
+  }
+
+  mergeTypeOf(place: BodyPlace): MergeType {
+    const { group, version, kind } = this.kindOf(place);
+    const served = this.#registry.catalogue.byKind(group, version, kind);
+    return served ? typeOfServed(served) : typeOfKind({ group, version, kind });
+  }
+
+  /** The object was made here: a refusal says only what is wrong with it. */
+  #decode(changed: unknown, kind: BodyKind, validation: FieldValidation): KubeObject {
+    try {
+      return this.#decoder.decodePatched(changed, kind, validation, () => {});
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      throw cause instanceof CannotDecode ? new Error(cause.why, { cause }) : error;
+    }
   }
 
   /** The version an object is in: the stored one for built-in kinds, its own for custom ones. */

@@ -14,6 +14,14 @@ export class JsonPatchError extends Error {
   }
 }
 
+/** A `test` operation found another value. */
+export class JsonPatchTestError extends JsonPatchError {
+  constructor(path: string) {
+    super(`testing value ${path} failed: test failed`);
+    this.name = 'JsonPatchTestError';
+  }
+}
+
 /** All `copy` operations of a patch together may add so many bytes (apiserver: JSONPatchMaxCopyBytes). */
 export const maxCopyBytes: number = 3 * 1024 * 1024;
 /** apiserver/pkg/endpoints/handlers/patch.go */
@@ -187,8 +195,7 @@ class Application {
     if (path !== '' && !place)
       throw new JsonPatchError(`test operation does not apply: is missing path: ${path}: missing value`);
     const found = place ? within(`error in test for path: '${path}'`, () => getFrom(place)) : this.document;
-    if (!equal(found ?? null, own(operation, 'value') ?? null))
-      throw new JsonPatchError(`testing value ${path} failed: test failed`);
+    if (!equal(found ?? null, own(operation, 'value') ?? null)) throw new JsonPatchTestError(path);
   }
 
   #copy(operation: JsonObject): void {

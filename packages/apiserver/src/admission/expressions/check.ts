@@ -1,20 +1,28 @@
 /** Judges expressions of webhooks and policies before they are stored. */
 import type { Variable } from '@cloudless/kube/types/admissionregistration-v1';
+import { applyConfigurationType, jsonPatchType, patchLibrary } from '../../cel/lib/patches.ts';
 import { boolType, type CelType, nullType, stringType } from '../../cel/types.ts';
 import { declarations } from './environment.ts';
 import { Expression } from './expression.ts';
 import { Variables } from './variables.ts';
 
-const types: Readonly<Record<'bool' | 'string' | 'null', CelType>> = {
+/** What an expression may evaluate to; the last two are those of mutations. */
+export type ResultType = 'bool' | 'string' | 'null' | 'Object' | 'list(JSONPatch)';
+
+const types: Readonly<Record<ResultType, CelType>> = {
   bool: boolType,
   string: stringType,
   null: nullType,
+  Object: applyConfigurationType,
+  'list(JSONPatch)': jsonPatchType,
 };
+
+const isPatch = (type: CelType): boolean => type === applyConfigurationType || type === jsonPatchType;
 
 export interface CheckedRules {
   readonly params: boolean;
   readonly authorizer: boolean;
-  readonly types: ReadonlyArray<'bool' | 'string' | 'null'>;
+  readonly types: readonly ResultType[];
   readonly variables?: readonly Variable[] | undefined;
 }
 
@@ -38,5 +46,6 @@ export function problemOf(expression: string, rules: CheckedRules): string | und
     ? variablesOf(variables, params).declarations({ params, authorizer })
     : declarations({ params, authorizer });
   const allowed = rules.types.map((type) => types[type]);
-  return new Expression(expression, declared, allowed).problem;
+  const library = allowed.some(isPatch) ? patchLibrary : undefined;
+  return new Expression(expression, declared, allowed, library).problem;
 }

@@ -1,4 +1,5 @@
 import { type CelProgram, compileCel, type CostBudget } from '../../cel/index.ts';
+import type { Library } from '../../cel/check/functions.ts';
 import { CelCompileError, CelCostError } from '../../cel/errors.ts';
 import type { CelType } from '../../cel/types.ts';
 
@@ -18,10 +19,15 @@ export class Expression {
   readonly problem: string | undefined;
 
   /** `allowed`: types it may have (any when empty). */
-  constructor(text: string, declared: Record<string, CelType>, allowed: readonly CelType[]) {
+  constructor(
+    text: string,
+    declared: Record<string, CelType>,
+    allowed: readonly CelType[],
+    library?: Library,
+  ) {
     this.text = text;
     try {
-      const program = compileCel(text, declared);
+      const program = compileCel(text, declared, library ? { library } : {});
       const wrong = wrongType(program.outputType, allowed);
       if (wrong === undefined) this.program = program;
       else this.problem = wrong;

@@ -10,6 +10,7 @@ import { Conditions } from '../expressions/conditions.ts';
 import { type Inputs, valuesOf } from '../expressions/environment.ts';
 import { Expression } from '../expressions/expression.ts';
 import { Variables } from '../expressions/variables.ts';
+import { messageOf } from './invocations.ts';
 
 /** What one validation makes of a request; undefined: it lets it pass. */
 export interface Denial {
@@ -26,7 +27,6 @@ export interface Judgement {
 /** Longest result of a messageExpression (apis/cel/config.go). */
 const maxMessageBytes = 5 * 1024;
 const nothing: Judgement = { denials: [], annotations: [] };
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 interface Rule {
   readonly validation: Validation;

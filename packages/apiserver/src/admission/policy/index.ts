@@ -6,6 +6,11 @@
  * ```
  */
 import type { Resource } from '@cloudless/kube/object';
+import { admissionregistration } from '@cloudless/kube/resources';
+import type {
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
+} from '@cloudless/kube/types/admissionregistration-v1';
 import type { Authorizer } from '../../authz/authorizer.ts';
 import type { Caches } from '../../cache/cache.ts';
 import { isExempt } from '../matching/exempt.ts';
@@ -22,11 +27,13 @@ export interface PolicyParts {
 class ValidatingPolicyPlugin implements AdmissionPlugin {
   readonly name = 'ValidatingAdmissionPolicy';
   readonly #parts: PolicyParts;
-  readonly #source: PolicySource;
+  readonly #source: PolicySource<ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding>;
 
   constructor(parts: PolicyParts) {
     this.#parts = parts;
-    this.#source = new PolicySource(parts.caches);
+    const { validatingadmissionpolicies: policies, validatingadmissionpolicybindings: bindings } =
+      admissionregistration;
+    this.#source = new PolicySource(parts.caches, policies, bindings);
   }
 
   handles(_operation: Operation, resource: Resource): boolean {

@@ -1,20 +1,14 @@
-import { groupResourceOf, type KubeObject, type Resource } from '@cloudless/kube/object';
-import { core } from '@cloudless/kube/resources';
-import { errors, StatusError, type StatusReason } from '@cloudless/kube/status';
+import { StatusError, type StatusReason } from '@cloudless/kube/status';
 import type {
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBinding,
 } from '@cloudless/kube/types/admissionregistration-v1';
-import type { Namespace } from '@cloudless/kube/types/core-v1';
-import { lookup } from '../../authn/lookup.ts';
 import { forbidden } from '../forbid.ts';
-import { matchResources } from '../matching/match-resources.ts';
-import { namespaceOf } from '../matching/selectors.ts';
 import { requestFacts, ShownRequests } from '../matching/shown.ts';
 import type { AdmissionRequest } from '../plugin.ts';
 import { type Denial, evaluatorOf, type Judgement } from './evaluator.ts';
 import type { PolicyParts } from './index.ts';
-import { collectParams, resourceOfParams } from './params.ts';
+import { type Invocation, invocationsOf, namespaceAround } from './invocations.ts';
 import type { BoundPolicy } from './source.ts';
 
 type Policy = ValidatingAdmissionPolicy;
@@ -36,8 +30,6 @@ interface Refusal {
   readonly reason: StatusReason;
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /** One request before all policies that are bound (upstream: policy/validating/dispatcher.go). */
 class Court {
   readonly #parts: PolicyParts;
@@ -51,72 +43,36 @@ class Court {
     this.#shown = new ShownRequests(request, parts.versions);
   }
 
-  async judge({ policy, bindings }: BoundPolicy): Promise<void> {
-    let matched: Resource | undefined;
-    let paramResource: Resource | undefined;
-    try {
-      const constraints = policy.spec?.matchConstraints;
-      if (!constraints) throw new Error('policy contained no match constraints, a required field');
-      matched = await matchResources(this.#parts, constraints, this.#request);
-      if (!matched) return;
-      const { paramKind } = policy.spec ?? {};
-      if (paramKind) paramResource = resourceOfParams(this.#parts.versions, paramKind);
-    } catch (error) {
-      return this.#misconfigured(policy, undefined, error);
-    }
+  async judge(bound: BoundPolicy<Policy, Binding>): Promise<void> {
+    const { policy } = bound;
+    const invocations = await invocationsOf(this.#parts, bound, this.#request, (binding, message) => {
+      if (policy.spec?.failurePolicy !== 'Ignore')
+        this.refusals.push({ policy, binding, message, reason: '' });
+    });
     const annotations = new Map<string, Set<string>>();
-    for (const binding of bindings)
+    for (const invocation of invocations)
       // oxlint-disable-next-line no-await-in-loop -- in order, so that the first refusal is always the same
-      await this.#binding(policy, binding, matched, paramResource, annotations);
+      await this.#invoke(policy, invocation, annotations);
     for (const [key, values] of annotations)
       this.#request.annotate?.(`${policy.metadata.name ?? ''}/${key}`, [...values].join(', '));
   }
 
-  #misconfigured(policy: Policy, binding: Binding | undefined, error: unknown): void {
-    if (policy.spec?.failurePolicy === 'Ignore') return;
-    const message = `failed to configure ${binding ? 'binding' : 'policy'}: ${messageOf(error)}`;
-    this.refusals.push({ policy, binding, message, reason: '' });
-  }
-
-  async #binding(
+  async #invoke(
     policy: Policy,
-    binding: Binding,
-    matched: Resource,
-    paramResource: Resource | undefined,
+    { binding, matched, params }: Invocation<Binding>,
     annotations: Map<string, Set<string>>,
   ): Promise<void> {
-    let params: Array<KubeObject | undefined>;
-    try {
-      const { matchResources: own, paramRef } = binding.spec;
-      if (own && !(await matchResources(this.#parts, own, this.#request))) return;
-      params = await collectParams(this.#parts, paramResource, paramRef, namespaceOf(this.#request));
-    } catch (error) {
-      return this.#misconfigured(policy, binding, error);
-    }
-    if (params.length === 0) return;
     const shown = await this.#shown.in(matched);
-    const inputs = {
+    const judgement = await evaluatorOf(policy).judge({
       object: shown.object,
       oldObject: shown.oldObject,
       request: requestFacts(this.#request, shown),
       admission: this.#request,
       authorizer: this.#parts.authorizer,
-      namespace: await this.#namespace(),
-    };
-    for (const each of params) {
-      // oxlint-disable-next-line no-await-in-loop -- as above
-      const judgement = await evaluatorOf(policy).judge({ ...inputs, params: each });
-      this.#take(policy, binding, judgement, annotations);
-    }
-  }
-
-  /** The namespace that the object is in; a Namespace itself is in none. */
-  async #namespace(): Promise<Namespace | undefined> {
-    const { namespace, resource } = this.#request;
-    if (namespace === '' || groupResourceOf(resource) === 'namespaces') return undefined;
-    const found = await lookup(this.#parts.caches, core.namespaces, { namespace: '', name: namespace });
-    if (!found) throw errors.notFound(core.namespaces, namespace);
-    return found;
+      namespace: await namespaceAround(this.#parts.caches, this.#request),
+      params,
+    });
+    this.#take(policy, binding, judgement, annotations);
   }
 
   #take(
@@ -173,7 +129,7 @@ function refusalOf(request: AdmissionRequest, { policy, binding, message, reason
 /** Judges a request by all policies. Throws what the first of those that refuse says. */
 export async function judgeByPolicies(
   parts: PolicyParts,
-  bound: readonly BoundPolicy[],
+  bound: ReadonlyArray<BoundPolicy<Policy, Binding>>,
   request: AdmissionRequest,
 ): Promise<void> {
   const court = new Court(parts, request);

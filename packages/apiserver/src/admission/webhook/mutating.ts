@@ -7,6 +7,7 @@ import type { MutatingWebhook } from '@cloudless/kube/types/admissionregistratio
 import { cloneJson, equalJson } from '../../storage/codec.ts';
 import { type ShownRequest, ShownRequests } from '../matching/shown.ts';
 import type { AdmissionRequest } from '../plugin.ts';
+import { replaceContent } from '../replace-content.ts';
 import { afterFailure, callWebhook, type WebhookParts } from './call.ts';
 import { CallFailure } from './errors.ts';
 import type { Hook } from './hooks.ts';
@@ -147,10 +148,3 @@ const isOperations = (patch: unknown): patch is Operations =>
   patch.every(
     (operation) => typeof operation === 'object' && operation !== null && !Array.isArray(operation),
   );
-
-/** Makes `target` equal to `source` and leaves it the same object: others hold it. */
-function replaceContent(target: KubeObject, source: KubeObject): void {
-  const fields = target as unknown as Record<string, unknown>;
-  for (const key in fields) if (!(key in source)) delete fields[key];
-  Object.assign(target, source);
-}

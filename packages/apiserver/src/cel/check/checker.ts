@@ -31,14 +31,14 @@ import {
   typeType,
   uintType,
 } from '../types.ts';
-import type { FunctionTable, Overload } from './functions.ts';
+import type { FunctionTable, Overload, TypeTable } from './functions.ts';
 import { formatArguments, mostGeneral, sameType, Unifier } from './unify.ts';
 
 export interface Environment {
   readonly variables: ReadonlyMap<string, CelType>;
   readonly functions: FunctionTable;
   /** Names that stand for types. */
-  readonly types: ReadonlyMap<string, CelType>;
+  readonly types: TypeTable;
 }
 
 /** A problem at a place of the source (UTF-16 units). */
@@ -301,12 +301,23 @@ export class Checker {
     return mapType(key ?? this.#types.freshParam(), value ?? this.#types.freshParam());
   }
 
-  /** Kubernetes declares no types that an expression may create. */
   #struct(node: StructExpr): CelType {
     const found = this.#lookup(node.name);
     if (found === undefined) return this.#undeclared(node.at, node.name);
     if (!found.isType) return this.#report(node.at, `'${found.type.name}' is not a type`);
-    return this.#report(node.at, `'${(found.type.params[0] as CelType).name}' is not a message type`);
+    const type = found.type.params[0] as CelType;
+    if (type.create === undefined) return this.#report(node.at, `'${type.name}' is not a message type`);
+    for (const { at, name, value, optional } of node.fields) {
+      const given = this.#element(value, optional);
+      const wanted = this.#lookupField(at, type, name);
+      if (wanted === undefined || this.#types.assignable(wanted, given)) continue;
+      const [expected, provided] = [wanted, this.#types.resolve(given)].map(formatType);
+      this.#report(
+        at,
+        `expected type of field '${name}' is '${expected}' but provided type is '${provided}'`,
+      );
+    }
+    return type;
   }
 
   #comprehension(node: Comprehension): CelType {

@@ -22,6 +22,17 @@ export interface Overload {
 
 export type FunctionTable = ReadonlyMap<string, readonly Overload[]>;
 
+/** Types by the names that expressions use for them. */
+export interface TypeTable {
+  get(name: string): CelType | undefined;
+}
+
+/** What expressions may use besides the language and their variables. */
+export interface Library {
+  readonly functions: FunctionTable;
+  readonly types: TypeTable;
+}
+
 function collectParams(type: CelType, into: Set<string>): void {
   if (type.kind === 'param') into.add(type.name);
   for (const inner of type.params) collectParams(inner, into);

@@ -5,6 +5,7 @@ import {
   CelFailure,
   CelList,
   CelMap,
+  CelMessage,
   CelOpaque,
   CelOptional,
   CelTimestamp,
@@ -48,6 +49,7 @@ function equalScalars(left: object, right: object): boolean | CelFailure {
     if (left.value === undefined || right.value === undefined) return left.value === right.value;
     return equal(left.value, right.value);
   }
+  if (left instanceof CelMessage) return right instanceof CelMessage && left.equals(right);
   if (left instanceof CelOpaque)
     return right instanceof CelOpaque && left.typeName === right.typeName
       ? left.equals(right)

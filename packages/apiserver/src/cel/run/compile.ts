@@ -4,7 +4,7 @@
  * one for each field and index. An attribute that only serves as index or as branch of a ternary costs nothing itself.
  */
 import { CelCostError } from '../errors.ts';
-import type { Call, Expr, Ident, ListExpr, MapExpr, Select } from '../syntax/ast.ts';
+import type { Call, Expr, Ident, ListExpr, MapExpr, Select, StructExpr } from '../syntax/ast.ts';
 import { operators } from '../syntax/ast.ts';
 import { planCall } from './call.ts';
 import { planComprehension } from './comprehension.ts';
@@ -123,10 +123,10 @@ export function plan(node: Expr, scope: Scope): Plan {
       return planList(node, scope);
     case 'map':
       return planMap(node, scope);
-    case 'comprehension':
-      return planComprehension(node, scope);
+    case 'struct':
+      return planStruct(node, scope);
     default:
-      throw new Error(`no objects of type ${node.name} can be created`);
+      return planComprehension(node, scope);
   }
 }
 
@@ -324,6 +324,38 @@ function planMap(node: MapExpr, scope: Scope): Plan {
     build,
     creationCost.map,
   );
+}
+
+/** Fails where the type refuses the values of its fields. */
+function planStruct(node: StructExpr, scope: Scope): Plan {
+  const fields = node.fields.map(({ name, value, optional }) => ({
+    name,
+    optional,
+    value: plan(value, scope).step,
+  }));
+  const create = node.type?.create;
+  const build = (frame: Frame): CelValue => {
+    const values = new Map<string, CelValue>();
+    for (const { name, value: step, optional } of fields) {
+      const value = step(frame);
+      if (value instanceof CelFailure) return value;
+      if (!optional) values.set(name, value);
+      else if (!(value instanceof CelOptional))
+        return fail(
+          `cannot initialize optional entry '${name}' from non-optional value ${formatValue(value)}`,
+        );
+      else if (value.value === undefined) values.delete(name);
+      else values.set(name, value.value);
+    }
+    return create?.(values) ?? fail(`unknown type: ${node.name}`);
+  };
+  return {
+    step: (frame) => {
+      const value = build(frame);
+      charge(frame, creationCost.message);
+      return value;
+    },
+  };
 }
 
 const noFrame: Frame = { cost: 0, limit: Infinity, slots: [], variable: () => null };

@@ -10,7 +10,7 @@ export type CallCost = (args: readonly CelValue[], result: CelValue) => number;
 const perCharacter = 0.1;
 const perPatternCharacter = 0.25;
 /** Of creating a list, a map, a message. */
-export const creationCost = { list: 10, map: 30 } as const;
+export const creationCost = { list: 10, map: 30, message: 40 } as const;
 
 const size = (args: readonly CelValue[], i: number): number => sizeOf(args[i] ?? null);
 const one: CallCost = () => 1;

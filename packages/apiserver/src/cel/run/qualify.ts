@@ -1,5 +1,15 @@
 /** Selecting fields, keys and elements (cel-go interpreter/attributes.go). */
-import { CelFailure, CelList, CelMap, CelUint, type CelValue, fail, goTypeOf, typeNameOf } from './values.ts';
+import {
+  CelFailure,
+  CelList,
+  CelMap,
+  CelMessage,
+  CelUint,
+  type CelValue,
+  fail,
+  goTypeOf,
+  typeNameOf,
+} from './values.ts';
 import { formatValue } from './format.ts';
 
 /** The place in a list that a number means; -1 for none. */
@@ -13,7 +23,7 @@ export function indexOf(key: CelValue): number | CelFailure {
 
 /** What `key` selects in `value`; undefined where nothing is. */
 export function find(value: CelValue, key: CelValue): CelValue | undefined {
-  if (value instanceof CelMap) return value.find(key);
+  if (value instanceof CelMap || value instanceof CelMessage) return value.find(key);
   if (value instanceof CelList) {
     const index = indexOf(key);
     if (index instanceof CelFailure) return index;
@@ -26,6 +36,8 @@ export function find(value: CelValue, key: CelValue): CelValue | undefined {
 export function get(value: CelValue, key: CelValue): CelValue {
   const found = find(value, key);
   if (found !== undefined) return found;
+  const zero = value instanceof CelMessage ? value.zero(key) : undefined;
+  if (zero !== undefined) return zero;
   return fail(
     value instanceof CelList
       ? `index out of bounds: ${formatValue(key)}`

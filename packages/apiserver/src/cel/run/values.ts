@@ -98,6 +98,25 @@ export abstract class CelOpaque {
   }
 }
 
+/** An object that an expression created. */
+export abstract class CelMessage {
+  abstract readonly typeName: string;
+  /** The fields that are set. */
+  abstract readonly fields: ReadonlyMap<string, CelValue>;
+  /** What `==` says about another object. */
+  abstract equals(other: CelMessage): boolean;
+
+  /** A field's value; undefined where it is not set. */
+  find(field: CelValue): CelValue | undefined {
+    return typeof field === 'string' ? this.fields.get(field) : undefined;
+  }
+
+  /** A field that is not set, where it has a value all the same. */
+  zero(_field: CelValue): CelValue | undefined {
+    return undefined;
+  }
+}
+
 export abstract class CelList {
   readonly typeName = 'list';
   abstract readonly size: number;
@@ -261,6 +280,7 @@ export type CelValue =
   | CelOptional
   | CelTypeValue
   | CelOpaque
+  | CelMessage
   | CelList
   | CelMap
   | CelFailure;
@@ -294,6 +314,17 @@ export function goTypeOf(value: CelValue): string {
   if (value instanceof CelOptional) return '*types.Optional';
   if (value instanceof CelUint) return 'types.Uint';
   return `types.${value.constructor.name.replace(/^Cel/, '')}`;
+}
+
+/** Go's type of the value inside, as %T shows it. */
+export function goNativeTypeOf(value: CelValue): string {
+  const names: Record<string, string> = { boolean: 'bool', bigint: 'int64', number: 'float64' };
+  if (typeof value !== 'object') return names[typeof value] ?? typeof value;
+  if (value === null) return 'structpb.NullValue';
+  if (value instanceof CelUint) return 'uint64';
+  if (value instanceof CelBytes) return '[]uint8';
+  if (value instanceof CelList) return '[]interface {}';
+  return value instanceof CelMap ? 'map[string]interface {}' : goTypeOf(value);
 }
 
 /** Code points of a text; its length where none needs two units. */

@@ -5,6 +5,7 @@ import {
   CelFailure,
   CelList,
   CelMap,
+  CelMessage,
   CelOpaque,
   CelOptional,
   CelTimestamp,
@@ -74,6 +75,7 @@ const isCelObject = (value: object): value is CelValue & object =>
   value instanceof CelList ||
   value instanceof CelMap ||
   value instanceof CelOpaque ||
+  value instanceof CelMessage ||
   value instanceof CelUint ||
   value instanceof CelBytes ||
   value instanceof CelTimestamp ||
@@ -124,6 +126,8 @@ export function toJson(value: CelValue): unknown {
     return Object.fromEntries(
       [...value.keys()].map((key) => [formatValue(key), toJson(value.find(key) ?? null)]),
     );
+  if (value instanceof CelMessage)
+    return Object.fromEntries([...value.fields].map(([field, inner]) => [field, toJson(inner)]));
   if (value instanceof CelUint) return toJson(value.value);
   if (value instanceof CelBytes) return Buffer.from(value.bytes).toString('base64');
   if (value instanceof CelTimestamp) return formatTimestamp(value);

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
 import type { MatchCondition, Variable } from '@cloudless/kube/types/admissionregistration-v1';
+import type { ResultType } from '../../../admission/expressions/check.ts';
 import { qualifiedName } from '../../validation/fields.ts';
 
 /** CEL comes in with the first expression: most clusters have none. */
@@ -12,7 +13,7 @@ const checks = (): Checks => load('../../../admission/expressions/check.ts') as 
 export interface ExpressionRules {
   readonly params: boolean;
   readonly authorizer: boolean;
-  readonly types: ReadonlyArray<'bool' | 'string' | 'null'>;
+  readonly types: readonly ResultType[];
   /** Variables that it may read; undefined: there are none. */
   readonly variables?: readonly Variable[] | undefined;
 }

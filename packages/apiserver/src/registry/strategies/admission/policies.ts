@@ -241,7 +241,7 @@ export const validateBinding = (binding: ValidatingAdmissionPolicyBinding): Fiel
   ...validateActions(binding.spec?.validationActions ?? [], spec.child('validationActions')),
 ];
 
-function validateMutation(mutation: Mutation, path: FieldPath): FieldError[] {
+function validateMutation(mutation: Mutation, rules: ExpressionRules, path: FieldPath): FieldError[] {
   const { patchType, jsonPatch, applyConfiguration } = mutation;
   const types = ['ApplyConfiguration', 'JSONPatch'];
   if (!patchType || !types.includes(patchType)) return oneOf(patchType, types, path.child('patchType'));
@@ -252,7 +252,15 @@ function validateMutation(mutation: Mutation, path: FieldPath): FieldError[] {
   const wrong: FieldError[] = [];
   const at = path.child(wanted);
   if (!given) wrong.push(fieldErrors.required(at, `must be specified when patchType is ${patchType}`));
-  else if (!given.expression?.trim()) wrong.push(fieldErrors.required(at.child('expression')));
+  else {
+    const expression = given.expression?.trim() ?? '';
+    const evaluating: ExpressionRules = { ...rules, types: [isPatch ? 'list(JSONPatch)' : 'Object'] };
+    wrong.push(
+      ...(expression === ''
+        ? [fieldErrors.required(at.child('expression'))]
+        : validateExpression(expression, evaluating, at.child('expression'))),
+    );
+  }
   if (unwanted)
     wrong.push(
       fieldErrors.invalid(
@@ -275,12 +283,19 @@ function validateMutatingOperations(
     .map((operation) => fieldErrors.notSupported(at, operation, mutatingOperations));
 }
 
-/** All that is wrong with a MutatingAdmissionPolicy but for its mutations' expressions, which are not compiled. */
+/** All that is wrong with a MutatingAdmissionPolicy. */
 export function validateMutatingPolicy(
   policy: MutatingAdmissionPolicy,
   old?: MutatingAdmissionPolicy,
 ): FieldError[] {
-  const { mutations = [], reinvocationPolicy, matchConstraints } = policy.spec ?? {};
+  const {
+    mutations = [],
+    reinvocationPolicy,
+    matchConstraints,
+    paramKind,
+    variables = [],
+  } = policy.spec ?? {};
+  const rules: ExpressionRules = { params: paramKind !== undefined, authorizer: true, types: [], variables };
   const path = spec.child('mutations');
   return [
     ...validateCommon(policy, old),
@@ -288,7 +303,7 @@ export function validateMutatingPolicy(
     ...(mutations.length === 0
       ? [fieldErrors.required(path, 'mutations must contain at least one item')]
       : []),
-    ...mutations.flatMap((mutation, i) => validateMutation(mutation, path.index(i))),
+    ...mutations.flatMap((mutation, i) => validateMutation(mutation, rules, path.index(i))),
     ...oneOf(reinvocationPolicy, ['IfNeeded', 'Never'], spec.child('reinvocationPolicy')),
   ];
 }

@@ -90,10 +90,6 @@ const bindingTable = table<ValidatingAdmissionPolicyBinding | MutatingAdmissionP
   ],
 );
 
-/** What the creator of a kind that does nothing here yet is told. */
-const withoutEffect =
-  'mutating admission policies are not applied yet: this one is stored and has no effect; use a mutating webhook';
-
 export const validatingAdmissionPolicy: Strategy<ValidatingAdmissionPolicy> = {
   validate: (_context, object) => validatePolicy(object),
   validateUpdate: (_context, object, old) => validatePolicy(object, old),
@@ -113,7 +109,6 @@ export const validatingAdmissionPolicy: Strategy<ValidatingAdmissionPolicy> = {
 export const mutatingAdmissionPolicy: Strategy<MutatingAdmissionPolicy> = {
   validate: (_context, object) => validateMutatingPolicy(object),
   validateUpdate: (_context, object, old) => validateMutatingPolicy(object, old),
-  warnings: () => [withoutEffect],
   defaults(object) {
     const spec = (object.spec ??= {});
     spec.failurePolicy ??= 'Fail';
