@@ -40,10 +40,11 @@ export const terminals: Chapter = {
     assert.equal(await s.k('get pod visit --ignore-not-found -o name'), '');
   },
 
-  'run -it of what ends at once tells its exit code': async (s) => {
+  'run -it of what ends at once shows what it said and tells its exit code': async (s) => {
     const run = `run glimpse -it --rm --quiet --image=${image} --image-pull-policy=Never --restart=Never --command`;
     const terminal = s.atTerminal(`$K ${run} -- sh -c 'echo seen; exit 5'`);
     assert.equal(await terminal.ended, 5);
+    assert.match(terminal.output(), /^seen\r$/m);
     assert.equal(await s.k('get pod glimpse --ignore-not-found -o name'), '');
   },
 

@@ -19,6 +19,7 @@ const tlsRefreshMs = 10_000;
 const headersTimeoutMs = 32_000;
 const handshakeTimeoutMs = 10_000;
 const idleTimeoutMs = 90_000;
+const keepAliveMs = 180_000;
 const maxHeaderBytes = 64 * 1024;
 /** Upstream's limit (apiserver/pkg/server/secure_serving.go). */
 const maxConcurrentStreams = 250;
@@ -74,6 +75,9 @@ export async function listenTls(options: {
     headersTimeout: headersTimeoutMs,
     requestTimeout: 0,
     noDelay: true,
+    // Streams and watches of clients that vanished without a word end, too (upstream: tcpKeepAliveListener).
+    keepAlive: true,
+    keepAliveInitialDelay: keepAliveMs,
     settings: {
       maxConcurrentStreams,
       initialWindowSize: streamWindowBytes,

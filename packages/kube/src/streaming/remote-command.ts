@@ -69,7 +69,9 @@ function accept(
   const { 'sec-websocket-protocol': _offered, ...headers } = incoming.headers;
   const request = Object.create(incoming, { headers: { value: headers } }) as IncomingMessage;
   return new Promise((resolve, reject) => {
-    socket.once('close', () => reject(new Error('the client left before the upgrade was done')));
+    const left = (): void => reject(new Error('the client left before the upgrade was done'));
+    if (socket.destroyed) return left();
+    socket.once('close', left);
     server.handleUpgrade(request, socket, head, (webSocket) => resolve(webSocket));
   });
 }

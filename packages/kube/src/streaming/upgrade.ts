@@ -146,7 +146,7 @@ export function joinSockets(a: Duplex, aHead: Buffer, b: Duplex, bHead: Buffer):
       [b, a],
     ] as const) {
       socket.on('error', () => other.destroy());
-      socket.once('close', () => {
+      const gone = (): void => {
         other.end();
         // What is under way to the other side may arrive; a peer that never closes may not hold us.
         const timer = setTimeout(() => other.destroy(), 5_000);
@@ -154,7 +154,10 @@ export function joinSockets(a: Duplex, aHead: Buffer, b: Duplex, bHead: Buffer):
         other.once('close', () => clearTimeout(timer));
         open -= 1;
         if (open === 0) resolve();
-      });
+      };
+      // One that has closed already does not tell of it again.
+      if (socket.closed) gone();
+      else socket.once('close', gone);
     }
   });
 }

@@ -18,6 +18,7 @@ import type { CriRuntime } from '../cri/runtime.ts';
 import { containersOf } from '../naming/pod.ts';
 import { labels } from '../runtime/labels.ts';
 import { HttpError } from './http-error.ts';
+import { isJoinable } from './joinable.ts';
 
 /** A request to run, join or reach something in a pod. */
 export interface PodStreamRequest {
@@ -61,7 +62,7 @@ async function attachUrl(
   streams: RemoteCommandStreams,
 ): Promise<string> {
   const containerId = await findRunning(cri, pod, container);
-  if (containerId === undefined)
+  if (containerId === undefined || !(await isJoinable(cri, containerId)))
     throw new HttpError(404, `container ${container} not found in pod ${fullName(pod)}`);
   const spec = containersOf(pod).find((each) => each.spec.name === container)?.spec;
   const tty = spec?.tty ?? false;

@@ -167,9 +167,14 @@ async function serveLog(
   const early = await Promise.race([first, waited]).finally(() => clearTimeout(timer));
   head();
   const done = early ?? (await first);
-  if (!done.done) {
-    await write(response, done.value, signal);
-    for await (const chunk of chunks) await write(response, chunk, signal);
+  try {
+    if (!done.done) {
+      await write(response, done.value, signal);
+      for await (const chunk of chunks) await write(response, chunk, signal);
+    }
+  } finally {
+    // A reader that left at the first chunk has left the file open.
+    await chunks.return();
   }
   response.end();
 }

@@ -20,6 +20,8 @@ import { HttpError } from './http-error.ts';
 import { servePodStream } from './pod-streams.ts';
 import { makeRoutes, type Routes, streamOf } from './routes.ts';
 
+const keepAliveMs = 180_000;
+
 /** The pods of this node, as the kubelet's core knows them. */
 export interface KubeletPods {
   /** Every pod with its current status; a static pod as its mirror shows it. */
@@ -78,6 +80,9 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
     ALPNProtocols: ['http/1.1'],
+    // Streams whose other side vanished without a word end, too.
+    keepAlive: true,
+    keepAliveInitialDelay: keepAliveMs,
   });
   const unsubscribe = options.certificate.onChange((next) =>
     server.setSecureContext({ ...next, ca: options.clientCa, minVersion: 'TLSv1.2' }),
