@@ -1,6 +1,7 @@
 import type { KubeObject } from '@cloudless/kube/object';
 import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
 import { deepFreeze, type ObjectCodec } from '../storage/codec.ts';
+import { freezeInterned } from '../storage/intern.ts';
 import { type ManagedFieldsSource, withManagedFieldsLater } from './later.ts';
 
 /**
@@ -94,7 +95,7 @@ export class Entry implements ManagedFieldsSource {
   get object(): KubeObject {
     if (!this.#object) {
       const { object, hasManagedFields } = this.codec.decodeWithoutManagedFields(this.#value);
-      this.#object = this.#shared(deepFreeze(object), hasManagedFields);
+      this.#object = this.#shared(freezeInterned(object), hasManagedFields);
     }
     return this.#object;
   }

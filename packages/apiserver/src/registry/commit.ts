@@ -1,8 +1,8 @@
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { errors } from '@cloudless/kube/status';
 import { Entry } from '../cache/entry.ts';
-import { deepFreeze } from '../storage/codec.ts';
 import { commit, holds, type KeyWrite } from '../storage/commit.ts';
+import { freezeInterned } from '../storage/intern.ts';
 import type { AuxiliaryWrite, Transaction } from '../storage/transaction.ts';
 import { convert } from './conversion.ts';
 import { fillSystemFields } from './metadata.ts';
@@ -45,7 +45,11 @@ function prepareAuxiliary(registry: Registry, auxiliary: AuxiliaryWrite): Prepar
     registry.parts.defaultsOf(stored.resource)(object);
   } else expected = revisionOf(metadata.resourceVersion);
   const key = stored.keys.of(metadata.namespace ?? '', metadata.name ?? '');
-  return { stored, write: { key, expected, value: stored.codec.encode(object) }, object: deepFreeze(object) };
+  return {
+    stored,
+    write: { key, expected, value: stored.codec.encode(object) },
+    object: freezeInterned(object),
+  };
 }
 
 /**
@@ -73,14 +77,14 @@ export async function commitObject(
     const revision = change.expected;
     const entry =
       change.object && value
-        ? new Entry(stored.codec, { ...at, revision }, value, deepFreeze(change.object))
+        ? new Entry(stored.codec, { ...at, revision }, value, freezeInterned(change.object))
         : (change.old as Entry);
     return { done: true, entry };
   }
   const main: Prepared = {
     stored,
     write: { key, expected: change.expected, value },
-    object: change.object && deepFreeze(change.object),
+    object: change.object && freezeInterned(change.object),
   };
   if (value && stored.resource.kind === 'Event') main.write.lease = await registry.eventLeases.next();
   const all = [main, ...change.transaction.writes.map((write) => prepareAuxiliary(registry, write))];

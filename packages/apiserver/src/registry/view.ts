@@ -3,7 +3,8 @@ import type { KubeObject, Resource } from '@cloudless/kube/object';
 import type { Entry } from '../cache/entry.ts';
 import { convert } from './conversion.ts';
 import type { StoredResource } from './registry.ts';
-import { cloneJson, deepFreeze } from '../storage/codec.ts';
+import { cloneJson } from '../storage/codec.ts';
+import { freezeInterned } from '../storage/intern.ts';
 
 interface View {
   object: KubeObject;
@@ -23,7 +24,7 @@ function viewOf(entry: Entry, resource: Resource): View {
   if (!view) {
     const { resource: from, versions } = entry.codec;
     const copy = cloneJson(entry.object);
-    const object = deepFreeze(
+    const object = freezeInterned(
       versions ? versions.convert(copy, from, resource) : convert(copy, from, resource),
     );
     byVersion.set(key, (view = { object }));
