@@ -1,11 +1,12 @@
 /**
  * What an API server writes after its start, so that a cluster has what every cluster has: system namespaces and
- * priority classes, the CA of client certificates, the default ServiceCIDR, the `kubernetes` Service with its endpoints, and a repair of Service
+ * priority classes, the CA of client certificates, the default ServiceCIDR, flow schemas and priority levels, the `kubernetes` Service with its endpoints, and a repair of Service
  * addresses. Each hook can run again at any time, and is quick when there is nothing to do.
  */
 import type { PostStartHook } from '../server/options.ts';
 import { addressRepairHook } from './address-repair.ts';
 import { type AuthenticationInfo, authenticationInfoHook } from './authentication-info.ts';
+import { flowControlHook } from './flow-control.ts';
 import { type KubernetesServiceOptions, kubernetesServiceHook } from './kubernetes-service.ts';
 import { namespacesHook } from './namespaces.ts';
 import { policyStatusHook } from './policy-status.ts';
@@ -25,4 +26,5 @@ export const clusterHooks = (
   kubernetesServiceHook(options),
   addressRepairHook(),
   policyStatusHook,
+  flowControlHook,
 ];

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@cloudless/kube/clock';
 import { JsonSyntaxError } from '@cloudless/kube/codec/json';
-import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
+import { EtcdError } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
 import type { KubeObject } from '@cloudless/kube/object';
 import { errors, StatusError } from '@cloudless/kube/status';
@@ -11,6 +11,7 @@ import type { UserInfo } from '@cloudless/kube/user';
 import type { RequestAudit } from '../audit/event.ts';
 import type { Audit } from '../audit/index.ts';
 import type { Authenticator, Credentials } from '../authn/authenticator.ts';
+import type { Admittance, FlowGate } from '../flowcontrol/gate.ts';
 import type { RequestMetrics } from '../metrics/requests.ts';
 import { scaleTable } from '../registry/scale.ts';
 import type { Body } from '../request/body.ts';
@@ -22,8 +23,9 @@ import type { Impersonate } from '../server/options.ts';
 import type { Streams } from '../streams/streams.ts';
 import { auditResult, beginAudit, failedMethods, onHead, requestReceived, tell } from './audited.ts';
 import { credentialsOf } from './credentials.ts';
+import { type Deadline, type Deadlines, requestTimeoutMs } from './deadlines.ts';
 import type { Encoder } from './encode.ts';
-import type { InflightLimit } from './inflight.ts';
+import { plainResponse, storeFailure } from './failures.ts';
 import { mediaTypes, type Negotiated, negotiate } from './negotiate.ts';
 import type { Paths } from './paths.ts';
 import { readBody } from './read-body.ts';
@@ -38,7 +40,10 @@ export interface HandlerParts {
   authenticators: readonly Authenticator[];
   impersonate: Impersonate | undefined;
   streams: Streams;
-  limit: InflightLimit;
+  gate: FlowGate;
+  deadlines: Deadlines;
+  /** The longest that a request which is not long-running may take. */
+  requestTimeoutMs: number;
   metrics: RequestMetrics;
   /** Undefined: nothing is audited, and nothing is spent on it. */
   audit: Audit | undefined;
@@ -89,6 +94,7 @@ export class Handler {
     const out = new Outgoing(request, response, this.#parts.draining);
     let info: ParsedRequest | undefined;
     let counted = true;
+    let deadline: Deadline | undefined;
     this.#enter();
     try {
       const { path, query } = splitUrl(request.url ?? '/');
@@ -97,10 +103,13 @@ export class Handler {
         counted = false;
         this.#leave();
       }
-      await this.#serve(request, out, info, query);
+      const timeoutMs = this.#timeoutMs(info, query);
+      if (counted) deadline = this.#parts.deadlines.set(timeoutMs, () => this.#expire(request, out));
+      await this.#serve(request, out, info, query, timeoutMs);
     } catch (error) {
       await this.#fail(request, out, error);
     } finally {
+      deadline?.cancel();
       if (counted) this.#leave();
       metrics.observe(info, request.method ?? '', out.code, clock.monotonicMs() - startedMs);
       if (out.audit)
@@ -115,8 +124,31 @@ export class Handler {
     await tell(audit, audit.panicked ? 'Panic' : 'ResponseComplete');
   }
 
-  async #serve(request: Request, out: Outgoing, info: ParsedRequest, query: URLSearchParams): Promise<void> {
-    const { pipeline, limit, paths } = this.#parts;
+  #timeoutMs(info: ParsedRequest, query: URLSearchParams): number {
+    const { requestTimeoutMs: maxMs } = this.#parts;
+    return longRunning(info) ? maxMs : requestTimeoutMs(query, maxMs);
+  }
+
+  /** Answers in place of whoever has not done so in time; what comes later is dropped. */
+  #expire(request: Request, out: Outgoing): void {
+    if (out.headersSent) {
+      if (!out.response.writableEnded) out.destroy();
+      return;
+    }
+    const late = errors.timeout('request did not complete within the allotted timeout');
+    // The answer is written before the call returns: a short one waits for nothing.
+    this.#fail(request, out, late).catch(() => out.destroy());
+    out.expire();
+  }
+
+  async #serve(
+    request: Request,
+    out: Outgoing,
+    info: ParsedRequest,
+    query: URLSearchParams,
+    timeoutMs: number,
+  ): Promise<void> {
+    const { pipeline, gate, paths } = this.#parts;
     const id = auditId(request);
     out.response.setHeader('audit-id', id);
     const user = await this.#user(request, info, id, out);
@@ -127,9 +159,10 @@ export class Handler {
         void tell(audit, 'ResponseStarted');
       });
     }
-    const leave = longRunning(info)
-      ? undefined
-      : limit.enter(info.verb, user.groups.includes('system:masters'));
+    // Of long-running requests only the start of a watch is a load that can be bounded.
+    const isGated = info.verb === 'watch' || !longRunning(info);
+    const entering = isGated ? gate.enter(user, info, query, timeoutMs, out) : undefined;
+    const seat = entering instanceof Promise ? await entering : entering;
     try {
       if (request.method === 'HEAD' && (info.isResource || /^\/(apis?|version)(\/|$)/.test(info.path)))
         throw errors.methodNotAllowed();
@@ -142,9 +175,10 @@ export class Handler {
         request,
         out,
         this.#call(request, info, query, user, out, () => signalOf(out)),
+        seat,
       );
     } finally {
-      leave?.();
+      seat?.leave();
     }
   }
 
@@ -221,7 +255,7 @@ export class Handler {
     };
   }
 
-  async #resource(request: Request, out: Outgoing, call: Call): Promise<void> {
+  async #resource(request: Request, out: Outgoing, call: Call, seat: Admittance | undefined): Promise<void> {
     const { pipeline, encoder, streams, clock, draining: signal } = this.#parts;
     const { query, info } = call;
     const negotiated = this.#negotiated(request, query, info);
@@ -255,6 +289,7 @@ export class Handler {
           include,
           bookmarks: isTrue(query.get('allowWatchBookmarks')),
           timeoutSeconds: timeoutSeconds(query),
+          initialized: () => seat?.leave(),
         });
       case 'stream': {
         if (result.request.subresource !== 'log') {
@@ -321,6 +356,7 @@ export class Handler {
   }
 
   async #fail(request: Request, out: Outgoing, error: unknown): Promise<void> {
+    if (out.expired) return;
     const failure = this.#statusOf(error);
     out.audit?.failed(failure, error);
     if (out.headersSent || out.response.destroyed) {
@@ -365,26 +401,6 @@ function signalOf(out: Outgoing): AbortSignal {
   return controller.signal;
 }
 
-/** The datastore's errors as upstream shows them. */
-function storeFailure(error: EtcdError): StatusError {
-  switch (error.code) {
-    case grpcCode.unavailable:
-      return errors.unavailable(`the datastore is not available: ${error.message}`, error);
-    case grpcCode.deadlineExceeded:
-      return errors.timeout(`the datastore did not answer in time: ${error.message}`);
-    case grpcCode.resourceExhausted:
-      return new StatusError(
-        500,
-        'InternalError',
-        `the datastore has no room: ${error.message}`,
-        undefined,
-        error,
-      );
-    default:
-      return new StatusError(500, 'InternalError', error.message, undefined, error);
-  }
-}
-
 function splitUrl(url: string): { path: string; query: URLSearchParams } {
   if (url.length > maxUrlLength)
     throw new StatusError(414, '', `the URL is longer than ${maxUrlLength} characters`);
@@ -405,17 +421,4 @@ const mediaTypeOf = (request: Request): string =>
 function auditId(request: Request): string {
   const given = request.headers['audit-id'];
   return typeof given === 'string' && /^[-\w]{1,64}$/.test(given) ? given : randomUUID();
-}
-
-/** A whole HTTP/1.1 response for a connection that asked for an upgrade. */
-function plainResponse(failure: StatusError): string {
-  const body = `${JSON.stringify(failure.toStatus())}\n`;
-  return [
-    `HTTP/1.1 ${failure.code} ${failure.reason || 'Error'}`,
-    'Content-Type: application/json',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
-    '',
-    body,
-  ].join('\r\n');
 }

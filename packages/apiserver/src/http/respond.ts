@@ -26,6 +26,7 @@ export class Outgoing {
   readonly #draining: AbortSignal | undefined;
   #warnings: Warnings | undefined;
   #code = 0;
+  #expired = false;
   /** What was written last has to drain first. */
   #full = false;
   /** Set once the request is known to be audited. */
@@ -47,6 +48,15 @@ export class Outgoing {
     return this.#code;
   }
 
+  /** The request has been answered because its time was over: nothing more is written. */
+  get expired(): boolean {
+    return this.#expired;
+  }
+
+  expire(): void {
+    this.#expired = true;
+  }
+
   get headersSent(): boolean {
     return this.response.headersSent;
   }
@@ -64,6 +74,7 @@ export class Outgoing {
   }
 
   head(code: number, headers: Record<string, string | number>): void {
+    if (this.#expired) return;
     this.#code = code;
     const { response } = this;
     if (this.#draining?.aborted === true && 'shouldKeepAlive' in response) response.shouldKeepAlive = false;
@@ -112,6 +123,7 @@ export class Outgoing {
     contentType: string,
     chunks: readonly Uint8Array[] | Iterable<Uint8Array>,
   ): Promise<void> {
+    if (this.#expired) return;
     if (!Array.isArray(chunks)) return await this.#sendPaced(code, contentType, chunks);
     let bytes = 0;
     for (const chunk of chunks) bytes += chunk.length;

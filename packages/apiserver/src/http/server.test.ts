@@ -431,6 +431,7 @@ describe('overload', () => {
     const held = new Promise<void>((resolve) => (release = resolve));
     await using test = await startTestServer({
       maxMutatingInflight: 1,
+      maxReadOnlyInflight: 0,
       authenticators: () => [{ authenticate: () => ({ user: { name: 'somebody', groups: [] } }) }],
       admission: () => [{ name: 'Slow', handles: () => true, admit: () => held }],
     });

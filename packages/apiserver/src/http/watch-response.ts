@@ -27,6 +27,8 @@ export interface WatchOptions {
   include: IncludeObject;
   bookmarks: boolean;
   timeoutSeconds: number | undefined;
+  /** Called once what the watch begins with has been delivered. */
+  initialized(): void;
 }
 
 /**
@@ -129,6 +131,7 @@ export async function respondWatch(
       },
     });
     begin();
+    options.initialized();
     if (ended) watch.stop();
     else if (options.bookmarks) scheduleBookmark();
     await out.closed;

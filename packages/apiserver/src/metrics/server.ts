@@ -1,20 +1,16 @@
 import { groupResourceOf } from '@cloudless/kube/object';
-import type { InflightLimit } from '../http/inflight.ts';
+import type { FlowGate } from '../flowcontrol/gate.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { VersionInfo } from '../server/options.ts';
 
 /** Gauges that are read when they are asked for, in Prometheus text under upstream's names. */
-export function serverMetrics(parts: {
-  registry: Registry;
-  limit: InflightLimit;
-  version: VersionInfo;
-}): string {
-  const { registry, limit, version } = parts;
+export function serverMetrics(parts: { registry: Registry; gate: FlowGate; version: VersionInfo }): string {
+  const { registry, gate, version } = parts;
   const lines = [
     '# HELP apiserver_current_inflight_requests Requests being served, long-running ones aside.',
     '# TYPE apiserver_current_inflight_requests gauge',
-    `apiserver_current_inflight_requests{request_kind="mutating"} ${limit.mutating}`,
-    `apiserver_current_inflight_requests{request_kind="readOnly"} ${limit.reading}`,
+    `apiserver_current_inflight_requests{request_kind="mutating"} ${gate.mutating}`,
+    `apiserver_current_inflight_requests{request_kind="readOnly"} ${gate.reading}`,
     '# HELP apiserver_storage_objects Stored objects, of the resources whose cache runs.',
     '# TYPE apiserver_storage_objects gauge',
   ];

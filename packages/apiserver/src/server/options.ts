@@ -128,9 +128,11 @@ export interface ApiServerOptions {
   storagePrefix?: string;
   /** Upstream's `--runtime-config`: `{ 'api/all': true }`, `{ 'resource.k8s.io/v1beta2': true }`. */
   runtimeConfig?: Readonly<Record<string, boolean>>;
-  /** Upstream's defaults: 200 mutating and 400 read-only requests in flight, watches and streams apart. */
+  /** Their sum is what priority levels share. Upstream's defaults: 200 mutating and 400 read-only requests. */
   maxMutatingInflight?: number;
   maxReadOnlyInflight?: number;
+  /** Upstream's `--request-timeout`: the longest that requests may take, long-running ones aside. Default 60 s. */
+  requestTimeoutMs?: number;
   /** Seconds an Event is kept. Default 3600. */
   eventTtlSeconds?: number;
   /** Upstream's `--etcd-compaction-interval`. Default 5 minutes. */

@@ -5,10 +5,14 @@ import type { Audit } from '../audit/index.ts';
 import { InProcessClient } from '../client/in-process.ts';
 import { type RawRequest, rawRequests } from '../client/raw.ts';
 import { Discovery } from '../discovery/discovery.ts';
+import { followConfiguration } from '../flowcontrol/configuration.ts';
+import { FlowControl } from '../flowcontrol/flow-control.ts';
+import { FlowGate } from '../flowcontrol/gate.ts';
+import { dumpPriorityLevels, flowControlMetrics } from '../flowcontrol/metrics.ts';
 import { Encoder } from '../http/encode.ts';
 import { Handler } from '../http/handler.ts';
 import type { HealthCheck } from '../http/health.ts';
-import { InflightLimit } from '../http/inflight.ts';
+import { Deadlines, defaultRequestTimeoutMs } from '../http/deadlines.ts';
 import { lazyCodecs, parseYaml, readProtobuf } from '../http/lazy-codecs.ts';
 import { Paths } from '../http/paths.ts';
 import { listenTls, type TlsServer } from '../http/server.ts';
@@ -115,19 +119,30 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   registry.useAdmission(options.admission(context, authorizer));
 
   const metrics = new RequestMetrics();
-  const limit = new InflightLimit(
-    options.maxReadOnlyInflight ?? defaultMaxReading,
-    options.maxMutatingInflight ?? defaultMaxMutating,
+  const flowControl = new FlowControl(
+    (options.maxReadOnlyInflight ?? defaultMaxReading) + (options.maxMutatingInflight ?? defaultMaxMutating),
+    clock,
   );
+  const gate = new FlowGate(flowControl, registry);
+  const requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
+  const deadlines = new Deadlines(requestTimeoutMs, clock);
   const definitions = startDefinitions(registry, context, loopbackUser);
   const hooks = runHooks(
-    [{ name: 'crd-informer-synced', run: () => definitions.synced }, ...(options.hooks ?? [])],
+    [
+      { name: 'crd-informer-synced', run: () => definitions.synced },
+      {
+        name: 'priority-and-fairness-config-consumer',
+        run: (parts) => followConfiguration(parts, flowControl),
+      },
+      ...(options.hooks ?? []),
+    ],
     context,
     authorizerReady,
   );
   const metricsText = (): string =>
     metrics.text() +
-    serverMetrics({ registry, limit, version: options.version }) +
+    serverMetrics({ registry, gate, version: options.version }) +
+    flowControlMetrics(flowControl) +
     (options.audit?.metrics() ?? '');
   const paths = new Paths({
     encoder,
@@ -145,7 +160,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     ready: [...hooks.checks, shutdown.check],
     onHealthFailure: (name, error) => log.warn({ err: error, check: name }, 'a health check failed'),
     metrics: metricsText,
-    handlers: options.paths ?? [],
+    handlers: [
+      ...(options.paths ?? []),
+      {
+        path: '/debug/api_priority_and_fairness/dump_priority_levels',
+        handle: () => ({ contentType: 'text/plain; charset=utf-8', body: dumpPriorityLevels(flowControl) }),
+      },
+    ],
     signal,
   });
   let openApi: import('../openapi/openapi.ts').OpenApi | undefined;
@@ -160,7 +181,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     authenticators,
     impersonate,
     streams,
-    limit,
+    gate,
+    deadlines,
+    requestTimeoutMs,
     metrics,
     audit: options.audit,
     clock,
@@ -183,11 +206,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     intervalMs: options.compactionIntervalMs,
     onCompacted: (revision) => void (registry.compactedRevision = revision),
   });
+  flowControl.start();
   const ready = hooks.start();
   const handle = running(async () => {
     options.signal?.removeEventListener('abort', onAbort);
     await shutdown.begin();
     await listening.close(handler.idle(), shutdown.drainMs);
+    flowControl.stop();
+    deadlines.stop();
     stopping.abort();
     await definitions.stop();
     await hooks.ended;
