@@ -4,7 +4,7 @@ import { StatusError } from '@cloudless/kube/status';
 import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import type { FlowSchema, PriorityLevelConfiguration } from '@cloudless/kube/types/flowcontrol-v1';
 import type { UserInfo } from '@cloudless/kube/user';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { parseRequest } from '../request/parse.ts';
 import { allocate, Integrator } from './allocation.ts';
 import { mandatory, suggested } from './bootstrap.ts';
@@ -35,22 +35,20 @@ const configMaps = '/api/v1/namespaces/default/configmaps';
 function narrow(seats: number, response: PriorityLevelConfiguration['spec']): FlowControl {
   const clock = new FakeClock();
   const control = new FlowControl(seats, clock);
-  control.configure([{ metadata: { name: 'narrow' }, spec: response as never }], [schemaOf('narrow')]);
+  control.configure([{ metadata: { name: 'narrow' }, spec: response }], [schemaOf('narrow')]);
   return control;
 }
 
-const schemaOf = (level: string, distinguisher = 'ByUser'): FlowSchema => ({
+const schemaOf = (level: string, namespaces = ['*']): FlowSchema => ({
   metadata: { name: 'all' },
   spec: {
     priorityLevelConfiguration: { name: level },
     matchingPrecedence: 50,
-    distinguisherMethod: { type: distinguisher },
+    distinguisherMethod: { type: 'ByUser' },
     rules: [
       {
         subjects: [{ kind: 'Group', group: { name: 'system:authenticated' } }],
-        resourceRules: [
-          { verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true },
-        ],
+        resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces, clusterScope: true }],
       },
     ],
   },
@@ -104,8 +102,7 @@ describe('classification', () => {
 
   it('asks for namespaces where a schema names them, and forgets what an older configuration said', () => {
     const own = new FlowControl(600, new FakeClock());
-    const one = schemaOf('narrow');
-    (one.spec?.rules?.[0]?.resourceRules?.[0] as { namespaces: string[] }).namespaces = ['default'];
+    const one = schemaOf('narrow', ['default']);
     const request = info('GET', configMaps);
     assert.equal(own.classify(named('a'), request).schema.name, 'catch-all');
     own.configure([{ metadata: { name: 'narrow' }, spec: limited(1, 1, 1) }], [one]);
