@@ -85,6 +85,9 @@ export const fieldErrors = {
     make('FieldValueRequired', path, detailed('Required value', detail)),
   invalid: (path: FieldPath, value: unknown, detail: string) =>
     make('FieldValueInvalid', path, detailed(`Invalid value: ${shown(value)}`, detail)),
+  /** Of a list or struct that upstream does not print. */
+  invalidUnseen: (path: FieldPath, detail: string) =>
+    make('FieldValueInvalid', path, detailed('Invalid value', detail)),
   notSupported: (path: FieldPath, value: unknown, supported: readonly string[]) =>
     make(
       'FieldValueNotSupported',

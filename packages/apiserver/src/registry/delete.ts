@@ -60,6 +60,17 @@ function checkPreconditions(context: WriteContext, object: KubeObject, options: 
   }
 }
 
+const orphansText =
+  'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning';
+
+/** Jobs are the kind whose dependents stay unless the deletion says so. */
+function warnOfOrphans(context: WriteContext, options: DeleteOptions): void {
+  const { resource } = context.served;
+  const isSaid = options.propagationPolicy != null || options.orphanDependents != null;
+  if (!isSaid && resource.kind === 'Job' && defaultPropagation(resource) === 'orphan')
+    context.warn(orphansText);
+}
+
 type Plan = { type: 'remove' } | { type: 'pending' } | { type: 'mark'; object: KubeObject };
 
 /** What a deletion does to the object as it stands (rest.BeforeDelete, updateForGracefulDeletionAndFinalizers). */
@@ -143,6 +154,7 @@ export async function deleteObject(
   options: DeleteOptions,
 ): Promise<Deletion> {
   checkDeleteOptions(options);
+  warnOfOrphans(context, options);
   const stored = registry.open(context.served.resource);
   const { resource } = context.served;
   const { namespace, name } = context;
@@ -200,6 +212,7 @@ export async function deleteCollection(
   options: DeleteOptions,
 ): Promise<ListResult> {
   checkDeleteOptions(options);
+  warnOfOrphans(context, options);
   const list = await listObjects(registry, context.served, parameters);
   const waiting = list.entries.values();
   let failed = false;

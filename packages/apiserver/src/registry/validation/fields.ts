@@ -5,8 +5,10 @@ import type { IntOrString, LabelSelector } from '@cloudless/kube/types/meta-v1';
 import { type Selector, selectorFromObject } from '@cloudless/kube/selector/selector';
 import { immutableText } from './metadata.ts';
 import {
+  httpPathError,
   isDns1123Label,
   isDns1123Subdomain,
+  isHttpPath,
   isPercent,
   isPortName,
   isPortNumber,
@@ -47,6 +49,16 @@ export function oneOf(
   return supported.includes(value) ? [] : [fieldErrors.notSupported(path, value, supported)];
 }
 
+/** As {@link oneOf}, where upstream names the values in an order of its own. */
+export function oneOfAsListed(
+  value: string | undefined | null,
+  supported: readonly string[],
+  path: FieldPath,
+): FieldError[] {
+  if (!value) return [fieldErrors.required(path)];
+  return supported.includes(value) ? [] : [fieldErrors.notSupportedAsListed(path, value, supported)];
+}
+
 /** As {@link oneOf}, but the field may be absent. */
 export const optionalOneOf = (
   value: string | undefined | null,
@@ -61,6 +73,21 @@ export const dns1123Subdomain = (value: string, path: FieldPath): FieldError[] =
   invalidEach(path, value, isDns1123Subdomain(value));
 export const qualifiedName = (value: string, path: FieldPath): FieldError[] =>
   invalidEach(path, value, isQualifiedName(value));
+
+/** `acme.io/foo` (upstream: IsDomainPrefixedPath). */
+export function domainPrefixedPath(value: string, path: FieldPath): FieldError[] {
+  if (value === '') return [fieldErrors.required(path)];
+  const slash = value.indexOf('/');
+  const host = value.slice(0, Math.max(slash, 0));
+  const rest = slash === -1 ? '' : value.slice(slash + 1);
+  if (host === '' || rest === '') {
+    const why = 'must be a domain-prefixed path (such as "acme.io/foo")';
+    return [fieldErrors.invalid(path, value, why)];
+  }
+  const wrong = dns1123Subdomain(host, path);
+  if (!isHttpPath(rest)) wrong.push(fieldErrors.invalid(path, rest, httpPathError()));
+  return wrong;
+}
 
 /** A port by number or by IANA name. */
 export function portNumberOrName(port: IntOrString | undefined | null, path: FieldPath): FieldError[] {

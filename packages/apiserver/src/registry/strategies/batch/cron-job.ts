@@ -17,7 +17,8 @@ import {
   table,
   text,
 } from '../table/table.ts';
-import { defaultJobSpec, validateJobSpec } from './job.ts';
+import { defaultJobSpec } from './job.ts';
+import { validateTemplateOfJobs } from './validate-job.ts';
 
 const specPath = FieldPath.of('spec');
 const templatePath = specPath.child('jobTemplate', 'spec', 'template');
@@ -130,19 +131,12 @@ function validateTimeZone(zone: string | undefined | null): FieldError[] {
 
 function validate(cronJob: CronJob): FieldError[] {
   const spec = cronJob.spec ?? ({} as CronJobSpec);
-  const jobPath = specPath.child('jobTemplate', 'spec');
-  const job = spec.jobTemplate?.spec;
-  const wrong: FieldError[] = [];
-  if (job?.manualSelector) {
-    wrong.push(fieldErrors.notSupported(jobPath.child('manualSelector'), true, ['nil', 'false']));
-  }
   return [
     ...validateSchedule(spec),
     ...nonNegative(spec.startingDeadlineSeconds, specPath.child('startingDeadlineSeconds')),
-    ...oneOf(spec.concurrencyPolicy, ['Allow', 'Forbid', 'Replace'], specPath.child('concurrencyPolicy')),
     ...validateTimeZone(spec.timeZone),
-    ...wrong,
-    ...(job ? validateJobSpec(job, jobPath, true) : []),
+    ...oneOf(spec.concurrencyPolicy, ['Allow', 'Forbid', 'Replace'], specPath.child('concurrencyPolicy')),
+    ...validateTemplateOfJobs(spec.jobTemplate?.spec, specPath.child('jobTemplate', 'spec')),
     ...nonNegative(spec.successfulJobsHistoryLimit, specPath.child('successfulJobsHistoryLimit')),
     ...nonNegative(spec.failedJobsHistoryLimit, specPath.child('failedJobsHistoryLimit')),
   ];

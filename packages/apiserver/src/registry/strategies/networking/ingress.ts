@@ -11,11 +11,9 @@ import type {
 } from '@cloudless/kube/types/networking-v1';
 import type { Strategy } from '../../strategy.ts';
 import { parseIp, validateLegacyIp } from '../../validation/addresses.ts';
-import { dns1123Subdomain, immutable, invalidEach } from '../../validation/fields.ts';
+import { dns1123Subdomain, domainPrefixedPath, immutable, invalidEach } from '../../validation/fields.ts';
 import {
-  httpPathError,
   isDns1123Subdomain,
-  isHttpPath,
   isPortName,
   isPortNumber,
   isWildcardDns1123Subdomain,
@@ -207,16 +205,7 @@ function validateController(controller: string): FieldError[] {
   const path = specPath.child('controller');
   const wrong: FieldError[] = [];
   if (controller.length > 250) wrong.push(fieldErrors.tooLong(path, 250));
-  if (controller === '') return [...wrong, fieldErrors.required(path)];
-  const slash = controller.indexOf('/');
-  const host = controller.slice(0, Math.max(slash, 0));
-  const rest = slash === -1 ? '' : controller.slice(slash + 1);
-  if (host === '' || rest === '') {
-    const why = 'must be a domain-prefixed path (such as "acme.io/foo")';
-    return [...wrong, fieldErrors.invalid(path, controller, why)];
-  }
-  wrong.push(...invalidEach(path, host, isDns1123Subdomain(host)));
-  if (!isHttpPath(rest)) wrong.push(fieldErrors.invalid(path, rest, httpPathError()));
+  wrong.push(...domainPrefixedPath(controller, path));
   return wrong;
 }
 

@@ -103,7 +103,7 @@ describe('a new pod', () => {
       'knows its restart policies',
       { restartPolicy: 'Sometimes' },
       [
-        'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"',
+        'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"',
       ],
     ],
     [

@@ -179,7 +179,7 @@ function validateResizePolicy(
       ...oneOf(policy.restartPolicy, ['NotRequired', 'RestartContainer'], path),
     );
     if (restartPolicy === 'Never' && policy.restartPolicy !== 'NotRequired') {
-      const text = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+      const text = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
       wrong.push(fieldErrors.invalid(path, policy.restartPolicy, text));
     }
   });
@@ -305,34 +305,44 @@ export function validateInitContainers(scope: PodScope, path: FieldPath): FieldE
     for (const name of ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
       if (container[name]) wrong.push(fieldErrors.forbidden(at.child(name), initOnlyText));
     }
-    if (container.resizePolicy?.length) {
-      const text = 'must not be set for init containers';
-      wrong.push(fieldErrors.invalid(at.child('resizePolicy'), container.resizePolicy, text));
+    for (const [j, policy] of (container.resizePolicy ?? []).entries()) {
+      if (policy.restartPolicy !== 'RestartContainer') continue;
+      const text = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+      const policyPath = at.child('resizePolicy').index(j).child('restartPolicy');
+      wrong.push(fieldErrors.invalid(policyPath, policy.restartPolicy, text));
     }
   }
   return wrong;
 }
 
+/** In the order in which upstream finds them. */
 const refusedInEphemeral = [
   'ports',
   'resources',
+  'resizePolicy',
+  'restartPolicy',
+  'restartPolicyRules',
   'livenessProbe',
   'readinessProbe',
   'startupProbe',
   'lifecycle',
-  'resizePolicy',
-  'restartPolicy',
-  'restartPolicyRules',
 ] as const;
+/** Set even when empty: upstream has pointers here. */
+const setWhenEmpty: ReadonlySet<string> = new Set([
+  'livenessProbe',
+  'readinessProbe',
+  'startupProbe',
+  'lifecycle',
+]);
 
-const isUnset = (value: unknown): boolean =>
-  value == null || (typeof value === 'object' && Object.keys(value).length === 0);
+const isUnset = (name: string, value: unknown): boolean =>
+  value == null || (!setWhenEmpty.has(name) && typeof value === 'object' && Object.keys(value).length === 0);
 
 function validateEphemeral(container: EphemeralContainer, path: FieldPath): FieldError[] {
   const wrong: FieldError[] = [];
   const text = 'cannot be set for an Ephemeral Container';
   for (const name of refusedInEphemeral) {
-    if (!isUnset(container[name])) wrong.push(fieldErrors.forbidden(path.child(name), text));
+    if (!isUnset(name, container[name])) wrong.push(fieldErrors.forbidden(path.child(name), text));
   }
   container.volumeMounts?.forEach((mount, i) => {
     const at = path.child('volumeMounts').index(i);

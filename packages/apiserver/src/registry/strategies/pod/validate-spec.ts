@@ -7,7 +7,7 @@ import {
   dns1123Label,
   dns1123Subdomain,
   invalidEach,
-  oneOf,
+  oneOfAsListed,
   optionalOneOf,
   qualifiedName,
 } from '../../validation/fields.ts';
@@ -296,10 +296,10 @@ export function validatePodSpec(
     ...validateEphemeralContainers(scope, path.child('ephemeralContainers')),
     ...validatePodResources(spec, path.child('resources')),
     ...validateHostNetwork(spec, path, metadata !== undefined),
-    ...oneOf(spec.restartPolicy, ['Always', 'Never', 'OnFailure'], path.child('restartPolicy')),
-    ...oneOf(
+    ...oneOfAsListed(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], path.child('restartPolicy')),
+    ...oneOfAsListed(
       spec.dnsPolicy,
-      ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'],
+      ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'],
       path.child('dnsPolicy'),
     ),
     ...validateLabels(spec.nodeSelector, path.child('nodeSelector')),
