@@ -44,6 +44,12 @@ async function waitForBasics(peer: Peer): Promise<void> {
   throw new Error(`${peer.name}: no pod is admitted in namespace default after 30 s`);
 }
 
+/** A group that is not served answers with plain text. */
+function messageOf(body: string): string {
+  if (!body.startsWith('{')) return body.trim();
+  return (JSON.parse(body) as { message?: string }).message ?? '';
+}
+
 /**
  * Makes the objects that stand on both servers while cases run. Answers with a line for each sample that one of the
  * servers refused: such a kind is tested by refusals only.
@@ -66,8 +72,7 @@ export async function prepareServers(servers: Servers, tested: readonly Tested[]
       const answer = await peer.send(post(collection, base));
       const storedElsewhere = answer.status === 409 && facts.storage?.version !== facts.version;
       if (answer.status === 201 || storedElsewhere) continue;
-      const { message } = JSON.parse(answer.body.toString()) as { message?: string };
-      lines.push(`${label}: ${peer.name} answers ${answer.status}: ${message ?? ''}`);
+      lines.push(`${label}: ${peer.name} answers ${answer.status}: ${messageOf(answer.body.toString())}`);
     }
   }
   return lines;

@@ -9,16 +9,29 @@ interface Aggregated {
 /** Discovery documents of the served resources, plain and aggregated; each is made at first use after a change. */
 export class Discovery {
   readonly #catalogue: Catalogue;
+  readonly #address: () => string;
   readonly #documents = new Map<string, object>();
   #generation = 0;
 
-  constructor(catalogue: Catalogue) {
+  /** `address` is where clients reach the server, `HOST:PORT`; asked for when a document is made. */
+  constructor(catalogue: Catalogue, address: () => string = () => '') {
     this.#catalogue = catalogue;
+    this.#address = address;
   }
 
   /** The document of a discovery path (`/api`, `/apis`, `/apis/GROUP`, `/api/v1`, `/apis/GROUP/VERSION`). */
   plain(path: string): object | undefined {
     return this.#once(`plain ${path}`, () => this.#plain(path));
+  }
+
+  /** Paths of the documents below `/api` and `/apis`. */
+  paths(): string[] {
+    const versions = [...this.#catalogue.groupVersions.keys()];
+    return [
+      '/apis/',
+      ...this.#groups().map((name) => `/apis/${name}`),
+      ...versions.map((each) => (each.includes('/') ? `/apis/${each}` : `/api/${each}`)),
+    ];
   }
 
   /** `APIGroupDiscoveryList` of `/api` or `/apis`, in apidiscovery.k8s.io `v2` or `v2beta1`. */
@@ -49,7 +62,7 @@ export class Discovery {
     const [prefix, group, version] = parts;
     if (prefix === 'api') {
       if (parts.length === 1) {
-        const serverAddressByClientCIDRs = [{ clientCIDR: '0.0.0.0/0', serverAddress: '' }];
+        const serverAddressByClientCIDRs = [{ clientCIDR: '0.0.0.0/0', serverAddress: this.#address() }];
         return { kind: 'APIVersions', versions: this.#versionsOf(''), serverAddressByClientCIDRs };
       }
       return parts.length === 2 ? this.#resourceList('', group as string) : undefined;
@@ -129,7 +142,9 @@ export class Discovery {
 
 /** Upstream's hash of a stored kind (apiserver/pkg/endpoints/discovery/storageversionhash.go). */
 function storageVersionHash({ storage }: Served): string {
-  const text = `${storage.group}/${storage.version}/${storage.kind}`;
+  // The server of definitions still names the version it stored first.
+  const version = storage.group === 'apiextensions.k8s.io' ? 'v1beta1' : storage.version;
+  const text = `${storage.group}/${version}/${storage.kind}`;
   return createHash('sha256').update(text).digest().subarray(0, 8).toString('base64');
 }
 
@@ -166,12 +181,14 @@ function aggregatedResource(served: Served): object {
   const { resource, shortNames, categories } = served;
   const subresources = [...served.subresources.values()].map((each) => ({
     subresource: each.name,
-    responseKind: { group: each.group, version: each.version, kind: each.kind },
+    responseKind: foreign(each, served)
+      ? { group: each.group, version: each.version, kind: each.kind }
+      : { group: '', version: '', kind: each.kind },
     verbs: each.verbs,
   }));
   return {
     resource: resource.plural,
-    responseKind: { group: resource.group, version: resource.version, kind: resource.kind },
+    responseKind: { group: '', version: '', kind: resource.kind },
     scope: resource.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: served.singular,
     verbs: served.verbs,

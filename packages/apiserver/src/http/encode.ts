@@ -8,7 +8,7 @@ import type { TableDefinition } from '../registry/strategy.ts';
 import type { Delivery } from '../registry/watch.ts';
 import { itemIn, itemJsonIn, jsonIn, objectIn } from '../registry/view.ts';
 import type { Negotiated } from './negotiate.ts';
-import { type IncludeObject, tableFor, tableOf } from './table.ts';
+import { type IncludeObject, type Row, tableFor, tableOf } from './table.ts';
 
 /** Encoders that load only when a client asks for them. */
 export interface LazyCodecs {
@@ -123,7 +123,7 @@ export class Encoder {
     const apiVersion = `meta.k8s.io/${negotiated.version}`;
     if (negotiated.as === 'Table') {
       return tableFor(
-        entries,
+        entries.map((entry) => rowOf(entry, served)),
         { apiVersion, include, definition: tableOf(stored, served) },
         metadata,
         this.#nowMs(),
@@ -132,7 +132,8 @@ export class Encoder {
     const partial = (entry: Entry): object => ({
       kind: 'PartialObjectMetadata',
       apiVersion,
-      metadata: objectIn(entry, served.resource).metadata,
+      // Upstream takes it from the object before it is converted, without what a conversion notes in annotations.
+      metadata: entry.object.metadata,
     });
     if (!isList) return partial(entries[0] as Entry);
     return { kind: 'PartialObjectMetadataList', apiVersion, metadata, items: entries.map(partial) };
@@ -157,13 +158,13 @@ export class Encoder {
     const object =
       negotiated.as === 'Table'
         ? tableFor(
-            [entry],
+            [rowOf(entry, served)],
             { apiVersion, include: options.include, definition: tableOf(stored, served) },
             metadata,
             this.#nowMs(),
             options.columns,
           )
-        : { kind: 'PartialObjectMetadata', apiVersion, metadata: objectIn(entry, resource).metadata };
+        : { kind: 'PartialObjectMetadata', apiVersion, metadata: entry.object.metadata };
     return this.eventOf(type, object, negotiated);
   }
 
@@ -198,6 +199,11 @@ export class Encoder {
     return this.eventOf('BOOKMARK', { ...types, metadata }, negotiated);
   }
 }
+
+const rowOf = (entry: Entry, { resource }: Served): Row => ({
+  object: entry.object,
+  inVersion: () => objectIn(entry, resource),
+});
 
 /** JSON frames of the events being delivered: every watcher of a resource is told in the same turn. */
 const frames = new Map<Entry, Map<string, Buffer>>();

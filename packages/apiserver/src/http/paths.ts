@@ -79,6 +79,7 @@ export class Paths {
       const openApi = await this.#parts.openApi();
       found = await openApi.respond(path, query, String(headers['accept'] ?? ''));
     } else found = await this.#own(path, query);
+    if (!found && !knowsStatus(path)) return pageNotFound;
     if (!found) throw notServed();
     if (!isRead(method)) throw errors.methodNotAllowed();
     return found;
@@ -151,7 +152,7 @@ export class Paths {
       '/readyz',
       '/version',
     ];
-    return [...own, ...this.#exact.keys()].sort();
+    return [...own, ...this.#parts.discovery.paths(), ...this.#exact.keys()].sort();
   }
 }
 
@@ -164,7 +165,17 @@ function matches(header: string | undefined, etag: string): boolean {
 const isRead = (method: string): boolean => method === 'GET' || method === 'HEAD';
 const isDiscovery = (path: string): boolean => /^\/apis?(\/|$)/.test(path);
 
+/** Roots whose unknown paths are answered with a Status; all else with a line of text, as Go's servers have it. */
+const knowsStatus = (path: string): boolean => /^\/(apis?|openid|version|openapi)(\/|$)/.test(path);
+
 const noSniff = { 'x-content-type-options': 'nosniff' };
+
+const pageNotFound: PathResponse = {
+  status: 404,
+  contentType: 'text/plain; charset=utf-8',
+  headers: noSniff,
+  body: '404 page not found\n',
+};
 
 const json = (body: object): PathResponse => ({
   contentType: 'application/json',

@@ -1,11 +1,17 @@
 import type { KubeObject } from '@cloudless/kube/object';
-import type { Entry } from '../cache/entry.ts';
 import type { Served } from '../registry/catalogue.ts';
 import type { StoredResource } from '../registry/registry.ts';
 import { defaultTable } from '../registry/strategies/table/table.ts';
 import type { TableDefinition } from '../registry/strategy.ts';
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
+
+/** What a row shows: the object as it is stored, and in the version that was asked for. */
+export interface Row {
+  readonly object: KubeObject;
+  /** Absent: as it is stored. */
+  inVersion?(): KubeObject;
+}
 
 export interface TableView {
   /** `meta.k8s.io/v1` or `v1beta1`. */
@@ -18,23 +24,26 @@ export interface TableView {
 export const tableOf = (stored: StoredResource, { resource }: Served): TableDefinition<KubeObject> =>
   stored.strategyOf(resource).table ?? defaultTable;
 
-function rowObject(object: KubeObject, view: TableView): unknown {
+function rowObject({ object, inVersion }: Row, view: TableView): unknown {
   if (view.include === 'None') return undefined;
-  if (view.include === 'Object') return object;
+  if (view.include === 'Object') return inVersion?.() ?? object;
   return { kind: 'PartialObjectMetadata', apiVersion: view.apiVersion, metadata: object.metadata };
 }
 
 /** One Table of rows; `columns: false` for the events of a watch after its first. */
 export function tableFor(
-  entries: ReadonlyArray<Pick<Entry, 'object'>>,
+  entries: readonly Row[],
   view: TableView,
   metadata: object,
   nowMs: number,
   columns = true,
 ): object {
-  const rows = entries.map(({ object }) => {
-    const shown = rowObject(object, view);
-    return { cells: view.definition.cells(object, nowMs), ...(shown === undefined ? {} : { object: shown }) };
+  const rows = entries.map((row) => {
+    const shown = rowObject(row, view);
+    return {
+      cells: view.definition.cells(row.object, nowMs),
+      ...(shown === undefined ? {} : { object: shown }),
+    };
   });
   return {
     kind: 'Table',

@@ -30,9 +30,16 @@ const eventNames = {
 const inverse = (names: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(names).map(([from, to]) => [to, from]));
 
+/** The newer API leaves out a reporter that is not known. */
+function toNewerEvent(object: Fields): void {
+  rename(eventNames)(object);
+  for (const name of ['reportingController', 'reportingInstance'])
+    if (object[name] === '') delete object[name];
+}
+
 /** By `from→to`; versions that differ in name only need none. */
 const converters: Readonly<Record<string, Converter>> = {
-  'v1/Event→events.k8s.io/v1/Event': rename(eventNames),
+  'v1/Event→events.k8s.io/v1/Event': toNewerEvent,
   'events.k8s.io/v1/Event→v1/Event': rename(inverse(eventNames)),
   'autoscaling/v2/HorizontalPodAutoscaler→autoscaling/v1/HorizontalPodAutoscaler': autoscalerToV1,
   'autoscaling/v1/HorizontalPodAutoscaler→autoscaling/v2/HorizontalPodAutoscaler': autoscalerToV2,

@@ -45,9 +45,9 @@ function collectorFinalizers(stored: StoredResource, object: KubeObject, options
   return wanted === undefined ? rest : [...rest, wanted];
 }
 
-function checkPreconditions(context: WriteContext, object: KubeObject, options: DeleteOptions): void {
+function checkPreconditions(stored: StoredResource, object: KubeObject, options: DeleteOptions): void {
   const { preconditions } = options;
-  const { group, kind } = context.served.resource;
+  const { group, kind } = stored.resource;
   const resource = { group, plural: kind };
   const { uid, resourceVersion, name = '' } = object.metadata;
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
@@ -161,7 +161,7 @@ export async function deleteObject(
   let old = await stored.read(namespace, name);
   for (let races = 0; races < maxRaces; races++) {
     if (!old) throw errors.notFound(resource, name);
-    checkPreconditions(context, old.object, options);
+    checkPreconditions(stored, old.object, options);
     const transaction = newTransaction();
     const request = registry.admissionRequest(context, 'DELETE', {
       object: undefined,

@@ -56,8 +56,11 @@ const createdByUpdate: ReadonlySet<string> = new Set([
 
 /** Kinds whose generation counts changes, but only from the first one on. */
 const generationFromUpdates: ReadonlySet<string> = new Set(['storage.k8s.io/CSIDriver']);
+/** Kinds whose generation is 1 for ever. */
+const generationOfCreation: ReadonlySet<string> = new Set(['scheduling.k8s.io/PriorityClass']);
 export const countsUpdates = (resource: Resource): boolean =>
-  hasGeneration(resource) || generationFromUpdates.has(key(resource));
+  (hasGeneration(resource) && !generationOfCreation.has(key(resource))) ||
+  generationFromUpdates.has(key(resource));
 
 /** Whether PUT of an object that does not exist creates it (AllowCreateOnUpdate). */
 export const allowsCreateOnUpdate = (resource: Resource): boolean => createdByUpdate.has(key(resource));
@@ -88,6 +91,37 @@ const conditionalOnly: ReadonlySet<string> = new Set([
 
 /** Whether an update may come without a resourceVersion (AllowUnconditionalUpdate). */
 export const allowsUnconditionalUpdate = (resource: Resource): boolean => !conditionalOnly.has(key(resource));
+
+/** Kinds whose update does not judge names as their creation does: ValidateXUpdate without ValidateX (pkg/apis). */
+const namesCheckedOnce: ReadonlySet<string> = new Set([
+  '/PodTemplate',
+  '/ReplicationController',
+  '/ResourceQuota',
+  '/Service',
+  'apiextensions.k8s.io/CustomResourceDefinition',
+  'apps/DaemonSet',
+  'apps/Deployment',
+  'apps/ReplicaSet',
+  'apps/StatefulSet',
+  'autoscaling/HorizontalPodAutoscaler',
+  'batch/CronJob',
+  'certificates.k8s.io/CertificateSigningRequest',
+  'coordination.k8s.io/Lease',
+  'coordination.k8s.io/LeaseCandidate',
+  'networking.k8s.io/NetworkPolicy',
+  'networking.k8s.io/ServiceCIDR',
+  'policy/PodDisruptionBudget',
+  'resource.k8s.io/DeviceClass',
+  'resource.k8s.io/ResourceSlice',
+  'scheduling.k8s.io/PriorityClass',
+  'storage.k8s.io/CSIDriver',
+]);
+
+/** Whether an update judges `generateName` by the rule for names of the kind. */
+export const rechecksNames = (resource: Resource, subresource: string): boolean =>
+  subresource === ''
+    ? !namesCheckedOnce.has(key(resource))
+    : key(resource) === 'storage.k8s.io/VolumeAttachment';
 
 const orphansByDefault: ReadonlySet<string> = new Set(['/ReplicationController', 'batch/Job']);
 const withoutGarbageCollection: ReadonlySet<string> = new Set(['/Event', 'events.k8s.io/Event']);
@@ -126,18 +160,23 @@ export const returnsDeletedObject = (resource: Resource): boolean => returnsDele
 /** A node registers with its status (nodeStrategy.PrepareForCreate leaves it alone). */
 export const keepsStatusOnCreate = (resource: Resource): boolean => key(resource) === '/Node';
 
-/** Groups whose status strategies call ResetObjectMetaForStatus (pkg/registry). */
+/** Groups and kinds whose status strategies call ResetObjectMetaForStatus (pkg/registry). */
 const statusResetsMetadata = new Set([
+  'admissionregistration.k8s.io/ValidatingAdmissionPolicy',
   'apiregistration.k8s.io',
   'flowcontrol.apiserver.k8s.io',
   'internal.apiserver.k8s.io',
+  'networking.k8s.io/ServiceCIDR',
   'resource.k8s.io',
   'storage.k8s.io',
   'storagemigration.k8s.io',
 ]);
 
 /** Fields of metadata that a write to `/status` may not change. */
-export type StatusRestores = 'all' | ReadonlyArray<'labels' | 'ownerReferences'>;
+export type StatusRestores =
+  | 'all'
+  | ReadonlyArray<'annotations' | 'finalizers' | 'labels' | 'ownerReferences'>;
+const resetForStatus: StatusRestores = ['annotations', 'finalizers', 'labels', 'ownerReferences'];
 
 /**
  * What of the metadata a write to `/status` leaves as it is stored. Kubelets rely on the rest for nodes and pods; the
@@ -146,7 +185,8 @@ export type StatusRestores = 'all' | ReadonlyArray<'labels' | 'ownerReferences'>
 export function statusRestores(resource: Resource): StatusRestores {
   // ResetObjectMetaForStatus of the new object with itself: nothing is restored, and finalizers go by this way.
   if (key(resource) === 'apiextensions.k8s.io/CustomResourceDefinition') return [];
-  if (statusResetsMetadata.has(resource.group)) return 'all';
+  if (statusResetsMetadata.has(resource.group) || statusResetsMetadata.has(key(resource)))
+    return resetForStatus;
   return key(resource) === 'apps/Deployment' ? ['labels', 'ownerReferences'] : ['ownerReferences'];
 }
 

@@ -35,8 +35,17 @@ const storedField = (resource: Resource, field: string): string => {
   return storedEventFields[field] ?? field.replace(/^regarding\./, 'involvedObject.');
 };
 
+/** Kinds of the cluster whose conversion of field labels knows the name only (AddFieldLabelConversionFunc). */
+const withoutNamespaceLabel: ReadonlySet<string> = new Set([
+  '/Namespace',
+  '/Node',
+  'certificates.k8s.io/CertificateSigningRequest',
+]);
+
 function checkField(resource: Resource, stored: StoredResource, field: string): void {
-  if (field === 'metadata.name' || field === 'metadata.namespace') return;
+  if (field === 'metadata.name') return;
+  if (field === 'metadata.namespace' && !withoutNamespaceLabel.has(`${resource.group}/${resource.kind}`))
+    return;
   const fields = stored.strategyOf(resource).selectableFields;
   if (fields && storedField(resource, field) in fields) return;
   throw errors.badRequest(

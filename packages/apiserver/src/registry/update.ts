@@ -15,6 +15,7 @@ import {
   allowsUnconditionalUpdate,
   countsUpdates,
   finalizersLeft,
+  rechecksNames,
   statusRestores,
   type StatusRestores,
 } from './rules.ts';
@@ -169,12 +170,13 @@ async function prepareUpdate(
     ? strategy.validateStatusUpdate?.(strategyContext, object, old)
     : strategy.validateUpdate?.(strategyContext, object, old);
   const found = [
-    ...validateObjectMetaUpdate(
-      object.metadata,
-      old.metadata,
-      nameRuleOf(stored.resource),
-      takesAnyFinalizer(stored.resource, stored.custom !== undefined),
-    ),
+    ...validateObjectMetaUpdate(object.metadata, old.metadata, {
+      prefix:
+        !stored.custom && rechecksNames(stored.resource, context.subresource)
+          ? nameRuleOf(stored.resource)
+          : undefined,
+      anyFinalizer: takesAnyFinalizer(stored.resource, stored.custom !== undefined),
+    }),
     ...(ofStrategy ?? []),
   ];
   if (found.length > 0) throw invalid(stored, context.name, found);

@@ -151,7 +151,12 @@ export class Decoder implements BodyDecoder {
   ): KubeObject {
     const wrong = typeMetaError(object);
     if (object === null || wrong !== undefined) {
-      throw notPatched(object, wrong ?? 'the patch leaves no object');
+      throw notPatched(
+        object,
+        wrong === undefined
+          ? 'the patch leaves no object'
+          : `couldn't get version/kind; json parse error: ${wrong}`,
+      );
     }
     const { apiVersion, metadata } = object as KubeObject;
     if (!apiVersion) {

@@ -1,3 +1,4 @@
+import { fieldErrors, FieldPath } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
 import { applyJsonPatch, JsonPatchError, maxOperations } from '@cloudless/kube/patch/json-patch';
 import { applyMergePatch } from '@cloudless/kube/patch/merge-patch';
@@ -39,6 +40,35 @@ function jsonPatch(object: KubeObject, patch: unknown): unknown {
   }
 }
 
+/** A value as Go prints it with `%+v`. */
+function goText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`;
+  if (value === null) return '<nil>';
+  if (!isMap(value)) return `${value as string | number | boolean | bigint}`;
+  const members = Object.keys(value).sort();
+  return `map[${members.map((name) => `${name}:${goText(value[name])}`).join(' ')}]`;
+}
+
+/** Go's name for the type of a JSON value. */
+function goType(value: unknown): string {
+  if (Array.isArray(value)) return '[]interface {}';
+  if (typeof value === 'boolean') return 'bool';
+  if (typeof value === 'object') return 'map[string]interface {}';
+  return Number.isInteger(value) || typeof value === 'bigint' ? 'int64' : 'float64';
+}
+
+/** Throws 422 as upstream's converter of patched objects does. */
+function mustKeepTypes(patched: JsonObject, patch: JsonObject): void {
+  const wrong = [patched['apiVersion'], patched['kind']].find(
+    (value) => value != null && typeof value !== 'string',
+  );
+  if (wrong === undefined) return;
+  const why = `cannot convert ${goType(wrong)} to string`;
+  throw errors.invalid({ group: '', kind: '' }, '', [
+    fieldErrors.invalid(FieldPath.of('patch'), goText(patch), why),
+  ]);
+}
+
 function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): unknown {
   const schema = schemaOf(kind);
   if (!schema) {
@@ -50,6 +80,7 @@ function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): 
   }
   try {
     const patched = applyStrategicMergePatch(schema, object as unknown as JsonObject, patch);
+    if (isMap(patched)) mustKeepTypes(patched, patch);
     // What kind it is, is known: a strategic patch does not get to say.
     return isMap(patched) ? { ...patched, apiVersion: object.apiVersion, kind: object.kind } : patched;
   } catch (error) {

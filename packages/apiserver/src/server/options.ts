@@ -102,6 +102,8 @@ export interface VersionInfo {
 }
 
 export interface ApiServerOptions {
+  /** Address at which clients reach the server; discovery tells it. */
+  advertiseAddress?: string;
   /** Closed by whoever opened it, after the server has stopped. */
   store: EtcdStore;
   listen: { host: string; port: number };

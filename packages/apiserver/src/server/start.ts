@@ -146,7 +146,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     (options.audit?.metrics() ?? '');
   const paths = new Paths({
     encoder,
-    discovery: new Discovery(catalogue),
+    discovery: new Discovery(catalogue, () => {
+      const { advertiseAddress: host } = options;
+      if (host === undefined) return '';
+      return `${host.includes(':') ? `[${host}]` : host}:${context.address().port}`;
+    }),
     async openApi() {
       const { OpenApi } = await import('../openapi/openapi.ts');
       return (openApi ??= new OpenApi({

@@ -113,7 +113,9 @@ for (const [key, strategy] of strategies) {
       strategy.defaults?.(object);
       for (const one of [object, decoded(key, { metadata: { name: 'bare' } })]) {
         const cells = table.cells(one, context.nowMs);
-        assert.equal(cells.length, table.columns.length, JSON.stringify(cells));
+        // Upstream's rows of addresses have an age that no column names.
+        const unnamed = key === 'networking.k8s.io/IPAddress' ? 1 : 0;
+        assert.equal(cells.length, table.columns.length + unnamed, JSON.stringify(cells));
         for (const cell of cells) assert.notEqual(cell, undefined, JSON.stringify(cells));
         assert.doesNotMatch(JSON.stringify(cells), /undefined|NaN|\[object/);
       }

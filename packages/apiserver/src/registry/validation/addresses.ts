@@ -141,6 +141,10 @@ export function validateLegacyIp(value: string, path: FieldPath): FieldError[] {
   return parseIp(value) ? [] : [fieldErrors.invalid(path, value, notAnIp)];
 }
 
+/** An address in canonical form. */
+export const validateIp = (value: string, path: FieldPath): FieldError[] =>
+  ipNameErrors(value).map((text) => fieldErrors.invalid(path, value, text));
+
 /** What is wrong with an address in canonical form, as bare texts; also the rule for IPAddress names. */
 export function ipNameErrors(value: string): string[] {
   const ip = parseIp(value);

@@ -67,6 +67,16 @@ export const optionalOneOf = (
 ): FieldError[] =>
   value == null || supported.includes(value) ? [] : [fieldErrors.notSupported(path, value, supported)];
 
+/** As {@link optionalOneOf}, for messages that name the values in an order of upstream's own. */
+export const oneOfListed = (
+  value: string | undefined | null,
+  supported: readonly string[],
+  path: FieldPath,
+): FieldError[] =>
+  value == null || supported.includes(value)
+    ? []
+    : [fieldErrors.notSupportedAsListed(path, value, supported)];
+
 export const dns1123Label = (value: string, path: FieldPath): FieldError[] =>
   invalidEach(path, value, isDns1123Label(value));
 export const dns1123Subdomain = (value: string, path: FieldPath): FieldError[] =>

@@ -17,7 +17,6 @@ import type {
 import {
   isLabelValue,
   isQualifiedName,
-  nameIsDns1035Label,
   nameIsDnsLabel,
   nameIsDnsSubdomain,
   nameIsPathSegment,
@@ -30,21 +29,29 @@ export const immutableText = 'field is immutable';
 /** Keys and values of all annotations together, in bytes. */
 export const maxAnnotationsBytes = 256 * 1024;
 
+/** Rules written in declarations judge the name alone, not a prefix of it. */
+const subdomainOncePrefixed: NameRule = (name, isPrefix) =>
+  isPrefix ? nameIsPathSegment(name, true) : nameIsDnsSubdomain(name);
+
 /** Names of kinds whose rule is not the DNS subdomain, by `group/Kind`. */
 const nameRules: Readonly<Record<string, NameRule>> = {
   '/Event': nameIsPathSegment,
   '/Namespace': nameIsDnsLabel,
-  '/Service': nameIsDns1035Label,
+  '/ReplicationController': subdomainOncePrefixed,
+  '/Service': nameIsDnsLabel,
   'apiregistration.k8s.io/APIService': nameIsPathSegment,
   'apps/StatefulSet': nameIsDnsLabel,
+  'certificates.k8s.io/CertificateSigningRequest': nameIsPathSegment,
   'certificates.k8s.io/ClusterTrustBundle': (name, isPrefix) =>
     nameIsPathSegment(name.replaceAll(':', '-'), isPrefix),
   'events.k8s.io/Event': nameIsPathSegment,
   'networking.k8s.io/IPAddress': ipNameErrors,
+  'policy/PodDisruptionBudget': nameIsPathSegment,
   'rbac.authorization.k8s.io/ClusterRole': nameIsPathSegment,
   'rbac.authorization.k8s.io/ClusterRoleBinding': nameIsPathSegment,
   'rbac.authorization.k8s.io/Role': nameIsPathSegment,
   'rbac.authorization.k8s.io/RoleBinding': nameIsPathSegment,
+  'resource.k8s.io/DeviceClass': subdomainOncePrefixed,
 };
 
 /** The rule for names of a kind; a DNS subdomain unless upstream says otherwise. Custom resources included. */
@@ -130,9 +137,23 @@ export function validateStandardFinalizer(name: string, path: FieldPath): FieldE
   ];
 }
 
-/** The servers of definitions and custom resources, and the aggregator, take finalizers of any name. */
-export const takesAnyFinalizer = (resource: Pick<Resource, 'group'>, isCustom: boolean): boolean =>
-  isCustom || resource.group === 'apiextensions.k8s.io' || resource.group === 'apiregistration.k8s.io';
+/** Groups and kinds that are judged by the rules of apimachinery only, without those of core/validation. */
+const withAnyFinalizer: ReadonlySet<string> = new Set([
+  '/Event',
+  'admissionregistration.k8s.io',
+  'apiextensions.k8s.io',
+  'apiregistration.k8s.io',
+  'coordination.k8s.io',
+  'events.k8s.io/Event',
+  'node.k8s.io',
+  'policy/PodDisruptionBudget',
+]);
+
+/** The servers of definitions and custom resources, the aggregator and some kinds take finalizers of any name. */
+export const takesAnyFinalizer = (resource: Pick<Resource, 'group' | 'kind'>, isCustom: boolean): boolean =>
+  isCustom ||
+  withAnyFinalizer.has(resource.group) ||
+  withAnyFinalizer.has(`${resource.group}/${resource.kind}`);
 
 const validateStandardFinalizers = (finalizers: string[] | undefined, path: FieldPath): FieldError[] =>
   (finalizers ?? []).flatMap((name, i) => validateStandardFinalizer(name, path.index(i)));
@@ -231,21 +252,31 @@ export function validateImmutable(now: unknown, before: unknown, path: FieldPath
   return [fieldErrors.invalid(path, now, immutableText)];
 }
 
-/** What an update of any kind must satisfy; with `nameRule`, all that a creation must, too. */
+/**
+ * What an update of any kind must satisfy (rest.BeforeUpdate, ValidateObjectMetaUpdate). `rules.prefix` is what the
+ * kind wants of `generateName`; any path segment will do without it.
+ */
 export function validateObjectMetaUpdate(
   now: ObjectMeta,
   before: ObjectMeta,
-  nameRule?: NameRule,
-  anyFinalizer = false,
+  rules: { prefix?: NameRule | undefined; anyFinalizer?: boolean },
   path: FieldPath = root,
 ): FieldError[] {
   const wrong: FieldError[] = [];
-  if (now.generateName && nameRule) {
-    for (const text of nameRule(now.generateName, true))
-      wrong.push(fieldErrors.invalid(path.child('generateName'), now.generateName, text));
-  }
-  if (nameRule) wrong.push(...validateFinalizers(now.finalizers, path.child('finalizers')));
-  if (!anyFinalizer) wrong.push(...validateStandardFinalizers(now.finalizers, path.child('finalizers')));
+  const generateName = now.generateName ?? '';
+  const texts = new Set(
+    [nameIsPathSegment, ...(rules.prefix ? [rules.prefix] : [])].flatMap((rule) =>
+      generateName === '' ? [] : rule(generateName, true),
+    ),
+  );
+  for (const text of texts) wrong.push(fieldErrors.invalid(path.child('generateName'), generateName, text));
+  wrong.push(
+    ...validateLabels(now.labels, path.child('labels')),
+    ...validateAnnotations(now.annotations, path.child('annotations')),
+    ...validateOwnerReferences(now.ownerReferences, path.child('ownerReferences')),
+    ...validateFinalizers(now.finalizers, path.child('finalizers')),
+    ...validateManagedFields(now.managedFields, path.child('managedFields')),
+  );
   if (before.deletionTimestamp) {
     const extra = (now.finalizers ?? []).filter((name) => !before.finalizers?.includes(name)).sort();
     if (extra.length > 0) {
@@ -269,13 +300,8 @@ export function validateObjectMetaUpdate(
     'deletionGracePeriodSeconds',
   ] as const;
   for (const name of fixed) wrong.push(...validateImmutable(now[name], before[name], path.child(name)));
-  wrong.push(
-    ...validateLabels(now.labels, path.child('labels')),
-    ...validateAnnotations(now.annotations, path.child('annotations')),
-    ...validateOwnerReferences(now.ownerReferences, path.child('ownerReferences')),
-    ...validateManagedFields(now.managedFields, path.child('managedFields')),
-  );
-  return wrong;
+  if (rules.anyFinalizer) return wrong;
+  return [...wrong, ...validateStandardFinalizers(now.finalizers, path.child('finalizers'))];
 }
 
 function validateRequirement(

@@ -55,7 +55,7 @@ describe('names', () => {
 
   it('knows the rule of each kind', () => {
     assert.deepEqual(nameRuleOf({ group: 'rbac.authorization.k8s.io', kind: 'Role' })('system:node'), []);
-    assert.equal(nameRuleOf({ group: '', kind: 'Service' })('1web').length, 1);
+    assert.equal(nameRuleOf({ group: '', kind: 'Service' })('a.b').length, 1);
     assert.deepEqual(nameRuleOf({ group: '', kind: 'Pod' })('a.b'), []);
     assert.equal(nameRuleOf({ group: 'networking.k8s.io', kind: 'IPAddress' })('10.0.0.01').length, 1);
   });
@@ -86,7 +86,7 @@ describe('metadata', () => {
   });
 
   it('keeps uid and deletion as they are, and wants a version', () => {
-    const wrong = validateObjectMetaUpdate({ name: 'a', uid: '2' }, { name: 'a', uid: '1' });
+    const wrong = validateObjectMetaUpdate({ name: 'a', uid: '2' }, { name: 'a', uid: '1' }, {});
     assert.deepEqual(
       wrong.map((error) => error.field),
       ['metadata.resourceVersion', 'metadata.uid'],

@@ -81,7 +81,7 @@ function validate(request: CertificateSigningRequest, old?: CertificateSigningRe
   const wrong: FieldError[] = [];
   const path = specPath.child('request');
   if (!isPemRequest(spec.request ?? '')) {
-    wrong.push(fieldErrors.invalid(path, spec.request ?? '', 'PEM block type must be CERTIFICATE REQUEST'));
+    wrong.push(fieldErrors.invalid(path, spec.request, 'PEM block type must be CERTIFICATE REQUEST'));
   }
   const list = spec.usages ?? [];
   if (list.length === 0) wrong.push(fieldErrors.required(specPath.child('usages')));

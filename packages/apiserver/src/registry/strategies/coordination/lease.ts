@@ -4,7 +4,6 @@ import type { Strategy } from '../../strategy.ts';
 import { ageColumn, ageOf, table, text } from '../table/table.ts';
 
 const specPath = FieldPath.of('spec');
-const strategies = ['OldestEmulationVersion'];
 
 function validate(lease: Lease): FieldError[] {
   const spec = lease.spec ?? {};
@@ -17,19 +16,20 @@ function validate(lease: Lease): FieldError[] {
     const at = specPath.child('leaseTransitions');
     wrong.push(fieldErrors.invalid(at, spec.leaseTransitions, 'must be greater than or equal to 0'));
   }
-  if (spec.strategy != null && !strategies.includes(spec.strategy) && !spec.strategy.includes('/')) {
-    wrong.push(fieldErrors.notSupported(specPath.child('strategy'), spec.strategy, strategies));
-  }
-  if (spec.preferredHolder && !spec.strategy) {
-    const at = specPath.child('preferredHolder');
-    const why = 'may only be specified when `strategy` is defined';
-    wrong.push(fieldErrors.forbidden(at, why));
-  }
   return wrong;
+}
+
+/** Fields of coordinated leader election, whose feature is off, unless the lease has them already. */
+function dropCoordination(lease: Lease, old?: Lease): void {
+  if (lease.spec?.strategy != null && old?.spec?.strategy == null) delete lease.spec.strategy;
+  if (lease.spec?.preferredHolder != null && old?.spec?.preferredHolder == null)
+    delete lease.spec.preferredHolder;
 }
 
 /** Upstream: pkg/apis/coordination/validation, pkg/registry/coordination/lease. */
 export const lease: Strategy<Lease> = {
+  prepareForCreate: (_context, object) => dropCoordination(object),
+  prepareForUpdate: (_context, object, old) => dropCoordination(object, old),
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object) => validate(object),
   table: table<Lease>([text('Holder', 'Who holds it.'), ageColumn], (object, nowMs) => [

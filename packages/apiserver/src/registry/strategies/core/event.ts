@@ -1,7 +1,15 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { Event } from '@cloudless/kube/types/core-v1';
 import type { Strategy } from '../../strategy.ts';
-import { immutable, qualifiedName, required, semanticallyEqual } from '../../validation/fields.ts';
+import {
+  immutable,
+  invalidEach,
+  qualifiedName,
+  required,
+  semanticallyEqual,
+} from '../../validation/fields.ts';
+import { validateStandardFinalizer } from '../../validation/metadata.ts';
+import { nameIsDnsSubdomain } from '../../validation/names.ts';
 import { age } from '../table/age.ts';
 import { text, wideText } from '../table/table.ts';
 
@@ -53,11 +61,28 @@ function validateSeries({ series }: Event): FieldError[] {
   return wrong;
 }
 
+const finalizersPath = FieldPath.of('metadata', 'finalizers');
+const validateFinalizers = ({ metadata }: Event): FieldError[] =>
+  (metadata.finalizers ?? []).flatMap((name, i) => validateStandardFinalizer(name, finalizersPath.index(i)));
+
+/** What events.k8s.io wants of metadata beyond what the older API does. */
+function validateMetadata(event: Event): FieldError[] {
+  const { generateName, name = '' } = event.metadata;
+  const at = FieldPath.of('metadata');
+  return [
+    ...(generateName
+      ? invalidEach(at.child('generateName'), generateName, nameIsDnsSubdomain(generateName, true))
+      : []),
+    ...(name === '' ? [] : invalidEach(at.child('name'), name, nameIsDnsSubdomain(name))),
+    ...validateFinalizers(event),
+  ];
+}
+
 /** events.k8s.io leaves the fields of the older API alone. */
 function validateCreate(event: Event, group: string): FieldError[] {
   const wrong = validateLegacy(event, group);
   if (group === '') return wrong;
-  wrong.push(...validateSeries(event));
+  wrong.push(...validateMetadata(event), ...validateSeries(event));
   if (!event.eventTime) wrong.push(fieldErrors.required(FieldPath.of('eventTime')));
   const type = event.type ?? '';
   if (type !== 'Normal' && type !== 'Warning')
@@ -101,6 +126,7 @@ const texts: ReadonlySet<string> = new Set([
 function validateUpdate(event: Event, old: Event, group: string): FieldError[] {
   const wrong = validateLegacy(event, group);
   if (group === '') return wrong;
+  wrong.push(...validateFinalizers(event));
   if (!semanticallyEqual(event.series, old.series)) wrong.push(...validateSeries(event));
   for (const name of fixed) {
     const zero = texts.has(name) ? '' : name === 'count' ? 0 : undefined;

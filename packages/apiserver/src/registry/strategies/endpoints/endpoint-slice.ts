@@ -1,19 +1,22 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { Endpoint, EndpointPort, EndpointSlice } from '@cloudless/kube/types/discovery-v1';
 import type { Strategy } from '../../strategy.ts';
-import { ipWarnings, parseIp, validateLegacyIp } from '../../validation/addresses.ts';
+import { ipWarnings, parseIp, validateIp, validateLegacyIp } from '../../validation/addresses.ts';
 import {
   dns1123Label,
-  dns1123Subdomain,
   immutable,
   invalidEach,
   oneOf,
   qualifiedName,
-  required,
   semanticallyEqual,
 } from '../../validation/fields.ts';
 import { validateLabels } from '../../validation/metadata.ts';
-import { isLabelValue, isPortNumber, nameIsDnsSubdomain } from '../../validation/names.ts';
+import {
+  isDns1123Label,
+  isDns1123Subdomain,
+  isLabelValue,
+  nameIsDnsSubdomain,
+} from '../../validation/names.ts';
 import { protocols } from '../pod/validate-container.ts';
 import { ageColumn, ageOf, table, text } from '../table/table.ts';
 import { validateEndpointIp } from './endpoint-ip.ts';
@@ -24,14 +27,52 @@ const portsPath = FieldPath.of('ports');
 const maxEndpoints = 1000;
 const maxPorts = 20_000;
 const maxAddresses = 100;
+const maxHints = 8;
 
-function validateAddress(address: string, type: string, path: FieldPath): FieldError[] {
-  if (type === 'FQDN') return dns1123Subdomain(address, path);
-  const wrong = validateLegacyIp(address, path);
+/** A domain of two labels at least; a dot at its end is fine (IsFullyQualifiedDomainName). */
+function validateDomain(text: string, path: FieldPath): FieldError[] {
+  if (text === '') return [fieldErrors.required(path)];
+  const name = text.endsWith('.') ? text.slice(0, -1) : text;
+  const wrong = isDns1123Subdomain(name);
+  if (wrong.length > 0) return [fieldErrors.invalid(path, name, wrong.join(','))];
+  const labels = name.split('.');
+  if (labels.length < 2) {
+    const why = 'should be a domain with at least two segments separated by dots';
+    return [fieldErrors.invalid(path, name, why)];
+  }
+  const label = labels.find((one) => isDns1123Label(one).length > 0);
+  if (label === undefined) return [];
+  return [fieldErrors.invalid(path, label, isDns1123Label(label).join(','))];
+}
+
+/** Addresses of a type that is not known are not looked at. */
+function validateAddress(address: string, type: string, path: FieldPath, list: FieldPath): FieldError[] {
+  if (type === 'FQDN') return validateDomain(address, path);
+  if (type !== 'IPv4' && type !== 'IPv6') return [];
+  const wrong = (type === 'IPv6' ? validateIp : validateLegacyIp)(address, path);
   if (wrong.length > 0) return wrong;
-  if (parseIp(address)?.family !== type)
-    return [fieldErrors.invalid(path, address, `must be an ${type} address`)];
-  return validateEndpointIp(address, path);
+  const isOther = parseIp(address)?.family !== type;
+  return [
+    ...(isOther ? [fieldErrors.invalid(list, address, `must be an ${type} address`)] : []),
+    ...validateEndpointIp(address, path),
+  ];
+}
+
+/** Names of zones or nodes: not too many, each once, each as `rule` wants it. */
+function validateHints(
+  hints: ReadonlyArray<{ name: string }> | undefined,
+  path: FieldPath,
+  rule: (name: string) => string[],
+): FieldError[] {
+  const all = hints ?? [];
+  if (all.length > maxHints) return [fieldErrors.tooMany(path, all.length, maxHints)];
+  const seen = new Set<string>();
+  return all.flatMap(({ name }, i) => {
+    const at = path.index(i).child('name');
+    const isAgain = seen.has(name);
+    seen.add(name);
+    return [...(isAgain ? [fieldErrors.duplicate(at, name)] : []), ...invalidEach(at, name, rule(name))];
+  });
 }
 
 function validateEndpoint(endpoint: Endpoint, type: string, path: FieldPath): FieldError[] {
@@ -40,25 +81,24 @@ function validateEndpoint(endpoint: Endpoint, type: string, path: FieldPath): Fi
   const wrong: FieldError[] = [];
   if (addresses.length === 0) wrong.push(fieldErrors.required(at, 'must contain at least 1 address'));
   if (addresses.length > maxAddresses) wrong.push(fieldErrors.tooMany(at, addresses.length, maxAddresses));
-  for (const [i, address] of addresses.entries()) wrong.push(...validateAddress(address, type, at.index(i)));
+  for (const [i, address] of addresses.entries())
+    wrong.push(...validateAddress(address, type, at.index(i), at));
   if (endpoint.nodeName != null) {
     wrong.push(
       ...invalidEach(path.child('nodeName'), endpoint.nodeName, nameIsDnsSubdomain(endpoint.nodeName)),
     );
   }
   const topology = endpoint.deprecatedTopology ?? {};
-  wrong.push(...validateLabels(topology, path.child('deprecatedTopology')));
   if (Object.keys(topology).length > 16) {
     wrong.push(fieldErrors.tooMany(path.child('deprecatedTopology'), Object.keys(topology).length, 16));
   }
+  wrong.push(...validateLabels(topology, path.child('deprecatedTopology')));
   if (endpoint.hostname != null) wrong.push(...dns1123Label(endpoint.hostname, path.child('hostname')));
-  for (const [i, zone] of (endpoint.hints?.forZones ?? []).entries()) {
-    const zonePath = path.child('hints', 'forZones').index(i).child('name');
-    wrong.push(
-      ...required(zone.name, zonePath),
-      ...invalidEach(zonePath, zone.name, isLabelValue(zone.name ?? '')),
-    );
-  }
+  const { forZones, forNodes } = endpoint.hints ?? {};
+  const zones = validateHints(forZones, path.child('hints', 'forZones'), isLabelValue);
+  wrong.push(...zones);
+  if ((forZones?.length ?? 0) <= maxHints)
+    wrong.push(...validateHints(forNodes, path.child('hints', 'forNodes'), nameIsDnsSubdomain));
   return wrong;
 }
 
@@ -72,25 +112,53 @@ function validatePorts(ports: readonly EndpointPort[]): FieldError[] {
     if (name !== '') wrong.push(...dns1123Label(name, at.child('name')));
     if (names.has(name)) wrong.push(fieldErrors.duplicate(at.child('name'), name));
     names.add(name);
-    wrong.push(...oneOf(port.protocol, protocols, at.child('protocol')));
-    if (port.port != null) wrong.push(...invalidEach(at.child('port'), port.port, isPortNumber(port.port)));
+    if (port.protocol == null) wrong.push(fieldErrors.required(at.child('protocol')));
+    else if (!protocols.includes(port.protocol))
+      wrong.push(fieldErrors.notSupported(at.child('protocol'), port.protocol, protocols));
     if (port.appProtocol != null) wrong.push(...qualifiedName(port.appProtocol, at.child('appProtocol')));
   }
   return wrong;
 }
 
-function validate(slice: EndpointSlice): FieldError[] {
-  const endpoints = slice.endpoints ?? [];
-  const typePath = FieldPath.of('addressType');
-  const wrong = oneOf(slice.addressType, addressTypes, typePath);
-  if (endpoints.length > maxEndpoints) {
-    return [...wrong, fieldErrors.tooMany(endpointsPath, endpoints.length, maxEndpoints)];
-  }
+function validateEndpoints({ endpoints = [], addressType }: EndpointSlice): FieldError[] {
+  if (endpoints.length > maxEndpoints)
+    return [fieldErrors.tooMany(endpointsPath, endpoints.length, maxEndpoints)];
+  return endpoints.flatMap((one, i) => validateEndpoint(one, addressType, endpointsPath.index(i)));
+}
+
+/** Endpoints that an update leaves alone may be wrong: older servers took them. */
+function validate(slice: EndpointSlice, old?: EndpointSlice): FieldError[] {
+  const ofEndpoints = validateEndpoints(slice);
+  const isUnchanged =
+    ofEndpoints.length > 0 && old !== undefined && semanticallyEqual(old.endpoints, slice.endpoints);
   return [
-    ...wrong,
-    ...endpoints.flatMap((one, i) => validateEndpoint(one, slice.addressType, endpointsPath.index(i))),
+    ...oneOf(slice.addressType, addressTypes, FieldPath.of('addressType')),
     ...validatePorts(slice.ports ?? []),
+    ...(isUnchanged ? [] : ofEndpoints),
   ];
+}
+
+/** Labels count as well, and so does topology that is dropped afterwards. */
+function countChange(slice: EndpointSlice, old: EndpointSlice): void {
+  const { metadata: now, ...after } = slice;
+  const { metadata: was, ...before } = old;
+  if (semanticallyEqual(after, before) && semanticallyEqual(now.labels ?? {}, was.labels ?? {})) return;
+  now.generation = (was.generation ?? 0) + 1;
+}
+
+const ownControllers = new Set([
+  'endpointslice-controller.k8s.io',
+  'endpointslicemirroring-controller.k8s.io',
+]);
+
+/** Controllers of the cluster write good addresses: their many slices are not looked through. */
+function addressWarnings({ metadata, endpoints }: EndpointSlice): string[] {
+  if (ownControllers.has(metadata.labels?.['endpointslice.kubernetes.io/managed-by'] ?? '')) return [];
+  return (endpoints ?? []).flatMap((endpoint, i) =>
+    (endpoint.addresses ?? []).flatMap((address, j) =>
+      ipWarnings(address, endpointsPath.index(i).child('addresses').index(j)),
+    ),
+  );
 }
 
 function listOr(list: readonly string[]): string {
@@ -123,20 +191,19 @@ export const endpointSlice: Strategy<EndpointSlice> = {
     }
   },
   prepareForCreate: (_context, object) => dropTopology(object, undefined),
-  prepareForUpdate: (_context, object, old) => dropTopology(object, old),
+  prepareForUpdate(_context, object, old) {
+    countChange(object, old);
+    dropTopology(object, old);
+  },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
-    ...validate(object),
+    ...validate(object, old),
     ...immutable(object.addressType, old.addressType, FieldPath.of('addressType')),
   ],
-  warnings: (_context, object) =>
-    object.addressType === 'FQDN'
-      ? ['addressType: FQDN endpoints are deprecated']
-      : (object.endpoints ?? []).flatMap((endpoint, i) =>
-          (endpoint.addresses ?? []).flatMap((address, j) =>
-            ipWarnings(address, endpointsPath.index(i).child('addresses').index(j)),
-          ),
-        ),
+  warnings: (_context, object, old) => [
+    ...(object.addressType === 'FQDN' && !old ? ['spec.addressType: FQDN endpoints are deprecated'] : []),
+    ...addressWarnings(object),
+  ],
   table: table<EndpointSlice>(
     [
       text('AddressType', 'Family of the addresses.'),

@@ -17,7 +17,6 @@ import {
   isPortName,
   isPortNumber,
   isWildcardDns1123Subdomain,
-  nameIsDns1035Label,
   nameIsDnsLabel,
   nameIsDnsSubdomain,
   nameIsPathSegment,
@@ -39,7 +38,7 @@ function validateReference(reference: ObjectReference, path: FieldPath): FieldEr
   if (reference.apiGroup != null) wrong.push(...dns1123Subdomain(reference.apiGroup, path.child('apiGroup')));
   for (const name of ['kind', 'name'] as const) {
     const value = reference[name];
-    if (!value) wrong.push(fieldErrors.required(path.child(name), `${name} is required`));
+    if (!value) wrong.push(fieldErrors.required(path.child(name)));
     else wrong.push(...invalidEach(path.child(name), value, nameIsPathSegment(value)));
   }
   return wrong;
@@ -54,7 +53,7 @@ function validateBackend(backend: IngressBackend, path: FieldPath): FieldError[]
   if (!service) return [fieldErrors.invalid(path, '', 'resource or service backend is required')];
   const at = path.child('service', 'name');
   const wrong = service.name
-    ? invalidEach(at, service.name, nameIsDns1035Label(service.name))
+    ? invalidEach(at, service.name, nameIsDnsLabel(service.name))
     : [fieldErrors.required(at)];
   const { name, number } = service.port ?? {};
   if (name && number) wrong.push(fieldErrors.invalid(path, '', 'cannot set both port name & port number'));
@@ -123,7 +122,9 @@ function validate(ingress: Ingress): FieldError[] {
   const rules = spec.rules ?? [];
   const wrong: FieldError[] = [];
   if (rules.length === 0 && !spec.defaultBackend) {
-    wrong.push(fieldErrors.invalid(specPath, rules, 'either `defaultBackend` or `rules` must be specified'));
+    wrong.push(
+      fieldErrors.invalid(specPath, spec.rules, 'either `defaultBackend` or `rules` must be specified'),
+    );
   }
   if (spec.defaultBackend)
     wrong.push(...validateBackend(spec.defaultBackend, specPath.child('defaultBackend')));
@@ -245,7 +246,7 @@ export const ingressClass: Strategy<IngressClass> = {
   },
   validate: (_context, object) => validateClass(object),
   validateUpdate: (_context, object, old) => [
-    ...immutable(object.spec?.controller, old.spec?.controller, specPath.child('controller')),
+    ...immutable(object.spec?.controller ?? '', old.spec?.controller, specPath.child('controller')),
     ...validateClass(object),
   ],
   table: table<IngressClass>(

@@ -7,7 +7,7 @@ import type {
 } from '@cloudless/kube/types/networking-v1';
 import type { Strategy } from '../../strategy.ts';
 import { cidrContains, parseCidr, validateLegacyCidr } from '../../validation/addresses.ts';
-import { invalidEach, optionalOneOf } from '../../validation/fields.ts';
+import { invalidEach, oneOfListed } from '../../validation/fields.ts';
 import { validateLabelSelector } from '../../validation/metadata.ts';
 import { isPortName, isPortNumber } from '../../validation/names.ts';
 import { ageColumn, ageOf, selectorCell, table, text } from '../table/table.ts';
@@ -15,7 +15,7 @@ import { ageColumn, ageOf, selectorCell, table, text } from '../table/table.ts';
 const specPath = FieldPath.of('spec');
 
 function validatePort(port: NetworkPolicyPort, path: FieldPath): FieldError[] {
-  const wrong = optionalOneOf(port.protocol, ['SCTP', 'TCP', 'UDP'], path.child('protocol'));
+  const wrong = oneOfListed(port.protocol, ['TCP', 'UDP', 'SCTP'], path.child('protocol'));
   const at = path.child('port');
   const endPath = path.child('endPort');
   const end = port.endPort;
@@ -94,7 +94,7 @@ function validate(policy: NetworkPolicy): FieldError[] {
   if (types.length > 2) {
     return [...wrong, fieldErrors.invalid(path, types, 'may not specify more than two policyTypes')];
   }
-  return [...wrong, ...types.flatMap((type, i) => optionalOneOf(type, ['Egress', 'Ingress'], path.index(i)))];
+  return [...wrong, ...types.flatMap((type, i) => oneOfListed(type, ['Ingress', 'Egress'], path.index(i)))];
 }
 
 /** Upstream: pkg/apis/networking, pkg/registry/networking/networkpolicy. */

@@ -44,6 +44,7 @@ export const runtimeClass: Strategy<RuntimeClass> = {
   validate: (_context, object) => validateRuntimeClass(object),
   validateUpdate: (_context, object, old) => [
     ...validateHandler(object.handler),
+    ...validateOverhead(object.overhead?.podFixed, FieldPath.of('overhead')),
     ...immutable(object.handler, old.handler, handlerPath),
     ...validateScheduling(object),
   ],

@@ -1,7 +1,7 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { PriorityClass } from '@cloudless/kube/types/scheduling-v1';
 import type { Strategy } from '../../strategy.ts';
-import { immutable, optionalOneOf } from '../../validation/fields.ts';
+import { immutable, oneOfListed } from '../../validation/fields.ts';
 import { ageColumn, ageOf, boolean, integer, table, text } from '../table/table.ts';
 
 const highestUserPriority = 1_000_000_000;
@@ -30,8 +30,9 @@ function validate(object: PriorityClass): FieldError[] {
     const why = `maximum allowed value of a user defined priority is ${highestUserPriority}`;
     wrong.push(fieldErrors.forbidden(FieldPath.of('value'), why));
   }
-  const policies = ['Never', 'PreemptLowerPriority'];
-  return [...wrong, ...optionalOneOf(object.preemptionPolicy, policies, FieldPath.of('preemptionPolicy'))];
+  const path = FieldPath.of('preemptionPolicy');
+  if (object.preemptionPolicy === '') return [...wrong, fieldErrors.required(path)];
+  return [...wrong, ...oneOfListed(object.preemptionPolicy, ['PreemptLowerPriority', 'Never'], path)];
 }
 
 /** Upstream: pkg/apis/scheduling/validation, pkg/registry/scheduling/priorityclass. */

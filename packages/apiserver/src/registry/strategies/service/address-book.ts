@@ -41,7 +41,7 @@ export function ipAddressOf(ip: string, service: { namespace: string; name: stri
       labels: { [familyLabel]: parseIp(ip)?.family ?? 'IPv4', [managedByLabel]: managedBy },
     },
     spec: {
-      parentRef: { group: '', resource: 'services', namespace: service.namespace, name: service.name },
+      parentRef: { resource: 'services', namespace: service.namespace, name: service.name },
     },
   };
 }
