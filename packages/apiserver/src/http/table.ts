@@ -10,7 +10,7 @@ export type IncludeObject = 'None' | 'Metadata' | 'Object';
 export interface Row {
   readonly object: KubeObject;
   /** Absent: as it is stored. */
-  inVersion?(): KubeObject;
+  readonly inVersion?: () => KubeObject;
 }
 
 export interface TableView {
