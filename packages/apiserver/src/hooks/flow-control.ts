@@ -19,6 +19,7 @@ type Configuration = FlowSchema | PriorityLevelConfiguration;
  */
 export const flowControlHook: PostStartHook = {
   name: 'priority-and-fairness-config-producer',
+  beside: true,
   async run(context) {
     await ensureAll(context);
     const { clock, signal, log } = context;

@@ -35,10 +35,14 @@ export function runHooks(
     try {
       await authorizerReady.catch(() => {});
       done.add(informers);
-      for (const [i, hook] of hooks.entries()) {
-        if (!(await attempt(hook, context))) return;
-        done.add(names[i] as string);
-      }
+      const runOne = async (hook: PostStartHook): Promise<boolean> => {
+        const isDone = await attempt(hook, context);
+        if (isDone) done.add(`poststarthook/${hook.name}`);
+        return isDone;
+      };
+      const beside = hooks.filter((hook) => hook.beside).map(runOne);
+      for (const hook of hooks) if (!hook.beside && !(await runOne(hook))) break;
+      await Promise.all(beside);
     } finally {
       finish();
     }

@@ -82,6 +82,8 @@ export interface PathHandler {
 export interface PostStartHook {
   /** As shown by `/readyz?verbose`: `poststarthook/NAME`. */
   readonly name: string;
+  /** Runs beside the others from the start, instead of in its turn. */
+  readonly beside?: boolean;
   run(context: PartContext): Promise<void> | void;
 }
 

@@ -132,6 +132,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       { name: 'crd-informer-synced', run: () => definitions.synced },
       {
         name: 'priority-and-fairness-config-consumer',
+        beside: true,
         run: (parts) => followConfiguration(parts, flowControl),
       },
       ...(options.hooks ?? []),
