@@ -24,6 +24,13 @@ export const known: readonly Known[] = [
     matches: ({ kind }) => kind === 'apiregistration.k8s.io/v1 APIService',
   },
   {
+    id: 'generation of dropped fields',
+    reason:
+      'Upstream counts a change of a ResourceSlice of which nothing is left once fields of features that are off are dropped.',
+    matches: ({ kind, group }) =>
+      kind.endsWith(' ResourceSlice') && group === 'body: metadata.generation differs',
+  },
+  {
     id: 'words of the strategic patch converter',
     reason:
       'A strategic patch whose result has a wrong type is refused as by JSON and merge patches; upstream has a converter with words of its own there.',

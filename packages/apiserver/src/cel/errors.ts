@@ -12,6 +12,9 @@ const longestSourceLine = 16_384;
 
 /** One issue in cel-go's form: message, source line, and a caret under the place (cel-go common/error.go). */
 function issueText(issue: CelIssue, lines: readonly string[]): string {
+  // There are no characters that a place could be among.
+  if (lines.length === 1 && lines[0] === '' && issue.line > 0)
+    return `ERROR: <input>:${issue.line}:${issue.column}: ${issue.message}`;
   const head = `ERROR: <input>:${issue.line}:${issue.column + 1}: ${issue.message}`;
   const line = issue.line > 0 ? lines[issue.line - 1] : undefined;
   if (line === undefined || line.length > longestSourceLine) return head;

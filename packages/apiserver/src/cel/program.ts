@@ -20,6 +20,10 @@ export interface CompileOptions {
   readonly perCallLimit?: number;
   /** `patchLibrary` where patches are made; what all expressions have if not given. */
   readonly library?: Library;
+  /** Whether `cel.bind(name, value, expression)` is there (cel-go ext.Bindings). */
+  readonly bindings?: boolean;
+  /** The variable whose type says how large values are; `self` with the sizes of a schema if not given. */
+  readonly sizedVariable?: string;
 }
 
 const common: Library = { functions, types: typeNames };
@@ -49,9 +53,9 @@ function compileError(source: string, issues: readonly CheckIssue[]): CelCompile
   );
 }
 
-function parsed(source: string): Expr {
+function parsed(source: string, bindings: boolean): Expr {
   try {
-    return parse(source);
+    return parse(source, { bindings });
   } catch (error) {
     if (error instanceof CelSyntaxErrors) throw compileError(source, error.issues);
     throw error;
@@ -65,9 +69,9 @@ const inOrder = (issues: readonly CheckIssue[]): CheckIssue[] => [...issues].sor
 export function checkedTree(
   source: string,
   declarations: Readonly<Record<string, CelType>>,
-  library: Library = common,
+  { library = common, bindings = false }: Pick<CompileOptions, 'library' | 'bindings'> = {},
 ): Expr {
-  const root = parsed(source);
+  const root = parsed(source, bindings);
   const checker = new Checker({ variables: new Map(Object.entries(declarations)), ...library });
   checker.run(root);
   if (checker.issues.length > 0) throw compileError(source, inOrder(checker.issues));
@@ -93,7 +97,7 @@ export function compileCel(
   options: CompileOptions = {},
 ): CelProgram {
   const { root, scope, step } = bounded(expression, () => {
-    const root = checkedTree(expression, declarations, options.library);
+    const root = checkedTree(expression, declarations, options);
     const scope = Scope.root();
     return { root, scope, step: plan(root, scope).step };
   });
@@ -117,10 +121,20 @@ export function compileCel(
       return result;
     },
     estimateCost() {
-      estimated ??= estimate(root, declarations);
+      estimated ??= estimate(root, sizedType(declarations, options.sizedVariable));
       return estimated;
     },
   };
+}
+
+/** Upstream knows a size for every type that comes from a schema: none that is bounded is zero. */
+function sizedType(
+  declarations: Readonly<Record<string, CelType>>,
+  variable: string | undefined,
+): CelType | undefined {
+  if (variable !== undefined) return declarations[variable];
+  const { self } = declarations;
+  return self?.minSerializedSize === undefined ? undefined : self;
 }
 
 /** Compiles within the work of an evaluation: patterns among the constants may take long. */

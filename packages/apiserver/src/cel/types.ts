@@ -42,6 +42,8 @@ export interface CelType {
   readonly maxElements?: number;
   /** The fewest bytes of a value in JSON; for estimates of cost. */
   readonly minSerializedSize?: number;
+  /** Of a map, for estimates of cost: the type behind every name that is selected from it. */
+  readonly everyEntry?: CelType;
   /** JSON → value, where a schema says more than the type does; a failure for JSON that does not fit. */
   readonly bind?: (json: unknown) => CelValue;
   /** Of an object that expressions may create, as `NAME{field: value}`. */

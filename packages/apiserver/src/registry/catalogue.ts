@@ -46,8 +46,6 @@ export const listKindOf = ({ resource, custom }: Served): string =>
 
 /** Known to Kubernetes, but not served here yet: they are left out of discovery, and a request gets 404. */
 const notServedYet: ReadonlySet<string> = new Set(['componentstatuses', 'proxy']);
-/** Versions whose conversion to the stored one is more than another name. */
-const withoutConversion: ReadonlySet<string> = new Set(['resource.k8s.io/v1beta1']);
 
 /**
  * Whether upstream's defaults and `runtimeConfig` (its `--runtime-config`) serve a resource: stable versions are on,
@@ -57,7 +55,7 @@ const withoutConversion: ReadonlySet<string> = new Set(['resource.k8s.io/v1beta1
 function isServed(fact: ResourceFacts, config: Readonly<Record<string, boolean>>): boolean {
   const { version } = fact;
   const groupVersion = apiVersionOf(fact);
-  if (notServedYet.has(fact.plural) || withoutConversion.has(groupVersion)) return false;
+  if (notServedYet.has(fact.plural)) return false;
   const stage = version.includes('alpha') ? 'api/alpha' : version.includes('beta') ? 'api/beta' : 'api/ga';
   const full = fact.group === '' ? `api/${version}` : groupVersion;
   return (

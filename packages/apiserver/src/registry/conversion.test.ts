@@ -89,6 +89,40 @@ describe('conversion between versions', () => {
     assert.deepEqual(convert(object(shown), events, core), stored);
   });
 
+  it('flattens requests for devices and wraps devices in v1beta1', () => {
+    const version = (kind: string, name: string) => of('resource.k8s.io', name, kind);
+    const there = (kind: string, stored: KubeObject) => {
+      const shown = convert(object(stored), version(kind, 'v1'), version(kind, 'v1beta1'));
+      assert.deepEqual(convert(object(shown), version(kind, 'v1beta1'), version(kind, 'v1')), stored);
+      return (shown as unknown as { spec: unknown }).spec;
+    };
+    const make = (kind: string, spec: object): KubeObject =>
+      ({ apiVersion: 'resource.k8s.io/v1', kind, metadata: { name: 'a' }, spec }) as KubeObject;
+    const either = { name: 'b', firstAvailable: [{ name: 'c', deviceClassName: 'd' }] };
+    const exactly = { deviceClassName: 'd', allocationMode: 'ExactCount', count: 2, adminAccess: false };
+    const claim = { devices: { requests: [{ name: 'a', exactly }, either] } };
+    const flat = { devices: { requests: [{ name: 'a', ...exactly }, either] } };
+    assert.deepEqual(there('ResourceClaim', make('ResourceClaim', claim)), flat);
+    const template = { metadata: { labels: { a: 'b' } }, spec: claim };
+    assert.deepEqual(there('ResourceClaimTemplate', make('ResourceClaimTemplate', template)), {
+      ...template,
+      spec: flat,
+    });
+    const fields = { attributes: { a: { int: 1 } }, nodeName: 'n', taints: [{ key: 'a', effect: 'None' }] };
+    const slice = {
+      driver: 'd',
+      perDeviceNodeSelection: true,
+      devices: [{ name: 'x', ...fields }, { name: 'y' }],
+    };
+    assert.deepEqual(there('ResourceSlice', make('ResourceSlice', slice)), {
+      ...slice,
+      devices: [
+        { name: 'x', basic: fields },
+        { name: 'y', basic: {} },
+      ],
+    });
+  });
+
   it('changes only the name where versions are alike', () => {
     const beta = of('networking.k8s.io', 'v1beta1', 'IPAddress');
     const stable = of('networking.k8s.io', 'v1', 'IPAddress');

@@ -1,5 +1,6 @@
 import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
 import { autoscalerToV1, autoscalerToV2 } from './autoscaler-conversion.ts';
+import * as devices from './device-conversion.ts';
 
 type Fields = Record<string, unknown>;
 /** Changes an object of one version into another in place, but for apiVersion and kind. */
@@ -27,6 +28,7 @@ const eventNames = {
   count: 'deprecatedCount',
   reportingComponent: 'reportingController',
 };
+const resource = 'resource.k8s.io';
 const inverse = (names: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(names).map(([from, to]) => [to, from]));
 
@@ -43,6 +45,13 @@ const converters: Readonly<Record<string, Converter>> = {
   'events.k8s.io/v1/Event→v1/Event': rename(inverse(eventNames)),
   'autoscaling/v2/HorizontalPodAutoscaler→autoscaling/v1/HorizontalPodAutoscaler': autoscalerToV1,
   'autoscaling/v1/HorizontalPodAutoscaler→autoscaling/v2/HorizontalPodAutoscaler': autoscalerToV2,
+  [`${resource}/v1beta1/ResourceClaim→${resource}/v1/ResourceClaim`]: devices.claimToV1,
+  [`${resource}/v1/ResourceClaim→${resource}/v1beta1/ResourceClaim`]: devices.claimToV1beta1,
+  [`${resource}/v1beta1/ResourceClaimTemplate→${resource}/v1/ResourceClaimTemplate`]: devices.templateToV1,
+  [`${resource}/v1/ResourceClaimTemplate→${resource}/v1beta1/ResourceClaimTemplate`]:
+    devices.templateToV1beta1,
+  [`${resource}/v1beta1/ResourceSlice→${resource}/v1/ResourceSlice`]: devices.sliceToV1,
+  [`${resource}/v1/ResourceSlice→${resource}/v1beta1/ResourceSlice`]: devices.sliceToV1beta1,
 };
 
 /**

@@ -112,6 +112,7 @@ const namesCheckedOnce: ReadonlySet<string> = new Set([
   'networking.k8s.io/ServiceCIDR',
   'policy/PodDisruptionBudget',
   'resource.k8s.io/DeviceClass',
+  'resource.k8s.io/DeviceTaintRule',
   'resource.k8s.io/ResourceSlice',
   'scheduling.k8s.io/PriorityClass',
   'storage.k8s.io/CSIDriver',

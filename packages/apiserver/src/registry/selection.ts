@@ -42,8 +42,17 @@ const withoutNamespaceLabel: ReadonlySet<string> = new Set([
   'certificates.k8s.io/CertificateSigningRequest',
 ]);
 
+/** ResourceSlices say it in words of their own. */
+function checkSliceField(resource: Resource, field: string, known: object): void {
+  if (field === 'metadata.name' || field in known) return;
+  const kind = `${resource.group}/${resource.version}, Kind=${resource.kind}`;
+  throw errors.badRequest(`field label not supported for ${kind}: ${field}`);
+}
+
 function checkField(resource: Resource, stored: StoredResource, field: string): void {
   if (field === 'metadata.name') return;
+  if (resource.group === 'resource.k8s.io' && resource.kind === 'ResourceSlice')
+    return checkSliceField(resource, field, stored.strategyOf(resource).selectableFields ?? {});
   if (field === 'metadata.namespace' && !withoutNamespaceLabel.has(`${resource.group}/${resource.kind}`))
     return;
   const fields = stored.strategyOf(resource).selectableFields;

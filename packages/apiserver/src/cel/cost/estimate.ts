@@ -35,9 +35,9 @@ interface Local {
 const access = exactly(1);
 const costs = { list: exactly(10), map: exactly(30), struct: exactly(40) } as const;
 
-/** Estimates a checked tree; sizes come with the types of `declarations`. */
-export function estimate(root: Expr, declarations: Readonly<Record<string, CelType>>): CostEstimate {
-  return new Estimator(declarations).cost(root);
+/** Estimates a checked tree; sizes come with the type `sized` of the variable that has any. */
+export function estimate(root: Expr, sized: CelType | undefined): CostEstimate {
+  return new Estimator(sized).cost(root);
 }
 
 class Estimator {
@@ -47,9 +47,8 @@ class Estimator {
   readonly #sizes = new Map<Expr, Range>();
   readonly #entries = new Map<Expr, EntrySize>();
 
-  constructor(declarations: Readonly<Record<string, CelType>>) {
-    const self = declarations['self'];
-    this.#root = self !== undefined && isSized(self) ? self : undefined;
+  constructor(sized: CelType | undefined) {
+    this.#root = sized;
   }
 
   cost(node: Expr): Range {
@@ -321,9 +320,6 @@ const joined = (sum: Range | undefined, range: Range): Range =>
 
 const elementOf = (type: CelType): CelType | undefined =>
   type.kind === 'list' || type.kind === 'map' ? type.params.at(-1) : undefined;
-
-/** Upstream knows a size for every type that comes from a schema: none that is bounded is zero. */
-const isSized = (type: CelType): boolean => type.minSerializedSize !== undefined;
 
 function literalSize(node: Expr): Range | undefined {
   switch (node.kind) {

@@ -4,7 +4,7 @@ import { fn, method, type Overload } from '../check/functions.ts';
 import { CelOpaque, type CelValue, fail } from '../run/values.ts';
 import { boolType, doubleType, intType, nominalType, stringType } from '../types.ts';
 
-const quantityType = nominalType('kubernetes.Quantity');
+export const quantityType = nominalType('kubernetes.Quantity');
 
 class QuantityValue extends CelOpaque {
   override readonly typeName = 'kubernetes.Quantity';

@@ -13,6 +13,10 @@ const unused = '#unused';
 export interface CopyCount {
   nodes: number;
 }
+export interface MacroContext extends CopyCount {
+  /** Whether `cel.bind` is there. */
+  readonly bindings: boolean;
+}
 const maxCopies = 50_000;
 
 /** Builds nodes that all point to the macro's call. */
@@ -259,9 +263,20 @@ const members: Readonly<Record<string, Expander>> = {
   'sortBy/2': sortBy,
 };
 
+/** `cel.bind(name, value, result)`. */
+function bindMacro(build: Builder, [name, value, result]: readonly Expr[]): Expr {
+  if (name?.kind !== 'ident')
+    throw new CelSyntaxError('cel.bind() variable names must be simple identifiers', name?.at ?? build.at);
+  return build.bind(name.name, value as Expr, result as Expr);
+}
+
+const isBind = ({ name, target, args }: Call): boolean =>
+  name === 'bind' && args.length === 3 && target?.kind === 'ident' && target.name === 'cel';
+
 /** What a call stands for: itself, or what its macro unfolds to. Throws `CelSyntaxError` for a macro's bad argument. */
-export function expand(call: Call, copies: CopyCount): Expr {
-  const build = new Builder(call.at, copies);
+export function expand(call: Call, context: MacroContext): Expr {
+  const build = new Builder(call.at, context);
+  if (context.bindings && isBind(call)) return bindMacro(build, call.args);
   if (call.target !== undefined) {
     const expander = members[`${call.name}/${call.args.length}`];
     return expander === undefined ? call : expander(build, call.target, call.args);

@@ -2,7 +2,7 @@
 import { textSize } from '../run/values.ts';
 import { type Call, type Expr, type MapEntry, operators, type StructField } from './ast.ts';
 import { CelSyntaxError, CelSyntaxErrors, type Token, tokensOf } from './lexer.ts';
-import { type CopyCount, expand } from './macros.ts';
+import { expand, type MacroContext } from './macros.ts';
 import { literalValue } from './literals.ts';
 import { type Beginning, beginnings, beginsExpression } from './expected.ts';
 
@@ -43,11 +43,12 @@ class Parser {
   readonly #issues: CelSyntaxError[] = [];
   /** What closes the brackets that are open, the innermost last. */
   readonly #closers: string[] = [];
-  readonly #copies: CopyCount = { nodes: 0 };
+  readonly #macros: MacroContext;
   #next = 0;
   #depth = 0;
 
-  constructor(source: string) {
+  constructor(source: string, { bindings = false }: ParseOptions) {
+    this.#macros = { nodes: 0, bindings };
     this.#tokens = tokensOf(source, this.#issues);
   }
 
@@ -269,7 +270,7 @@ class Parser {
     const open = this.#takeIf('(');
     if (open === undefined) return { kind: 'select', operand, field: token.text, testOnly: false, at: op.at };
     const call: Call = { kind: 'call', name: token.text, target: operand, args: this.#args(), at: open.at };
-    return expand(call, this.#copies);
+    return expand(call, this.#macros);
   }
 
   #noField({ kind, text }: Token, optional: boolean): never {
@@ -345,7 +346,7 @@ class Parser {
     const name = dot === undefined ? token.text : `.${token.text}`;
     const open = this.#takeIf('(');
     if (open === undefined) return { kind: 'ident', name, at: token.at };
-    return expand({ kind: 'call', name, target: undefined, args: this.#args(), at: open.at }, this.#copies);
+    return expand({ kind: 'call', name, target: undefined, args: this.#args(), at: open.at }, this.#macros);
   }
 
   /** The dotted name before a `{`; the parser then stands at the brace. */
@@ -442,8 +443,13 @@ class Parser {
   }
 }
 
+export interface ParseOptions {
+  /** Whether `cel.bind` is a macro. */
+  readonly bindings?: boolean;
+}
+
 /** The tree of an expression, macros unfolded. Throws `CelSyntaxErrors`. */
-export function parse(source: string): Expr {
+export function parse(source: string, options: ParseOptions = {}): Expr {
   const size = textSize(source);
   if (size > maxCodePoints)
     throw new CelSyntaxErrors([
@@ -452,5 +458,5 @@ export function parse(source: string): Expr {
         -1,
       ),
     ]);
-  return new Parser(source).parse();
+  return new Parser(source, options).parse();
 }

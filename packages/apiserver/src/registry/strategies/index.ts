@@ -40,6 +40,8 @@ import { pod } from './pod/strategy.ts';
 import { podDisruptionBudget } from './policy/pod-disruption-budget.ts';
 import { clusterRole, clusterRoleBinding, role, roleBinding } from './rbac/roles.ts';
 import { deviceClass, resourceClaim, resourceClaimTemplate } from './resource/claims.ts';
+import { resourceSlice } from './resource/slice.ts';
+import { deviceTaintRule } from './resource/taints.ts';
 import { priorityClass } from './scheduling/priority-class.ts';
 import { service } from './service/strategy.ts';
 import * as classes from './storage/classes.ts';
@@ -116,7 +118,8 @@ const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     DeviceClass: deviceClass,
     ResourceClaim: resourceClaim,
     ResourceClaimTemplate: resourceClaimTemplate,
-    ResourceSlice: others.resourceSlice,
+    ResourceSlice: resourceSlice,
+    DeviceTaintRule: deviceTaintRule,
   },
   'scheduling.k8s.io': { PriorityClass: priorityClass },
   'storage.k8s.io': {

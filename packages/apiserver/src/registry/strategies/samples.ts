@@ -443,7 +443,40 @@ export const samples: Readonly<Record<string, KubeObject>> = {
     },
   },
   'resource.k8s.io/ResourceClaim': { metadata, spec: {} },
-  'resource.k8s.io/ResourceSlice': { metadata: clusterMetadata, spec: { driver: 'a', pool: { name: 'b' } } },
+  'resource.k8s.io/DeviceTaintRule': {
+    metadata: clusterMetadata,
+    spec: {
+      deviceSelector: { driver: 'gpu.example.com', pool: 'pool-a', device: 'gpu-0' },
+      taint: { key: 'example.com/broken', value: 'yes', effect: 'NoExecute' },
+    },
+  },
+  'resource.k8s.io/ResourceSlice': {
+    metadata: clusterMetadata,
+    spec: {
+      driver: 'gpu.example.com',
+      pool: { name: 'pool-a', generation: 1, resourceSliceCount: 1 },
+      perDeviceNodeSelection: true,
+      devices: [
+        {
+          name: 'gpu-0',
+          nodeName: 'node-a',
+          attributes: { model: { string: 'a100' }, 'example.com/numa': { int: 1 }, v: { version: '1.2.3' } },
+          allowMultipleAllocations: true,
+          capacity: {
+            memory: {
+              value: '40Gi',
+              requestPolicy: { default: '1Gi', validRange: { min: '1Gi', max: '8Gi', step: '1Gi' } },
+            },
+          },
+          consumesCounters: [{ counterSet: 'memory', counters: { memory: { value: '40Gi' } } }],
+          taints: [{ key: 'example.com/broken', effect: 'NoSchedule' }],
+          bindingConditions: ['example.com/ready'],
+          bindingFailureConditions: ['example.com/failed'],
+        },
+        { name: 'gpu-1', allNodes: true },
+      ],
+    },
+  },
   'scheduling.k8s.io/PriorityClass': { metadata: clusterMetadata, value: 1000 },
   'storage.k8s.io/CSIDriver': { metadata: { name: 'csi.example.com' }, spec: {} },
   'storage.k8s.io/CSINode': { metadata: clusterMetadata, spec: { drivers: [{ name: 'a', nodeID: 'b' }] } },

@@ -173,6 +173,18 @@ export function validateCidr(value: string, path: FieldPath): FieldError[] {
   return canonical === value ? [] : wrong(`must be in canonical form (${JSON.stringify(canonical)})`);
 }
 
+/** An address with the length of its network's prefix: `10.9.8.7/24` (upstream: IsValidInterfaceAddress). */
+export function validateInterfaceAddress(value: string, path: FieldPath): FieldError[] {
+  const cidr = parseCidr(value);
+  if (!cidr) {
+    const why = 'must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)';
+    return [fieldErrors.invalid(path, value, why)];
+  }
+  const canonical = `${formatIp(cidr.address)}/${cidr.length}`;
+  if (canonical === value) return [];
+  return [fieldErrors.invalid(path, value, `must be in canonical form (${JSON.stringify(canonical)})`)];
+}
+
 /** A `Warning` for an address that parses but should be written otherwise. */
 export function ipWarnings(value: string, path: FieldPath): string[] {
   const ip = parseIp(value);

@@ -15,6 +15,7 @@ import type {
   OwnerReference,
 } from '@cloudless/kube/types/meta-v1';
 import {
+  isDns1123Subdomain,
   isLabelValue,
   isQualifiedName,
   nameIsDnsLabel,
@@ -33,6 +34,10 @@ export const maxAnnotationsBytes = 256 * 1024;
 const subdomainOncePrefixed: NameRule = (name, isPrefix) =>
   isPrefix ? nameIsPathSegment(name, true) : nameIsDnsSubdomain(name);
 
+/** A DNS subdomain as generated validation upstream checks it (validate.LongName): lengths are in bytes. */
+const longName: NameRule = (name) =>
+  isDns1123Subdomain(name).map((text) => text.replace(/^(must be no more than \d+) characters$/, '$1 bytes'));
+
 /** Names of kinds whose rule is not the DNS subdomain, by `group/Kind`. */
 const nameRules: Readonly<Record<string, NameRule>> = {
   '/Event': nameIsPathSegment,
@@ -47,11 +52,12 @@ const nameRules: Readonly<Record<string, NameRule>> = {
   'events.k8s.io/Event': nameIsPathSegment,
   'networking.k8s.io/IPAddress': ipNameErrors,
   'policy/PodDisruptionBudget': nameIsPathSegment,
+  'resource.k8s.io/DeviceClass': (name, isPrefix) =>
+    isPrefix ? nameIsPathSegment(name, true) : longName(name),
   'rbac.authorization.k8s.io/ClusterRole': nameIsPathSegment,
   'rbac.authorization.k8s.io/ClusterRoleBinding': nameIsPathSegment,
   'rbac.authorization.k8s.io/Role': nameIsPathSegment,
   'rbac.authorization.k8s.io/RoleBinding': nameIsPathSegment,
-  'resource.k8s.io/DeviceClass': subdomainOncePrefixed,
 };
 
 /** The rule for names of a kind; a DNS subdomain unless upstream says otherwise. Custom resources included. */

@@ -4,7 +4,6 @@ import type { ClusterTrustBundle, PodCertificateRequest } from '@cloudless/kube/
 import type { LeaseCandidate } from '@cloudless/kube/types/coordination-v1beta1';
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { RuntimeClass } from '@cloudless/kube/types/node-v1';
-import type { ResourceSlice } from '@cloudless/kube/types/resource-v1';
 import type { Strategy } from '../../strategy.ts';
 import { dns1123Label, immutable } from '../../validation/fields.ts';
 import { validateLabels } from '../../validation/metadata.ts';
@@ -122,27 +121,6 @@ export const podCertificateRequest: Strategy<PodCertificateRequest> = {
       object.spec?.signerName ?? '',
       object.status?.conditions?.find((one) => ['Issued', 'Denied', 'Failed'].includes(one.type))?.type ??
         'Pending',
-    ],
-  ),
-};
-
-export const resourceSlice: Strategy<ResourceSlice> = {
-  selectableFields: {
-    'spec.nodeName': (object) => object.spec?.nodeName ?? '',
-    'spec.driver': (object) => object.spec?.driver ?? '',
-  },
-  table: table<ResourceSlice>(
-    [
-      text('Node', 'Where the devices are.'),
-      text('Driver', 'Whose they are.'),
-      text('Pool', 'Their pool.'),
-      ageColumn,
-    ],
-    (object, nowMs) => [
-      object.spec?.nodeName ?? '',
-      object.spec?.driver ?? '',
-      object.spec?.pool?.name ?? '',
-      ageOf(object, nowMs),
     ],
   ),
 };

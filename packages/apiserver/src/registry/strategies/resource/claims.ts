@@ -1,11 +1,15 @@
 /** ResourceClaim, its template and DeviceClass (upstream: pkg/apis/resource, pkg/registry/resource). */
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
+import type { KubeObject } from '@cloudless/kube/object';
 import type { DeviceClass, ResourceClaim, ResourceClaimTemplate } from '@cloudless/kube/types/resource-v1';
 import type { Strategy } from '../../strategy.ts';
 import { immutable } from '../../validation/fields.ts';
 import { validateAnnotations, validateLabels } from '../../validation/metadata.ts';
-import { ageColumn, ageOf, defaultTable, table, text } from '../table/table.ts';
-import { validateConfigs, validateDeviceClaim, validateSelectors } from './validate-devices.ts';
+import { ageColumn, ageOf, table, text } from '../table/table.ts';
+import { adminAccessInRequests, adminAccessInResults } from './admin-access.ts';
+import { validateSelectors } from './selectors.ts';
+import { validateConfigs, validateDeviceClaim } from './validate-devices.ts';
+import { dropDeallocated, validateClaimStatus } from './validate-status.ts';
 
 const specPath = FieldPath.of('spec');
 
@@ -32,8 +36,18 @@ function claimState(claim: ResourceClaim): string {
 
 export const resourceClaim: Strategy<ResourceClaim> = {
   defaults: (object) => defaultClaimSpec(object.spec),
-  validate: (_context, { spec }) => validateDeviceClaim(spec?.devices, specPath.child('devices')),
+  validate: (context, { spec }) => [
+    ...adminAccessInRequests(context, spec?.devices?.requests),
+    ...validateDeviceClaim(spec?.devices, specPath.child('devices')),
+  ],
   validateUpdate: (_context, object, old) => immutable(object.spec, old.spec, specPath),
+  prepareForUpdate(context, object, old) {
+    if (context.subresource === 'status') dropDeallocated(object, old);
+  },
+  validateStatusUpdate: (context, object, old) => [
+    ...adminAccessInResults(context, object, old),
+    ...validateClaimStatus(object, old),
+  ],
   table: table<ResourceClaim>([text('State', 'How far it got.'), ageColumn], (object, nowMs) => [
     claimState(object),
     ageOf(object, nowMs),
@@ -55,14 +69,20 @@ function validateTemplate({ spec }: ResourceClaimTemplate): FieldError[] {
   return [...wrong, ...validateDeviceClaim(spec?.spec?.devices, specPath.child('spec', 'devices'))];
 }
 
+/** Upstream prints the age as a text here, not as a date. */
+const ageTable = table<KubeObject>([ageColumn], (object, nowMs) => [ageOf(object, nowMs)]);
+
 export const resourceClaimTemplate: Strategy<ResourceClaimTemplate> = {
   defaults: (object) => defaultClaimSpec(object.spec?.spec),
-  validate: (_context, object) => validateTemplate(object),
+  validate: (context, object) => [
+    ...adminAccessInRequests(context, object.spec?.spec?.devices?.requests),
+    ...validateTemplate(object),
+  ],
   validateUpdate: (_context, object, old) => [
     ...validateTemplate(object),
     ...immutable(object.spec, old.spec, specPath),
   ],
-  table: defaultTable,
+  table: ageTable,
 };
 
 /** `example.com/gpu`, but nothing of Kubernetes' own. */
@@ -87,5 +107,5 @@ function validateClass({ spec }: DeviceClass): FieldError[] {
 export const deviceClass: Strategy<DeviceClass> = {
   validate: (_context, object) => validateClass(object),
   validateUpdate: (_context, object) => validateClass(object),
-  table: defaultTable,
+  table: ageTable,
 };

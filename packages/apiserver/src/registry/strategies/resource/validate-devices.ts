@@ -1,11 +1,10 @@
-/** Requests for devices (upstream: pkg/apis/resource/validation). CEL expressions are kept as they are. */
+/** Requests for devices (upstream: pkg/apis/resource/validation). */
 import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
 import type {
   DeviceClaim,
   DeviceClaimConfiguration,
   DeviceConstraint,
   DeviceRequest,
-  DeviceSelector,
   DeviceSubRequest,
   DeviceToleration,
   OpaqueDeviceConfiguration,
@@ -14,51 +13,18 @@ import { dns1123Label, dns1123Subdomain, invalidEach } from '../../validation/fi
 import { validateLabelName } from '../../validation/metadata.ts';
 import { isLabelValue } from '../../validation/names.ts';
 import { validateCsiDriverName } from '../pod/validate-remote-volumes.ts';
+import { validateFullName, validateItems } from './names.ts';
+import { validateSelectors } from './selectors.ts';
+import { taintEffects } from './taints.ts';
 
 const maxRequests = 32;
 const maxConstraints = 32;
-const maxConfigs = 32;
-const maxSelectors = 32;
+export const maxConfigs = 32;
 const maxAlternatives = 8;
-const maxExpressionBytes = 10 * 1024;
 const maxParametersBytes = 10 * 1024;
-const maxIdentifierBytes = 32;
 const allocationModes = ['All', 'ExactCount'];
-const effects = ['NoExecute', 'NoSchedule', 'None'];
-const identifierText =
-  "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')";
 const referenceText =
   "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
-
-/** Each item, unless there are too many to look at; with `key`, each key once. */
-export function validateItems<T>(
-  items: readonly T[] | undefined,
-  path: FieldPath,
-  max: number,
-  check: (item: T, path: FieldPath) => FieldError[],
-  key?: (item: T) => string,
-): FieldError[] {
-  const list = items ?? [];
-  if (list.length > max) return [fieldErrors.tooMany(path, list.length, max)];
-  const wrong = list.flatMap((item, i) => check(item, path.index(i)));
-  if (!key) return wrong;
-  const keys = list.map(key);
-  for (const [i, text] of keys.entries())
-    if (keys.indexOf(text) < i) wrong.push(fieldErrors.duplicate(path.index(i), text));
-  return wrong;
-}
-
-export function validateSelector(selector: DeviceSelector, path: FieldPath): FieldError[] {
-  if (!selector.cel) return [fieldErrors.required(path.child('cel'))];
-  const length = Buffer.byteLength(selector.cel.expression ?? '');
-  if (length <= maxExpressionBytes) return [];
-  return [fieldErrors.tooLong(path.child('cel', 'expression'), maxExpressionBytes)];
-}
-
-export const validateSelectors = (
-  selectors: readonly DeviceSelector[] | undefined,
-  path: FieldPath,
-): FieldError[] => validateItems(selectors, path, maxSelectors, validateSelector);
 
 function validateToleration(toleration: DeviceToleration, path: FieldPath): FieldError[] {
   const { key, operator = '', value = '', effect } = toleration;
@@ -70,8 +36,8 @@ function validateToleration(toleration: DeviceToleration, path: FieldPath): Fiel
     wrong.push(...invalidEach(path.child('value'), value, isLabelValue(value)));
   } else if (operator === '') wrong.push(fieldErrors.required(path.child('operator')));
   else wrong.push(fieldErrors.notSupported(path.child('operator'), operator, ['Equal', 'Exists']));
-  if (effect && !effects.includes(effect))
-    wrong.push(fieldErrors.notSupported(path.child('effect'), effect, effects));
+  if (effect && !taintEffects.includes(effect))
+    wrong.push(fieldErrors.notSupported(path.child('effect'), effect, taintEffects));
   return wrong;
 }
 
@@ -121,7 +87,7 @@ function validateRequest(request: DeviceRequest, path: FieldPath): FieldError[] 
 }
 
 /** Names by which constraints and configurations may mean requests: `REQUEST` and `REQUEST/ALTERNATIVE`. */
-const requestNames = (claim: DeviceClaim): ReadonlySet<string> =>
+export const requestNames = (claim: DeviceClaim): ReadonlySet<string> =>
   new Set(
     (claim.requests ?? []).flatMap(({ name, firstAvailable = [] }) => [
       name,
@@ -129,14 +95,14 @@ const requestNames = (claim: DeviceClaim): ReadonlySet<string> =>
     ]),
   );
 
-function validateReference(name: string, path: FieldPath, names: ReadonlySet<string>): FieldError[] {
+export function validateReference(name: string, path: FieldPath, names: ReadonlySet<string>): FieldError[] {
   const segments = name.split('/');
   if (segments.length > 2) return [fieldErrors.invalid(path, name, referenceText)];
   const wrong = segments.flatMap((segment) => dns1123Label(segment, path));
   return names.has(name) ? wrong : [...wrong, fieldErrors.invalid(path, name, referenceText)];
 }
 
-const validateReferences = (
+export const validateReferences = (
   list: readonly string[] | undefined,
   path: FieldPath,
   names: ReadonlySet<string>,
@@ -149,32 +115,6 @@ const validateReferences = (
     (name) => name,
   );
 
-function validateIdentifier(name: string, path: FieldPath): FieldError[] {
-  const wrong: FieldError[] = [];
-  if (Buffer.byteLength(name) > maxIdentifierBytes) wrong.push(fieldErrors.tooLong(path, maxIdentifierBytes));
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) wrong.push(fieldErrors.invalid(path, name, identifierText));
-  return wrong;
-}
-
-/** `DOMAIN/NAME`. */
-function validateAttributeName(name: string, path: FieldPath): FieldError[] {
-  const parts = name.split('/');
-  if (parts.length === 1) {
-    const why = 'a fully qualified name must be a domain and a name separated by a slash';
-    return [...validateIdentifier(name, path), fieldErrors.invalid(path, name, why)];
-  }
-  if (parts.length > 2) return [];
-  const [domain = '', id = ''] = parts;
-  return [
-    ...(domain === ''
-      ? [fieldErrors.invalid(path, '', 'the domain must not be empty')]
-      : validateCsiDriverName(domain, path)),
-    ...(id === ''
-      ? [fieldErrors.invalid(path, '', 'the name must not be empty')]
-      : validateIdentifier(id, path)),
-  ];
-}
-
 function validateConstraint(
   constraint: DeviceConstraint,
   path: FieldPath,
@@ -182,8 +122,8 @@ function validateConstraint(
 ): FieldError[] {
   const wrong = validateReferences(constraint.requests, path.child('requests'), names);
   const { matchAttribute: match, distinctAttribute: distinct } = constraint;
-  if (match != null) wrong.push(...validateAttributeName(match, path.child('matchAttribute')));
-  else if (distinct != null) wrong.push(...validateAttributeName(distinct, path.child('distinctAttribute')));
+  if (match != null) wrong.push(...validateFullName(match, path.child('matchAttribute')));
+  else if (distinct != null) wrong.push(...validateFullName(distinct, path.child('distinctAttribute')));
   else {
     const why =
       'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set';
@@ -192,17 +132,22 @@ function validateConstraint(
   return wrong;
 }
 
-/** Parameters of a driver: a JSON object. */
+/** What a driver says: a JSON object of a limited size. */
+export function validateJsonObject(value: unknown, path: FieldPath): FieldError[] {
+  if (value === undefined || value === null) return [fieldErrors.required(path)];
+  if (Buffer.byteLength(JSON.stringify(value)) > maxParametersBytes)
+    return [fieldErrors.tooLong(path, maxParametersBytes)];
+  if (typeof value === 'object' && !Array.isArray(value)) return [];
+  return [fieldErrors.invalid(path, '<value omitted>', 'must be a valid JSON object')];
+}
+
+/** Parameters of a driver. */
 export function validateOpaque(opaque: OpaqueDeviceConfiguration | undefined, path: FieldPath): FieldError[] {
   if (!opaque) return [fieldErrors.required(path)];
-  const wrong = validateCsiDriverName(opaque.driver, path.child('driver'));
-  const at = path.child('parameters');
-  const { parameters } = opaque as { parameters?: unknown };
-  if (parameters === undefined || parameters === null) return [...wrong, fieldErrors.required(at)];
-  if (Buffer.byteLength(JSON.stringify(parameters)) > maxParametersBytes)
-    return [...wrong, fieldErrors.tooLong(at, maxParametersBytes)];
-  if (typeof parameters === 'object' && !Array.isArray(parameters)) return wrong;
-  return [...wrong, fieldErrors.invalid(at, '<value omitted>', 'must be a valid JSON object')];
+  return [
+    ...validateCsiDriverName(opaque.driver, path.child('driver')),
+    ...validateJsonObject(opaque.parameters, path.child('parameters')),
+  ];
 }
 
 /** Configurations of a device class, or (with references to requests) of a claim. */
