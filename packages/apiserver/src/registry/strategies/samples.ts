@@ -247,7 +247,12 @@ export const samples: Readonly<Record<string, KubeObject>> = {
   'admissionregistration.k8s.io/MutatingAdmissionPolicy': {
     metadata: clusterMetadata,
     spec: {
-      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: '[]' } }],
+      mutations: [
+        {
+          patchType: 'JSONPatch',
+          jsonPatch: { expression: '[JSONPatch{op: "remove", path: "/metadata/labels/a"}]' },
+        },
+      ],
       reinvocationPolicy: 'Never',
       matchConstraints,
     },
