@@ -8,7 +8,8 @@ import type { TableDefinition } from '../registry/strategy.ts';
 import type { Delivery } from '../registry/watch.ts';
 import { itemIn, itemJsonIn, jsonIn, objectIn } from '../registry/view.ts';
 import type { Negotiated } from './negotiate.ts';
-import { type IncludeObject, type Row, tableFor, tableOf } from './table.ts';
+import { isSliced, jsonInSlices, shownInSlices } from './slices.ts';
+import { cellsOf, type IncludeObject, type Row, tableFor, tableHead, tableOf } from './table.ts';
 
 /** Encoders that load only when a client asks for them. */
 export interface LazyCodecs {
@@ -16,6 +17,11 @@ export interface LazyCodecs {
   yaml(object: unknown): string;
   /** `k8s\0` and runtime.Unknown around the message of a built-in kind. */
   protobuf(object: object): Uint8Array;
+  /** A list of built-in objects in protobuf, in chunks, of which those before the first slice's end may be empty. */
+  protobufList(
+    list: { apiVersion: string; kind: string; metadata: object },
+    slices: Iterable<readonly unknown[]>,
+  ): Iterable<Uint8Array>;
   /** One frame of a protobuf watch: length, WatchEvent. */
   protobufWatchEvent(type: string, object: object): Uint8Array;
 }
@@ -98,6 +104,10 @@ export class Encoder {
         : { continue: list.continue ?? '' }),
       ...(list.remaining === undefined ? {} : { remainingItemCount: list.remaining }),
     };
+    const sliced =
+      isSliced(list.entries, served.resource) &&
+      this.#inSlices(list.entries, served, stored, negotiated, include, metadata);
+    if (sliced) return sliced;
     if (negotiated.as !== '') {
       return this.object(
         this.#shaped(list.entries, served, stored, negotiated, include, metadata, true),
@@ -109,6 +119,35 @@ export class Encoder {
     const items = list.entries.map((entry) => itemIn(entry, resource));
     const whole = { kind: listKindOf(served), apiVersion: apiVersionOf(resource), metadata, items };
     return this.object(whole, negotiated);
+  }
+
+  /** A list whose objects are shown while it is sent; undefined for forms that are made in one go. */
+  #inSlices(
+    entries: readonly Entry[],
+    served: Served,
+    stored: StoredResource,
+    { as, format, pretty, version }: Negotiated,
+    include: IncludeObject,
+    metadata: object,
+  ): LazyChunks | undefined {
+    const { resource } = served;
+    const isJson = format === 'json' && !pretty;
+    const apiVersion = as === '' ? apiVersionOf(resource) : `meta.k8s.io/${version}`;
+    if (as === 'Table') {
+      if (!isJson) return undefined;
+      const view = { apiVersion, include, definition: tableOf(stored, served) };
+      const nowMs = this.#nowMs();
+      const rows = shownInSlices(entries, (entry) => cellsOf(rowOf(entry, served), view, nowMs));
+      return jsonInSlices(tableHead(view, metadata, true), 'rows', rows);
+    }
+    const kind = as === '' ? listKindOf(served) : 'PartialObjectMetadataList';
+    const show =
+      as === ''
+        ? (entry: Entry): object => itemIn(entry, resource)
+        : (entry: Entry): object => partialOf(entry, apiVersion);
+    const items = shownInSlices(entries, show);
+    if (format === 'protobuf') return this.#codecs().protobufList({ kind, apiVersion, metadata }, items);
+    return isJson && as !== '' ? jsonInSlices({ kind, apiVersion, metadata }, 'items', items) : undefined;
   }
 
   #shaped(
@@ -129,12 +168,7 @@ export class Encoder {
         this.#nowMs(),
       );
     }
-    const partial = (entry: Entry): object => ({
-      kind: 'PartialObjectMetadata',
-      apiVersion,
-      // Upstream takes it from the object before it is converted, without what a conversion notes in annotations.
-      metadata: entry.object.metadata,
-    });
+    const partial = (entry: Entry): object => partialOf(entry, apiVersion);
     if (!isList) return partial(entries[0] as Entry);
     return { kind: 'PartialObjectMetadataList', apiVersion, metadata, items: entries.map(partial) };
   }
@@ -203,6 +237,13 @@ export class Encoder {
 const rowOf = (entry: Entry, { resource }: Served): Row => ({
   object: entry.object,
   inVersion: () => objectIn(entry, resource),
+});
+
+const partialOf = (entry: Entry, apiVersion: string): object => ({
+  kind: 'PartialObjectMetadata',
+  apiVersion,
+  // Upstream takes it from the object before it is converted, without what a conversion notes in annotations.
+  metadata: entry.object.metadata,
 });
 
 /** JSON frames of the events being delivered: every watcher of a resource is told in the same turn. */

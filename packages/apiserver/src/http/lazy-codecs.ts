@@ -28,6 +28,7 @@ const yaml = (): Yaml => load('@cloudless/kube/codec/yaml') as Yaml;
 export const lazyCodecs: LazyCodecs = {
   yaml: (object) => yaml().stringifyYaml(object),
   protobuf: (object) => protobuf().encodeProtobuf(object),
+  protobufList: (list, slices) => protobuf().encodeProtobufList(list, slices),
   protobufWatchEvent: (type, object) => protobufWatch().watchFrame(type, protobuf().encodeProtobuf(object)),
 };
 

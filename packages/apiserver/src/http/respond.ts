@@ -18,6 +18,17 @@ const sliceMs = 4;
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** The chunks as they are made, empty ones left out; the event loop turns now and then. */
+async function* paced(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let untilMs = performance.now() + sliceMs;
+  for (const chunk of chunks) {
+    if (chunk.length > 0) yield chunk;
+    if (performance.now() < untilMs) continue;
+    await nextTurn();
+    untilMs = performance.now() + sliceMs;
+  }
+}
+
 /** The one way in which both protocols' responses are written. */
 export class Outgoing {
   readonly response: Response;
@@ -146,12 +157,9 @@ export class Outgoing {
     if (this.acceptsGzip && !this.#isHead) return await this.#sendGzip(code, contentType, chunks);
     this.head(code, { 'content-type': contentType });
     if (this.#isHead) return this.end();
-    let untilMs = performance.now() + sliceMs;
-    for (const chunk of chunks) {
+    for await (const chunk of paced(chunks)) {
       if (!this.write(chunk)) await this.#drained();
-      else if (performance.now() > untilMs) await nextTurn();
       if (this.response.destroyed) return;
-      if (performance.now() > untilMs) untilMs = performance.now() + sliceMs;
     }
     this.end();
   }
@@ -183,7 +191,11 @@ export class Outgoing {
       vary: 'Accept, Accept-Encoding',
     });
     const gzip = createGzip({ level: gzipLevel, flush: constants.Z_NO_FLUSH });
-    await pipeline(Readable.from(chunks), gzip, this.response as Writable).catch((error: unknown) => {
+    await pipeline(
+      Readable.from(Array.isArray(chunks) ? chunks : paced(chunks)),
+      gzip,
+      this.response as Writable,
+    ).catch((error: unknown) => {
       // A client that leaves early is no error of ours; streams tell of it by a code.
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;
     });

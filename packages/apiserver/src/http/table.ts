@@ -38,18 +38,25 @@ export function tableFor(
   nowMs: number,
   columns = true,
 ): object {
-  const rows = entries.map((row) => {
-    const shown = rowObject(row, view);
-    return {
-      cells: view.definition.cells(row.object, nowMs),
-      ...(shown === undefined ? {} : { object: shown }),
-    };
-  });
+  const rows = entries.map((row) => cellsOf(row, view, nowMs));
+  return { ...tableHead(view, metadata, columns), rows };
+}
+
+/** One row of a Table. */
+export function cellsOf(row: Row, view: TableView, nowMs: number): object {
+  const shown = rowObject(row, view);
+  return {
+    cells: view.definition.cells(row.object, nowMs),
+    ...(shown === undefined ? {} : { object: shown }),
+  };
+}
+
+/** A Table but for its rows. */
+export function tableHead(view: TableView, metadata: object, columns: boolean): object {
   return {
     kind: 'Table',
     apiVersion: view.apiVersion,
     metadata,
     columnDefinitions: columns ? view.definition.columns.map((column) => ({ format: '', ...column })) : null,
-    rows,
   };
 }

@@ -12,6 +12,7 @@ import {
   decodeProtobuf,
   encodeMessage,
   encodeProtobuf,
+  encodeProtobufList,
   envelope,
   hasProtobuf,
   openEnvelope,
@@ -42,6 +43,28 @@ describe('every built-in kind', () => {
         }),
         { numRuns },
       );
+    });
+  }
+});
+
+describe('a list that is encoded slice by slice', () => {
+  const types = { apiVersion: 'v1', kind: 'ConfigMapList' };
+  const items = Array.from({ length: 7 }, (_, i) => ({
+    metadata: { name: `a-${i}` },
+    data: { text: 'x'.repeat(i * 100) },
+  }));
+  for (const [what, slices] of [
+    ['one slice', [items]],
+    ['many', [items.slice(0, 1), items.slice(1, 4), [], items.slice(4)]],
+    ['none', []],
+  ] as const) {
+    it(`is the same bytes as one encoded at once: ${what}`, () => {
+      for (const metadata of [{ resourceVersion: '300' }, {}]) {
+        const whole = encodeProtobuf({ ...types, metadata, items: slices.flat() });
+        const chunks = [...encodeProtobufList({ ...types, metadata }, slices)];
+        assert.deepEqual(Buffer.concat(chunks), whole);
+        assert.ok(chunks.filter(({ length }) => length === 0).length >= slices.length);
+      }
     });
   }
 });

@@ -69,17 +69,22 @@ function readTypeMeta(bytes: Uint8Array, out: TypeMeta): void {
 }
 
 /** Puts a message into the envelope. */
-export function envelope({ apiVersion, kind }: TypeMeta, raw: Uint8Array): Buffer {
+export const envelope = (meta: TypeMeta, raw: Uint8Array): Buffer =>
+  Buffer.concat([envelopeHead(meta, raw.length), raw, envelopeEnd]);
+
+/** What stands before a message of `bytes` in its envelope. */
+function envelopeHead({ apiVersion, kind }: TypeMeta, bytes: number): Buffer {
   const writer = newWriter();
   writer.uint32(10).fork();
   writer.uint32(10).string(apiVersion);
   writer.uint32(18).string(kind);
   writer.ldelim();
-  writer.uint32(18).bytes(raw);
-  writer.uint32(26).string('');
-  writer.uint32(34).string('');
+  writer.uint32(18).uint32(bytes);
   return Buffer.concat([magic, finish(writer)]);
 }
+
+/** Empty contentEncoding and contentType. */
+const envelopeEnd = Buffer.of(26, 0, 34, 0);
 
 /** Whether objects of the kind have a protobuf form. */
 export function hasProtobuf(kind: GroupVersionKind): boolean {
@@ -107,6 +112,36 @@ export function encodeProtobuf(object: object): Buffer {
     meta,
     encodeMessage(structFor(apiVersion === '' ? { apiVersion: 'v1', kind } : meta), object),
   );
+}
+
+const nothing = new Uint8Array(0);
+/** An empty `metadata` of a list, which stands before its items. */
+const emptyMetadata = Buffer.of(10, 0);
+
+/**
+ * A list in its envelope, as chunks: `list` carries `apiVersion`, `kind` and `metadata`, its items come in `slices`. The
+ * envelope tells its length first, so that nothing can be sent before all is encoded; until then, each slice gives an
+ * empty chunk, for others to take a turn. Throws ProtobufError.
+ */
+export function* encodeProtobufList(
+  list: TypeMeta & { metadata: object },
+  slices: Iterable<readonly unknown[]>,
+): Generator<Uint8Array> {
+  const struct = structFor(list);
+  // Encodings of one message, one behind the other, are the encoding of all of it.
+  const parts = [encodeMessage(struct, { metadata: list.metadata, items: [] })];
+  let bytes = parts[0]?.length ?? 0;
+  for (const items of slices) {
+    const message = encodeMessage(struct, { items });
+    const hasMetadata = message[0] === emptyMetadata[0] && message[1] === emptyMetadata[1];
+    const part = hasMetadata ? message.subarray(emptyMetadata.length) : message;
+    parts.push(part);
+    bytes += part.length;
+    yield nothing;
+  }
+  yield envelopeHead(list, bytes);
+  yield* parts;
+  yield envelopeEnd;
 }
 
 /**
