@@ -53,6 +53,12 @@ export function validateQuantity(quantity: QuantityText | undefined, path: Field
   return Quantity.tryParse(quantity) ? [] : [fieldErrors.invalid(path, quantity, notAQuantity)];
 }
 
+/** As upstream's validateBasicResource: it shows the amount as a whole number. */
+export function basicResource(quantity: QuantityText | undefined, path: FieldPath): FieldError[] {
+  const value = orZero(quantity).value();
+  return value < 0n ? [fieldErrors.invalid(path, value, 'must be a valid resource quantity')] : [];
+}
+
 export function validateNonNegativeQuantity(
   quantity: QuantityText | undefined,
   path: FieldPath,

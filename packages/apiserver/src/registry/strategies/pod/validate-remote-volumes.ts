@@ -1,7 +1,7 @@
 /** Volumes that other machines serve: what their sources must hold (upstream: pkg/apis/core/validation). */
 import { fieldErrors, type FieldError, FieldPath } from '@cloudless/kube/field';
-import type { Volume } from '@cloudless/kube/types/core-v1';
-import { invalidEach, required } from '../../validation/fields.ts';
+import type { AzureDiskVolumeSource, ISCSIVolumeSource, Volume } from '@cloudless/kube/types/core-v1';
+import { invalidEach, optionalOneOf, required } from '../../validation/fields.ts';
 import { isDns1123Label, isDns1123Subdomain, rangeError } from '../../validation/names.ts';
 
 const initiatorForms: ReadonlyArray<[string, RegExp]> = [
@@ -10,10 +10,10 @@ const initiatorForms: ReadonlyArray<[string, RegExp]> = [
   ['naa', /^naa.[A-Za-z0-9]{32}$/],
 ];
 
-/** An iSCSI qualified name in one of its three forms. */
-export function validateIqn(name: string, path: FieldPath): FieldError[] {
+/** An iSCSI qualified name in one of its three forms; `noForm` is said of one in none of them. */
+function validateIqn(name: string, path: FieldPath, noForm: string): FieldError[] {
   const form = initiatorForms.find(([prefix]) => name.startsWith(prefix));
-  if (!form) return [fieldErrors.invalid(path, name, 'must be valid format starting with iqn, eui, or naa')];
+  if (!form) return [fieldErrors.invalid(path, name, noForm)];
   return form[1].test(name) ? [] : [fieldErrors.invalid(path, name, 'must be valid format')];
 }
 
@@ -29,23 +29,37 @@ const needs =
   (source, path) =>
     names.flatMap((name) => required((source as Record<string, unknown>)[name], path.child(name)));
 
-const validateIscsi: Check<NonNullable<Volume['iscsi']>> = (iscsi, path, volumeName) => {
+const tooLongText =
+  'Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.';
+
+/** Of a pod's volume or, a little otherwise, of a PersistentVolume. */
+export function validateIscsiSource(
+  iscsi: ISCSIVolumeSource,
+  path: FieldPath,
+  { volumeName, isPersistent }: { volumeName: string; isPersistent: boolean },
+): FieldError[] {
+  const noForm = isPersistent
+    ? 'must be valid format'
+    : 'must be valid format starting with iqn, eui, or naa';
   const wrong = required(iscsi.targetPortal, path.child('targetPortal'));
+  const isTooLong =
+    iscsi.initiatorName != null && Buffer.byteLength(`${volumeName}:${iscsi.targetPortal}`) > 64;
+  if (isTooLong && isPersistent)
+    wrong.push(fieldErrors.invalid(path.child('targetportal'), iscsi.targetPortal, tooLongText));
   if (!iscsi.iqn) wrong.push(fieldErrors.required(path.child('iqn')));
-  else wrong.push(...validateIqn(iscsi.iqn, path.child('iqn')));
+  else wrong.push(...validateIqn(iscsi.iqn, path.child('iqn'), noForm));
   wrong.push(...inByte(iscsi.lun, path.child('lun')));
   if ((iscsi.chapAuthDiscovery || iscsi.chapAuthSession) && !iscsi.secretRef) {
     wrong.push(fieldErrors.required(path.child('secretRef')));
   }
-  if (iscsi.initiatorName == null) return wrong;
-  wrong.push(...validateIqn(iscsi.initiatorName, path.child('initiatorname')));
-  if (`${volumeName}:${iscsi.targetPortal}`.length > 64) {
-    const text =
-      'Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.';
-    wrong.push(fieldErrors.invalid(path.child('name'), volumeName, text));
-  }
+  if (isPersistent && iscsi.secretRef)
+    wrong.push(...required(iscsi.secretRef.name, path.child('secretRef', 'name')));
+  if (iscsi.initiatorName != null)
+    wrong.push(...validateIqn(iscsi.initiatorName, path.child('initiatorname'), noForm));
+  if (isTooLong && !isPersistent)
+    wrong.push(fieldErrors.invalid(path.child('name'), volumeName, tooLongText));
   return wrong;
-};
+}
 
 const validateFc: Check<NonNullable<Volume['fc']>> = (fc, path) => {
   const at = path.child('targetWWNs');
@@ -113,11 +127,30 @@ const validateFlex: Check<NonNullable<Volume['flexVolume']>> = (flex, path) => {
   for (const key in flex.options) {
     const at = path.child('options').key(key);
     const namespace = key.split('/')[0]?.toLowerCase() ?? '';
-    if (!key.includes('/')) continue;
     if (/(^|\.)(kubernetes\.io|k8s\.io)$/.test(namespace)) {
       wrong.push(fieldErrors.invalid(at, key, 'kubernetes.io and k8s.io namespaces are reserved'));
     }
   }
+  return wrong;
+};
+
+const managedDisk =
+  '/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}';
+const blobDisk = 'https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd';
+
+const validateAzureDisk: Check<AzureDiskVolumeSource> = (disk, path) => {
+  const { diskName, diskURI, cachingMode, kind } = disk;
+  const at = path.child('diskURI');
+  const wrong = [
+    ...required(diskName, path.child('diskName')),
+    ...required(diskURI, at),
+    ...optionalOneOf(cachingMode, ['None', 'ReadOnly', 'ReadWrite'], path.child('cachingMode')),
+    ...optionalOneOf(kind, ['Dedicated', 'Managed', 'Shared'], path.child('kind')),
+  ];
+  if (kind == null) return wrong;
+  const isManaged = kind === 'Managed';
+  if (!(diskURI ?? '').startsWith(isManaged ? '/subscriptions/' : 'https://'))
+    wrong.push(fieldErrors.notSupported(at, diskURI ?? '', [isManaged ? managedDisk : blobDisk]));
   return wrong;
 };
 
@@ -137,7 +170,7 @@ const checks: Checks = {
     }
     return wrong;
   },
-  iscsi: validateIscsi,
+  iscsi: (iscsi, path, volumeName) => validateIscsiSource(iscsi, path, { volumeName, isPersistent: false }),
   glusterfs: needs('endpoints', 'path'),
   flocker: validateFlocker,
   rbd: needs('monitors', 'image'),
@@ -156,7 +189,7 @@ const checks: Checks = {
   vsphereVolume: needs('volumePath'),
   photonPersistentDisk: needs('pdID'),
   portworxVolume: needs('volumeID'),
-  azureDisk: needs('diskName', 'diskURI'),
+  azureDisk: validateAzureDisk,
   storageos: (storageos, path) => {
     if (!storageos.volumeName) return [fieldErrors.required(path.child('volumeName'))];
     return isDns1123Label(storageos.volumeName).map((text) =>
@@ -177,10 +210,11 @@ const checks: Checks = {
 const renamed = (path: FieldPath, from: string, to: string): FieldPath =>
   FieldPath.of(path.toString().slice(0, -from.length) + to);
 
-/** Checks whichever of these sources the volume has; `path` is that of the source. */
-export function validateRemoteSource(volume: Volume, path: FieldPath): FieldError[] {
-  const source = path.toString().split('.').at(-1) as keyof Volume;
+/** Checks the volume's source of that name, by default the last part of `path`, which is that of the source. */
+export function validateRemoteSource(volume: Volume, path: FieldPath, name?: keyof Volume): FieldError[] {
+  const source = name ?? (path.toString().split('.').at(-1) as keyof Volume);
   const check = checks[source] as Check<unknown> | undefined;
-  const at = source === 'gcePersistentDisk' ? renamed(path, source, 'persistentDisk') : path;
+  const at =
+    name === undefined && source === 'gcePersistentDisk' ? renamed(path, source, 'persistentDisk') : path;
   return check ? check(volume[source], at, volume.name) : [];
 }

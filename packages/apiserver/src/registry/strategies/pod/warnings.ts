@@ -2,6 +2,7 @@
 import { FieldPath } from '@cloudless/kube/field';
 import type {
   ContainerPort,
+  NodeSelectorTerm,
   Pod,
   PodAffinityTerm,
   PodSpec,
@@ -47,6 +48,36 @@ const deprecatedVolumes: Readonly<Partial<Record<keyof Volume, string>>> = {
   rbd: 'deprecated in v1.28, non-functional in v1.31+',
 };
 
+/** Deprecated labels in terms of a node selector at `path`. */
+export function nodeSelectorWarnings(
+  terms: readonly NodeSelectorTerm[] | undefined,
+  path: FieldPath,
+): string[] {
+  const warnings: string[] = [];
+  for (const [i, term] of (terms ?? []).entries()) {
+    for (const [j, requirement] of (term.matchExpressions ?? []).entries()) {
+      const text = deprecatedNodeLabels[requirement.key];
+      const key = path.index(i).child('matchExpressions').index(j).child('key');
+      if (text) warnings.push(`${key.toString()}: ${requirement.key} is ${text}`);
+    }
+  }
+  return warnings;
+}
+
+/** Amounts in `list` of these names that are not whole bytes. */
+export function fractionsIn(
+  list: Readonly<Record<string, string | number>> | undefined,
+  names: readonly string[],
+  path: FieldPath,
+): string[] {
+  return names.flatMap((name) => {
+    const quantity = list?.[name];
+    if (quantity === undefined || isWhole(quantity)) return [];
+    const text = `fractional byte value ${shown(formatQuantity(quantity))} is invalid, must be an integer`;
+    return [`${path.key(name).toString()}: ${text}`];
+  });
+}
+
 function nodeLabelWarnings(spec: PodSpec, path: FieldPath): string[] {
   const warnings: string[] = [];
   for (const key in spec.nodeSelector) {
@@ -57,14 +88,7 @@ function nodeLabelWarnings(spec: PodSpec, path: FieldPath): string[] {
   const at = path
     .child('affinity', 'nodeAffinity', 'requiredDuringSchedulingIgnoredDuringExecution')
     .child('nodeSelectorTerms');
-  for (const [i, term] of (required?.nodeSelectorTerms ?? []).entries()) {
-    for (const [j, requirement] of (term.matchExpressions ?? []).entries()) {
-      const text = deprecatedNodeLabels[requirement.key];
-      const key = at.index(i).child('matchExpressions').index(j).child('key');
-      if (text) warnings.push(`${key.toString()}: ${requirement.key} is ${text}`);
-    }
-  }
-  return warnings;
+  return [...warnings, ...nodeSelectorWarnings(required?.nodeSelectorTerms, at)];
 }
 
 function selectorWarnings(spec: PodSpec, path: FieldPath): string[] {
@@ -103,14 +127,9 @@ function duplicates(values: readonly string[], noun: string, at: (i: number) => 
 
 function fractionWarnings(spec: PodSpec, path: FieldPath): string[] {
   const warnings: string[] = [];
-  const check = (list: Readonly<Record<string, string | number>> | undefined, at: FieldPath): void => {
-    for (const name of ['memory', 'ephemeral-storage']) {
-      const quantity = list?.[name];
-      if (quantity === undefined || isWhole(quantity)) continue;
-      const text = `fractional byte value ${shown(formatQuantity(quantity))} is invalid, must be an integer`;
-      warnings.push(`${at.key(name).toString()}: ${text}`);
-    }
-  };
+  const names = ['memory', 'ephemeral-storage'];
+  const check = (list: Readonly<Record<string, string | number>> | undefined, at: FieldPath): void =>
+    void warnings.push(...fractionsIn(list, names, at));
   check(spec.overhead, path.child('overhead'));
   for (const [container, at] of containersOf(spec, path)) {
     check(container.resources?.limits, at.child('resources', 'limits'));

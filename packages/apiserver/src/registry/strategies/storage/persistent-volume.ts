@@ -1,50 +1,28 @@
 import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
-import type { PersistentVolume, PersistentVolumeSpec } from '@cloudless/kube/types/core-v1';
+import type {
+  PersistentVolume,
+  PersistentVolumeSpec,
+  VolumeNodeAffinity,
+} from '@cloudless/kube/types/core-v1';
 import { timestamp } from '../../metadata.ts';
 import type { Strategy } from '../../strategy.ts';
-import {
-  immutable,
-  invalidEach,
-  optionalOneOf,
-  required,
-  semanticallyEqual,
-} from '../../validation/fields.ts';
+import { immutable, invalidEach, optionalOneOf, semanticallyEqual } from '../../validation/fields.ts';
 import { nameIsDnsSubdomain } from '../../validation/names.ts';
-import { formatQuantity, roundResources, signOf, validateQuantity } from '../../validation/quantities.ts';
+import {
+  basicResource,
+  formatQuantity,
+  roundResources,
+  signOf,
+  validateQuantity,
+} from '../../validation/quantities.ts';
 import { difference } from '../pod/difference.ts';
-import { noBacksteps } from '../pod/paths.ts';
 import { validateNodeSelector } from '../pod/validate-scheduling.ts';
-import { validateCsiDriverName, validateRemoteSource } from '../pod/validate-remote-volumes.ts';
-import { validateHostPath } from '../pod/validate-volumes.ts';
+import { nodeSelectorWarnings } from '../pod/warnings.ts';
 import { ageColumn, ageOf, table, text, wideText } from '../table/table.ts';
 import { validateAccessModes } from './validate-claim.ts';
+import { validateVolumeSource, volumeSources } from './volume-sources.ts';
 
 const specPath = FieldPath.of('spec');
-const sources = [
-  'hostPath',
-  'gcePersistentDisk',
-  'awsElasticBlockStore',
-  'glusterfs',
-  'flocker',
-  'nfs',
-  'rbd',
-  'quobyte',
-  'cephfs',
-  'iscsi',
-  'cinder',
-  'fc',
-  'flexVolume',
-  'azureFile',
-  'vsphereVolume',
-  'photonPersistentDisk',
-  'portworxVolume',
-  'azureDisk',
-  'scaleIO',
-  'local',
-  'storageos',
-  'csi',
-] as const;
-
 function defaults(volume: PersistentVolume): void {
   const spec = (volume.spec ??= {});
   (volume.status ??= {}).phase ||= 'Pending';
@@ -58,43 +36,16 @@ function defaults(volume: PersistentVolume): void {
     spec.rbd.user ||= 'admin';
     spec.rbd.keyring ||= '/etc/ceph/keyring';
   }
+  if (spec.azureDisk) {
+    spec.azureDisk.cachingMode ??= 'ReadWrite';
+    spec.azureDisk.kind ??= 'Shared';
+    spec.azureDisk.fsType ??= 'ext4';
+    spec.azureDisk.readOnly ??= false;
+  }
   if (spec.scaleIO) {
     spec.scaleIO.storageMode ||= 'ThinProvisioned';
     spec.scaleIO.fsType ||= 'xfs';
   }
-}
-
-function validateLocal(spec: PersistentVolumeSpec, path: FieldPath): FieldError[] {
-  const at = path.child('local', 'path');
-  const target = spec.local?.path ?? '';
-  if (target === '') return [fieldErrors.required(at)];
-  const wrong = noBacksteps(target, at);
-  if (!spec.nodeAffinity) {
-    wrong.push(fieldErrors.required(path.child('nodeAffinity'), 'Local volume requires node affinity'));
-  }
-  return wrong;
-}
-
-function validateCsi(spec: PersistentVolumeSpec, parent: FieldPath): FieldError[] {
-  const path = parent.child('csi');
-  return [
-    ...validateCsiDriverName(spec.csi?.driver, path.child('driver')),
-    ...required(spec.csi?.volumeHandle, path.child('volumeHandle')),
-  ];
-}
-
-function validateSource(spec: PersistentVolumeSpec, path: FieldPath): FieldError[] {
-  const found = sources.filter((source) => spec[source] != null);
-  const [first, ...others] = found;
-  if (first === undefined) return [fieldErrors.required(path, 'must specify a volume type')];
-  const wrong = others.map((source) =>
-    fieldErrors.forbidden(path.child(source), 'may not specify more than 1 volume type'),
-  );
-  if (first === 'hostPath') return [...wrong, ...validateHostPath(spec.hostPath!, path.child('hostPath'))];
-  if (first === 'local') return [...wrong, ...validateLocal(spec, path)];
-  if (first === 'csi') return [...wrong, ...validateCsi(spec, path)];
-  // The other sources have the shape that pods give them, but for the namespace of a secret.
-  return [...wrong, ...validateRemoteSource({ name: '', ...spec }, path.child(first))];
 }
 
 function validateCapacity(spec: PersistentVolumeSpec, parent: FieldPath): FieldError[] {
@@ -110,7 +61,10 @@ function validateCapacity(spec: PersistentVolumeSpec, parent: FieldPath): FieldE
     const unreadable = validateQuantity(quantity, path.key(name));
     if (unreadable.length > 0) wrong.push(...unreadable);
     else if (signOf(quantity) <= 0) {
-      wrong.push(fieldErrors.invalid(path.key(name), formatQuantity(quantity), 'must be greater than zero'));
+      wrong.push(
+        ...basicResource(quantity, path.key(name)),
+        fieldErrors.invalid(path.key(name), formatQuantity(quantity), 'must be greater than zero'),
+      );
     }
   }
   return wrong;
@@ -134,14 +88,33 @@ function validateInline(spec: PersistentVolumeSpec, path: FieldPath): FieldError
     wrong.push(fieldErrors.forbidden(path.child('persistentVolumeReclaimPolicy'), why));
   }
   if (spec.nodeAffinity) forbid('nodeAffinity');
-  return spec.csi ? [...wrong, ...validateCsi(spec, path)] : wrong;
+  wrong.push(...validateVolumeSource(spec, path, ''));
+  if (spec.storageClassName) forbid('storageClassName');
+  if (spec.volumeMode != null && spec.volumeMode !== 'Filesystem') {
+    const why = `may not specify volumeMode other than Filesystem ${where}`;
+    wrong.push(fieldErrors.forbidden(path.child('volumeMode'), why));
+  }
+  return [...wrong, ...validateAttributesClass(spec, path)];
+}
+
+function validateAttributesClass(spec: PersistentVolumeSpec, path: FieldPath): FieldError[] {
+  const name = spec.volumeAttributesClassName;
+  if (name == null) return [];
+  const at = path.child('volumeAttributesClassName');
+  const wrong =
+    name === ''
+      ? [fieldErrors.required(at, 'an empty string is disallowed')]
+      : invalidEach(at, name, nameIsDnsSubdomain(name));
+  const why = 'has to be specified when using volumeAttributesClassName';
+  if (!spec.csi) wrong.push(fieldErrors.required(path.child('csi'), why));
+  return wrong;
 }
 
 /** What a volume may be; `inline`: inside a VolumeAttachment, where only CSI with its claim left out fits. */
 export function validateVolumeSpec(
   spec: PersistentVolumeSpec,
   path: FieldPath,
-  inline = false,
+  { inline = false, name = '' }: { inline?: boolean; name?: string } = {},
 ): FieldError[] {
   if (inline) return validateInline(spec, path);
   const modes = path.child('accessModes');
@@ -159,7 +132,7 @@ export function validateVolumeSpec(
       wrong.push(fieldErrors.required(at.child('required'), 'must specify required node constraints'));
     } else wrong.push(...validateNodeSelector(spec.nodeAffinity.required, at.child('required')));
   }
-  wrong.push(...validateSource(spec, path));
+  wrong.push(...validateVolumeSource(spec, path, name));
   const isRoot = /^\/(\.?\/*)*$/.test(spec.hostPath?.path ?? '-');
   if (isRoot && spec.persistentVolumeReclaimPolicy === 'Recycle') {
     wrong.push(fieldErrors.forbidden(policyPath, "may not be 'recycle' for a hostPath mount of '/'"));
@@ -168,27 +141,135 @@ export function validateVolumeSpec(
     const at = path.child('storageClassName');
     wrong.push(...invalidEach(at, spec.storageClassName, nameIsDnsSubdomain(spec.storageClassName)));
   }
-  return [...wrong, ...optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], path.child('volumeMode'))];
+  return [
+    ...wrong,
+    ...optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], path.child('volumeMode')),
+    ...validateAttributesClass(spec, path),
+  ];
 }
 
-const validate = ({ spec = {} }: PersistentVolume): FieldError[] => validateVolumeSpec(spec, specPath);
+const mountOptions = 'volume.beta.kubernetes.io/mount-options';
+const mountable = new Set<string>([
+  'gcePersistentDisk',
+  'awsElasticBlockStore',
+  'glusterfs',
+  'nfs',
+  'rbd',
+  'quobyte',
+  'iscsi',
+  'cinder',
+  'cephfs',
+  'azureFile',
+  'vsphereVolume',
+  'azureDisk',
+  'photonPersistentDisk',
+]);
+
+function validate({ metadata, spec = {} }: PersistentVolume): FieldError[] {
+  const wrong = validateVolumeSpec(spec, specPath, { name: metadata.name ?? '' });
+  const takesOptions = volumeSources.some((name) => mountable.has(name) && spec[name] != null);
+  if (takesOptions || metadata.annotations?.[mountOptions] === undefined) return wrong;
+  const why = 'may not specify mount options for this volume type';
+  return [...wrong, fieldErrors.forbidden(FieldPath.of('metadata', 'annotations', mountOptions), why)];
+}
+
+/** The source, but for a secret that a volume of CSI may get later. */
+function comparableSource(spec: PersistentVolumeSpec, old: PersistentVolumeSpec): object {
+  const source: Record<string, unknown> = {};
+  for (const name of volumeSources) if (spec[name] != null) source[name] = spec[name];
+  if (spec.csi && old.csi && !old.csi.controllerExpandSecretRef) {
+    const { controllerExpandSecretRef: _later, ...csi } = spec.csi;
+    source['csi'] = csi;
+  }
+  return source;
+}
+
+const newerLabels: Readonly<Record<string, string>> = {
+  'failure-domain.beta.kubernetes.io/zone': 'topology.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region': 'topology.kubernetes.io/region',
+  'beta.kubernetes.io/os': 'kubernetes.io/os',
+  'beta.kubernetes.io/arch': 'kubernetes.io/arch',
+  'beta.kubernetes.io/instance-type': 'node.kubernetes.io/instance-type',
+};
+
+/** The old affinity with the keys of the new one where those are what the old ones are called today. */
+function withNewerLabels(old: VolumeNodeAffinity, now: VolumeNodeAffinity | undefined): VolumeNodeAffinity {
+  const renamed = structuredClone(old);
+  for (const [i, term] of (renamed.required?.nodeSelectorTerms ?? []).entries()) {
+    const wanted = now?.required?.nodeSelectorTerms?.[i];
+    for (const list of ['matchExpressions', 'matchFields'] as const) {
+      for (const [j, requirement] of (term[list] ?? []).entries()) {
+        // A key without a newer name may be emptied, which another rule then refuses.
+        const key = wanted?.[list]?.[j]?.key ?? '';
+        if ((newerLabels[requirement.key] ?? '') === key) requirement.key = key;
+      }
+    }
+  }
+  return renamed;
+}
 
 function validateUpdate(volume: PersistentVolume, old: PersistentVolume): FieldError[] {
   const wrong = validate(volume);
-  const sourceOf = (spec: PersistentVolumeSpec | undefined): object =>
-    Object.fromEntries(sources.filter((name) => spec?.[name] != null).map((name) => [name, spec?.[name]]));
-  const now = sourceOf(volume.spec);
-  const before = sourceOf(old.spec);
+  const [spec, oldSpec] = [volume.spec ?? {}, old.spec ?? {}];
+  const now = comparableSource(spec, oldSpec);
+  const before = comparableSource(oldSpec, oldSpec);
   if (!semanticallyEqual(now, before)) {
     const why = `spec.persistentvolumesource is immutable after creation\n${difference(before, now)}`;
     wrong.push(fieldErrors.forbidden(specPath.child('persistentvolumesource'), why));
   }
-  wrong.push(...immutable(volume.spec?.volumeMode, old.spec?.volumeMode, FieldPath.of('volumeMode')));
-  if (old.spec?.nodeAffinity && !semanticallyEqual(volume.spec?.nodeAffinity, old.spec.nodeAffinity)) {
+  wrong.push(...immutable(spec.volumeMode, oldSpec.volumeMode, FieldPath.of('volumeMode')));
+  const affinity = spec.nodeAffinity;
+  const isMoved =
+    oldSpec.nodeAffinity && !semanticallyEqual(affinity, withNewerLabels(oldSpec.nodeAffinity, affinity));
+  if (isMoved) {
     const why = 'field is immutable, except for updating from beta label to GA';
-    wrong.push(fieldErrors.invalid(FieldPath.of('nodeAffinity'), volume.spec?.nodeAffinity, why));
+    wrong.push(fieldErrors.invalid(FieldPath.of('nodeAffinity'), affinity, why));
+  }
+  if (oldSpec.volumeAttributesClassName != null && spec.volumeAttributesClassName == null) {
+    const why = 'update from non-nil value to nil is forbidden';
+    wrong.push(fieldErrors.forbidden(specPath.child('volumeAttributesClassName'), why));
   }
   return wrong;
+}
+
+const deprecatedAnnotations: Readonly<Record<string, string>> = {
+  'volume.beta.kubernetes.io/storage-class':
+    'deprecated since v1.8; use "storageClassName" attribute instead',
+  [mountOptions]: 'deprecated since v1.31; use "mountOptions" attribute instead',
+};
+const deprecatedSources = {
+  cephfs: 'cephfs: deprecated in v1.28, non-functional in v1.31+',
+  photonPersistentDisk: 'photonPersistentDisk: deprecated in v1.11, non-functional in v1.16+',
+  scaleIO: 'scaleIO: deprecated in v1.16, non-functional in v1.22+',
+  storageos: 'storageOS: deprecated in v1.22, non-functional in v1.25+',
+  glusterfs: 'glusterfs: deprecated in v1.25, non-functional in v1.26+',
+  rbd: 'rbd: deprecated in v1.28, non-functional in v1.31+',
+} as const;
+const recycleText =
+  'spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.';
+
+function warnings({ metadata, spec = {} }: PersistentVolume): string[] {
+  const found: string[] = [];
+  for (const [key, text] of Object.entries(deprecatedAnnotations))
+    if (metadata.annotations?.[key] !== undefined) found.push(`metadata.annotations[${key}]: ${text}`);
+  if (spec.persistentVolumeReclaimPolicy === 'Recycle') found.push(recycleText);
+  const terms = specPath.child('nodeAffinity', 'required', 'nodeSelectorTerms');
+  found.push(...nodeSelectorWarnings(spec.nodeAffinity?.required?.nodeSelectorTerms, terms));
+  for (const [name, text] of Object.entries(deprecatedSources))
+    if (spec[name as keyof typeof deprecatedSources] != null) found.push(`spec.${text}`);
+  return found;
+}
+
+/** When the phase changed last (upstream: persistentvolumeStatusStrategy.PrepareForUpdate). */
+function prepareStatus(volume: PersistentVolume, old: PersistentVolume, nowMs: number): void {
+  const status = (volume.status ??= {});
+  const before = old.status ?? {};
+  const told = status.lastPhaseTransitionTime;
+  if (status.phase === before.phase) {
+    if (told == null && before.lastPhaseTransitionTime)
+      status.lastPhaseTransitionTime = before.lastPhaseTransitionTime;
+  } else if (told == null || told === before.lastPhaseTransitionTime)
+    status.lastPhaseTransitionTime = timestamp(nowMs);
 }
 
 const shortModes: Readonly<Record<string, string>> = {
@@ -211,12 +292,12 @@ export const persistentVolume: Strategy<PersistentVolume> = {
   prepareForCreate: (context, object) =>
     void (object.status = { phase: 'Pending', lastPhaseTransitionTime: timestamp(context.nowMs) }),
   prepareForUpdate(context, object, old) {
-    if (object.status && context.subresource === 'status' && object.status.phase !== old.status?.phase)
-      object.status.lastPhaseTransitionTime ??= timestamp(context.nowMs);
+    if (context.subresource === 'status') prepareStatus(object, old, context.nowMs);
   },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => validateUpdate(object, old),
   validateStatusUpdate: () => [],
+  warnings: (_context, object) => warnings(object),
   table: table<PersistentVolume>(
     [
       text('Capacity', 'Size of the volume.'),

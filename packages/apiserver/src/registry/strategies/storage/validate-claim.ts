@@ -1,14 +1,15 @@
 /** Claims, on their own and as templates inside pods and StatefulSets (upstream: pkg/apis/core/validation). */
-import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
+import { fieldErrors, type FieldError, FieldPath } from '@cloudless/kube/field';
 import type {
   PersistentVolumeClaimSpec,
+  PersistentVolumeClaimStatus,
   PersistentVolumeClaimTemplate,
   TypedObjectReference,
 } from '@cloudless/kube/types/core-v1';
-import { invalidEach, optionalOneOf } from '../../validation/fields.ts';
+import { invalidEach, optionalOneOf, qualifiedName } from '../../validation/fields.ts';
 import { validateAnnotations, validateLabels, validateLabelSelector } from '../../validation/metadata.ts';
 import { nameIsDnsLabel, nameIsDnsSubdomain } from '../../validation/names.ts';
-import { formatQuantity, signOf, validateQuantity } from '../../validation/quantities.ts';
+import { basicResource, formatQuantity, signOf, validateQuantity } from '../../validation/quantities.ts';
 
 export const accessModes = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'];
 
@@ -40,21 +41,21 @@ function validateDataSource(source: TypedObjectReference, path: FieldPath): Fiel
 }
 
 function validateDataSources(spec: PersistentVolumeClaimSpec, path: FieldPath): FieldError[] {
+  // Upstream prints the path to the other field here, as the empty struct it is to it.
   const wrong: FieldError[] = [];
   const { dataSource, dataSourceRef } = spec;
   if (dataSource) wrong.push(...validateDataSource(dataSource, path.child('dataSource')));
   if (dataSourceRef) wrong.push(...validateDataSource(dataSourceRef, path.child('dataSourceRef')));
   if (!dataSource || !dataSourceRef) return wrong;
-  const shown = path.child('dataSource').toString();
   if (dataSourceRef.namespace) {
     const text = 'may not be specified when dataSourceRef.namespace is specified';
-    wrong.push(fieldErrors.invalid(path, shown, text));
+    wrong.push(fieldErrors.invalid(path, {}, text));
   } else if (
     (dataSource.apiGroup ?? null) !== (dataSourceRef.apiGroup ?? null) ||
     dataSource.kind !== dataSourceRef.kind ||
     dataSource.name !== dataSourceRef.name
   ) {
-    wrong.push(fieldErrors.invalid(path, shown, 'must match dataSourceRef'));
+    wrong.push(fieldErrors.invalid(path, {}, 'must match dataSourceRef'));
   }
   return wrong;
 }
@@ -82,12 +83,61 @@ export function validateClaimSpec(
       wrong.push(fieldErrors.invalid(sizePath, formatQuantity(size), 'must be greater than zero'));
     }
   }
-  for (const name of ['storageClassName', 'volumeAttributesClassName'] as const) {
-    const value = spec?.[name];
-    if (value) wrong.push(...invalidEach(path.child(name), value, nameIsDnsSubdomain(value)));
+  if (!spec) return wrong;
+  wrong.push(
+    ...validateClassName(spec, 'storageClassName', path),
+    ...optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], path.child('volumeMode')),
+    ...validateDataSources(spec, path),
+    ...validateClassName(spec, 'volumeAttributesClassName', path),
+  );
+  return wrong;
+}
+
+function validateClassName(
+  spec: PersistentVolumeClaimSpec,
+  name: 'storageClassName' | 'volumeAttributesClassName',
+  path: FieldPath,
+): FieldError[] {
+  const value = spec[name];
+  return value ? invalidEach(path.child(name), value, nameIsDnsSubdomain(value)) : [];
+}
+
+const resizeStatuses = [
+  'ControllerResizeInProgress',
+  'ControllerResizeInfeasible',
+  'NodeResizeInProgress',
+  'NodeResizeInfeasible',
+  'NodeResizePending',
+];
+
+/** Of Kubernetes' own resources a claim has only storage. */
+function validateResourceKey(name: string, path: FieldPath): FieldError[] {
+  const wrong = qualifiedName(name, path);
+  const isNative = !name.includes('/') || name.includes('kubernetes.io/');
+  if (wrong.length > 0 || !isNative || name === 'storage') return wrong;
+  return [fieldErrors.notSupported(path, name, ['storage'])];
+}
+
+/** What is reported of a claim (upstream: ValidatePersistentVolumeClaimStatusUpdate). */
+export function validateClaimStatus(
+  status: PersistentVolumeClaimStatus = {},
+  path = FieldPath.of('status'),
+): FieldError[] {
+  const wrong = Object.entries(status.capacity ?? {}).flatMap(([name, quantity]) =>
+    basicResource(quantity, path.child('capacity').key(name)),
+  );
+  const statusPath = path.child('allocatedResourceStatuses');
+  for (const [name, value] of Object.entries(status.allocatedResourceStatuses ?? {})) {
+    wrong.push(...validateResourceKey(name, statusPath));
+    if (!resizeStatuses.includes(value))
+      wrong.push(fieldErrors.notSupported(statusPath, name, resizeStatuses));
   }
-  wrong.push(...optionalOneOf(spec?.volumeMode, ['Block', 'Filesystem'], path.child('volumeMode')));
-  return spec ? [...wrong, ...validateDataSources(spec, path)] : wrong;
+  const amountPath = path.child('allocatedResources');
+  for (const [name, quantity] of Object.entries(status.allocatedResources ?? {})) {
+    const unknown = validateResourceKey(name, amountPath);
+    wrong.push(...(unknown.length > 0 ? unknown : basicResource(quantity, amountPath.key(name))));
+  }
+  return wrong;
 }
 
 /** A template may carry labels and annotations only. */

@@ -19,7 +19,7 @@ function validateSource({ spec }: VolumeAttachment): FieldError[] {
   const why = 'must specify exactly one of inlineVolumeSpec and persistentVolumeName';
   if (inline == null && name == null) return [fieldErrors.required(path, why)];
   if (inline != null && name != null) return [fieldErrors.forbidden(path, why)];
-  if (inline != null) return validateVolumeSpec(inline, path.child('inlineVolumeSpec'), true);
+  if (inline != null) return validateVolumeSpec(inline, path.child('inlineVolumeSpec'), { inline: true });
   if (name !== '') return [];
   return [
     fieldErrors.required(path.child('persistentVolumeName'), 'must specify non empty persistentVolumeName'),
