@@ -11,14 +11,6 @@ const empty = new Set(['[]', '{}', 'absent']);
 
 export const known: readonly Known[] = [
   {
-    id: 'policy and fairness',
-    reason:
-      "API priority and fairness is not there: its kinds are stored and judged, no part writes their status or makes upstream's own levels.",
-    matches: ({ kind, group }) =>
-      kind === 'flowcontrol.apiserver.k8s.io/v1 FlowSchema' &&
-      /conditions|items differs|rows|items\[\]|metadata\.(continue|remaining)/.test(group),
-  },
-  {
     id: 'aggregation',
     reason: 'Aggregated APIs are not served: registrations are stored with a warning.',
     matches: ({ kind }) => kind === 'apiregistration.k8s.io/v1 APIService',

@@ -48,7 +48,14 @@ describe('an overloaded server', () => {
         : undefined,
   };
 
-  const send = (user: string, method: string, path: string, body?: object, groups = ''): Promise<Answer> =>
+  const send = (
+    user: string,
+    method: string,
+    path: string,
+    body?: object,
+    groups = '',
+    extra: Record<string, string> = {},
+  ): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const stream = session.request({
         ':path': path,
@@ -56,6 +63,7 @@ describe('an overloaded server', () => {
         'content-type': 'application/json',
         'x-user': user,
         'x-groups': groups,
+        ...extra,
       });
       let headers: IncomingHttpHeaders & { ':status'?: number } = {};
       let text = '';
@@ -135,6 +143,16 @@ describe('an overloaded server', () => {
         lastTransitionTime: undefined,
       });
     });
+  });
+
+  it('lists schemas in the order in which it asks them, as a table', async () => {
+    const path = '/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas';
+    const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+    const { body } = await send('someone', 'GET', path, undefined, 'system:masters', { accept });
+    const { rows } = JSON.parse(body) as { rows: Array<{ cells: string[] }> };
+    const names = rows.map(({ cells: [name] }) => name).filter((name) => name !== 'lost');
+    assert.deepEqual(names.slice(0, 3), ['exempt', 'probes', 'system-leader-election']);
+    assert.deepEqual(names.slice(-2), ['global-default', 'catch-all']);
   });
 
   it('lets nodes renew their leases and others have their turn while one user floods it', async () => {

@@ -134,7 +134,8 @@ export class Encoder {
     const isJson = format === 'json' && !pretty;
     const apiVersion = as === '' ? apiVersionOf(resource) : `meta.k8s.io/${version}`;
     if (as === 'Table') {
-      if (!isJson) return undefined;
+      // Rows in an order of their own are known only together.
+      if (!isJson || tableOf(stored, served).compare) return undefined;
       const view = { apiVersion, include, definition: tableOf(stored, served) };
       const nowMs = this.#nowMs();
       const rows = shownInSlices(entries, (entry) => cellsOf(rowOf(entry, served), view, nowMs));

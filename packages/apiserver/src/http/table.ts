@@ -38,7 +38,10 @@ export function tableFor(
   nowMs: number,
   columns = true,
 ): object {
-  const rows = entries.map((row) => cellsOf(row, view, nowMs));
+  const { definition } = view;
+  const inOrder = (a: Row, b: Row): number => definition.compare?.(a.object, b.object) ?? 0;
+  const ordered = definition.compare ? entries.toSorted(inOrder) : entries;
+  const rows = ordered.map((row) => cellsOf(row, view, nowMs));
   return { ...tableHead(view, metadata, columns), rows };
 }
 

@@ -85,6 +85,8 @@ export interface TableDefinition<T> {
     priority: number;
   }>;
   cells(object: T, nowMs: number): unknown[];
+  /** Order of the rows where it is not that of the list. */
+  compare?(a: T, b: T): number;
 }
 
 /** Facts of one served resource that OpenAPI does not hold. */

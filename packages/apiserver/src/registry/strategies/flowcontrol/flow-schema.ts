@@ -7,6 +7,7 @@ import type {
   ResourcePolicyRule,
   Subject,
 } from '@cloudless/kube/types/flowcontrol-v1';
+import { compareSchemas } from '../../../flowcontrol/matching.ts';
 import type { Strategy } from '../../strategy.ts';
 import { invalidEach } from '../../validation/fields.ts';
 import { nameIsDnsLabel, nameIsDnsSubdomain } from '../../validation/names.ts';
@@ -190,20 +191,24 @@ export const flowSchema: Strategy<FlowSchema> = {
   validate: (_context, object) => validateFlowSchema(object),
   validateUpdate: (_context, object) => validateFlowSchema(object),
   validateStatusUpdate: (_context, object) => validateConditions(object.status?.conditions),
-  table: table<FlowSchema>(
-    [
-      text('PriorityLevel', 'The level its requests get.'),
-      text('MatchingPrecedence', 'Lower is asked first.'),
-      text('DistinguisherMethod', 'How flows are told apart.'),
-      ageColumn,
-      text('MissingPL', 'Whether that level is missing.'),
-    ],
-    (object, nowMs) => [
-      object.spec?.priorityLevelConfiguration?.name ?? '',
-      object.spec?.matchingPrecedence ?? 0,
-      object.spec?.distinguisherMethod?.type ?? '<none>',
-      ageOf(object, nowMs),
-      object.status?.conditions?.find((condition) => condition.type === 'Dangling')?.status ?? '?',
-    ],
-  ),
+  table: {
+    // In the order in which requests are matched.
+    compare: compareSchemas,
+    ...table<FlowSchema>(
+      [
+        text('PriorityLevel', 'The level its requests get.'),
+        text('MatchingPrecedence', 'Lower is asked first.'),
+        text('DistinguisherMethod', 'How flows are told apart.'),
+        ageColumn,
+        text('MissingPL', 'Whether that level is missing.'),
+      ],
+      (object, nowMs) => [
+        object.spec?.priorityLevelConfiguration?.name ?? '',
+        object.spec?.matchingPrecedence ?? 0,
+        object.spec?.distinguisherMethod?.type ?? '<none>',
+        ageOf(object, nowMs),
+        object.status?.conditions?.find((condition) => condition.type === 'Dangling')?.status ?? '?',
+      ],
+    ),
+  },
 };
