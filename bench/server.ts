@@ -8,6 +8,7 @@ import { Session } from 'node:inspector/promises';
 import { join } from 'node:path';
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { startCluster } from 'cloudless/testing';
+import { controlPlaneFlags } from '../packages/cli/src/supervisor/node-flags.ts';
 
 /** What the server's process went through since it was last asked. */
 export interface Figures {
@@ -38,7 +39,7 @@ const delayResolutionMs = 5;
 export async function startServer(nodeFlags: readonly string[] = []): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'cloudless-bench-'));
   const child = fork(import.meta.filename, [folder], {
-    execArgv: ['--disable-warning=ExperimentalWarning', ...nodeFlags],
+    execArgv: [...controlPlaneFlags, ...nodeFlags],
     env: { ...process.env, CLOUDLESS_BENCH_SERVER: '1' },
   });
   child.setMaxListeners(0);

@@ -6,6 +6,7 @@ import { logger } from '@cloudless/kube/logger';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { type ChildMessage, type ChildName, SupervisedChild } from './child.ts';
 import { serveControlSocket, type SupervisorStatus } from './control-socket.ts';
+import { nodeFlagsOf } from './node-flags.ts';
 
 const log = logger('supervisor');
 const logLimitBytes = 32 * 1024 * 1024;
@@ -71,12 +72,20 @@ export async function startSupervisor(
   // The kubelet and its private containerd share a mount namespace, so that volumes' mounts propagate.
   const prefixOf = (name: ChildName): string[] =>
     name === 'node-agent' && config.runtime === 'containerd' ? nodeNamespacePrefix(context) : [];
-  const node = [process.execPath, '--disable-warning=ExperimentalWarning', mainScript];
   const children = names.map(
     (name) =>
       new SupervisedChild({
         name,
-        command: () => [...prefixOf(name), ...node, 'process', name, '--config', configPath],
+        command: () => [
+          ...prefixOf(name),
+          process.execPath,
+          ...nodeFlagsOf(name),
+          mainScript,
+          'process',
+          name,
+          '--config',
+          configPath,
+        ],
         logFolder: context.paths.logs,
         onMessage: (message) => onMessage(name, message),
         log,
