@@ -94,13 +94,16 @@ describe('a port-forward inside a WebSocket', { timeout: 30_000 }, () => {
   let farSocket: Duplex | undefined;
   /** Translations under way. */
   let open = 0;
+  /** What the far side waits for before it answers. */
+  let hold: Promise<unknown> = Promise.resolve();
 
   before(async () => {
     far.on('upgrade', (_incoming, socket: Duplex) => {
       farSocket = socket;
       socket.on('error', () => socket.destroy());
       socket.once('end', () => socket.end());
-      socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\n\r\n');
+      const answer = 'HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\n\r\n';
+      void hold.then(() => socket.write(answer));
     });
     const farPort = await listen(far);
     near.on('upgrade', (incoming, socket: Duplex, head: Buffer) => {
@@ -190,6 +193,31 @@ describe('a port-forward inside a WebSocket', { timeout: 30_000 }, () => {
       await delay(10);
     }
     assert.equal(left, 0, `${left} connections are left`);
+  });
+
+  it('leaves nothing of a client whose connection ended while the far side was asked', async () => {
+    const spdy = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\n\r\n';
+    const inWebSocket = (): Socket => new Client(port).socket;
+    const plain = (): Socket => {
+      const socket = dial(port, '127.0.0.1');
+      socket.write(spdy);
+      return socket;
+    };
+    for (const dialed of [inWebSocket, plain]) {
+      farSocket = undefined;
+      const held = Promise.withResolvers<void>();
+      hold = held.promise;
+      const upgraded = once(near, 'upgrade');
+      dialed().on('error', () => {});
+      await soon('the far side to be asked', () => farSocket !== undefined);
+      const [, socket] = (await upgraded) as [unknown, Duplex];
+      await once(socket.destroy(), 'close');
+      held.resolve();
+      const far = farSocket as unknown as Duplex;
+      if (!far.destroyed) await once(far.resume(), 'close');
+      await soon('its end', () => open === 0);
+    }
+    hold = Promise.resolve();
   });
 
   it('SPDY passes likewise: what one side breaks off, the other learns', async () => {
