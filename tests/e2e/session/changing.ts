@@ -68,8 +68,15 @@ export const changing: Chapter = {
     assert.match(await s.within({ KUBE_EDITOR: editor }, 'edit configmap m'), /configmap\/m edited/);
     assert.equal(await s.value('configmap m', '.data.a'), '10');
     writeFileSync(editor, '#!/bin/sh\nexit 0\n');
-    await s.within({ KUBE_EDITOR: editor }, 'edit configmap m');
+    assert.match(await s.within({ KUBE_EDITOR: editor }, 'edit configmap m'), /^(Edit cancelled.*)?$/m);
     assert.equal(await s.value('configmap m', '.data.a'), '10');
+    writeFileSync(editor, '#!/bin/sh\nsed -i \'s/a: "10"/a: "11"/\' "$1"\n');
+    await s.within({ KUBE_EDITOR: editor }, 'edit configmap m --field-manager=quill');
+    const shown = s.minor >= 21 ? ' --show-managed-fields' : '';
+    const { data, metadata } = JSON.parse(await s.k(`get configmap m -o json${shown}`));
+    assert.deepEqual(data, { a: '11' });
+    const quill = metadata.managedFields.find((each: { manager: string }) => each.manager === 'quill');
+    assert.deepEqual([quill?.operation, quill?.fieldsV1], ['Update', { 'f:data': { 'f:a': {} } }]);
   },
 
   '--dry-run validates and stores nothing': async (s) => {

@@ -35,8 +35,16 @@ export const debugging: Chapter = {
     assert.equal(await s.value('pod patient', '.status.containerStatuses[0].restartCount'), '0');
   },
 
+  'and the pod goes as it came': async (s) => {
+    await s.k('delete pod patient --wait=false');
+  },
+};
+
+export const debuggingElsewhere: Chapter = {
   'debug of a copy, and of the node': async (s) => {
-    if (!s.isNewest) return;
+    await s.k('wait --for=delete pod/patient --timeout=90s');
+    await s.runPod('patient', 'exec sleep 4321');
+    await s.k('wait --for=condition=Ready pod/patient --timeout=90s');
     const copy = `debug patient ${options} --copy-to=twin --share-processes -c doctor -- sleep 3600`;
     await s.k(copy);
     await s.k('wait --for=condition=Ready pod/twin --timeout=90s');
@@ -51,10 +59,6 @@ export const debugging: Chapter = {
       /^etc\n[\s\S]*^usr$/m.test(await s.k(`logs ${name}`)),
     );
     assert.equal(await s.value(`pod ${name}`, '.spec.nodeName'), 'node-1');
-    await s.k(`delete pod twin ${name} --now --wait=false`);
-  },
-
-  'and the pod goes as it came': async (s) => {
-    await s.k('delete pod patient --wait=false');
+    await s.k(`delete pod patient twin ${name} --now --wait=false`);
   },
 };

@@ -26,12 +26,13 @@ export const discovery: Chapter = {
   explain: async (s) => {
     assert.match(
       await s.anywhere('explain pods'),
-      /^KIND: +Pod\nVERSION: +v1\n[\s\S]*^ +spec\t<PodSpec>|<Object>$/m,
+      /^KIND: +Pod\nVERSION: +v1\n[\s\S]*^ +spec\t<(PodSpec|Object)>$/m,
     );
     const spec = await s.anywhere('explain deployment.spec');
     assert.match(spec, /^KIND: +Deployment\nVERSION: +(apps\/)?v1$/m);
     assert.match(spec, /^ +replicas\t<integer>/m);
     assert.match(spec, /^ +template\t<(PodTemplateSpec|Object)> -required-$/m);
+    assert.match(await s.anywhere('explain deployment.spec.replicas'), /Number of desired pods/);
     assert.match(await s.anywhere('explain deployment.spec --recursive'), /^ +image\t<string>/m);
     assert.match(await s.refused('explain pods.spec.nosuch'), /field "nosuch" does not exist/);
   },

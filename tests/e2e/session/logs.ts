@@ -75,9 +75,10 @@ export const logs: Chapter = {
     );
     await s.k('delete pod choir --wait=false');
   },
+};
 
+export const rotation: Chapter = {
   'logs -f goes on over the rotation of the file': async (s) => {
-    if (!s.isNewest) return;
     // More than containerLogMaxSize, 10Mi, and then a few lines more for whoever follows.
     const long = 'x'.repeat(1000);
     const flood = `i=0; while [ $i -lt 11000 ]; do i=$((i+1)); echo $i ${long}; done; until [ -e /tmp/stop ]; do i=$((i+1)); echo $i; sleep 0.3; done`;

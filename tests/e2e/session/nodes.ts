@@ -45,6 +45,13 @@ export const nodes: Chapter = {
     );
   },
 
+  'top is refused clearly': async (s) => {
+    assert.match(await s.refused('top nodes'), /Metrics API not available/);
+    assert.match(await s.refused('top pods'), /Metrics API not available/);
+  },
+};
+
+export const draining: Chapter = {
   'cordon and uncordon': async (s) => {
     await s.anywhere('cordon node-1');
     try {
@@ -103,10 +110,5 @@ export const nodes: Chapter = {
     }
     await s.k('rollout status deployment/crew --timeout=90s');
     await s.k('delete deployment,pdb crew');
-  },
-
-  'top is refused clearly': async (s) => {
-    assert.match(await s.refused('top nodes'), /Metrics API not available/);
-    assert.match(await s.refused('top pods'), /Metrics API not available/);
   },
 };

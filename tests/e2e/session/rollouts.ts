@@ -49,7 +49,9 @@ export const rollouts: Chapter = {
     assert.doesNotMatch(await s.k('get deployment d -o yaml'), /COLOR|restartedAt/);
     assert.match(await s.k('rollout history deployment/d'), /CHANGE-CAUSE\n2 .*\n3 .*\n4 +first\n/);
   },
+};
 
+export const deadlines: Chapter = {
   'rollout status of what cannot roll out gives up in time; undo mends it': async (s) => {
     await s.k('patch deployment d -p {"spec":{"progressDeadlineSeconds":3}}');
     await s.k('set image deployment/d web-back=cloudless.local/nosuch:1');

@@ -9,6 +9,9 @@ export const example = join(repository, 'examples/web');
 /** What a person does with kubectl in one sitting: steps by what they show, in the order in which they are done. */
 export type Chapter = Record<string, (session: Session) => Promise<void>>;
 
+/** With which versions is done what takes long and is the same in all, or nearly so. */
+export type By = 'newest' | 'oldest and newest';
+
 /** Holds one session back while another is at what they share. */
 export class Turns {
   #last: Promise<void> = Promise.resolve();
@@ -23,7 +26,7 @@ export class Turns {
   }
 }
 
-const minorOf = (version: string): number => Number(version.split('.')[1]);
+export const minorOf = (version: string): number => Number(version.split('.')[1]);
 
 /** A kubectl started and not waited for. */
 export interface Started {
@@ -41,9 +44,8 @@ export interface Started {
 export class Session {
   readonly minor: number;
   readonly namespace: string;
-  /** What takes long and is the same in all versions is done with the oldest and the newest, or with one of them. */
-  readonly isOldest: boolean;
   readonly isNewest: boolean;
+  readonly #isOldest: boolean;
   /** A folder for this session's files. */
   readonly folder: string;
   readonly kubeconfig: string;
@@ -61,13 +63,17 @@ export class Session {
   ) {
     this.minor = minorOf(version);
     const minors = among.map(minorOf);
-    this.isOldest = this.minor === Math.min(...minors);
+    this.#isOldest = this.minor === Math.min(...minors);
     this.isNewest = this.minor === Math.max(...minors);
     this.namespace = `session-${version.replace('.', '-')}`;
     this.folder = folder;
     this.kubeconfig = kubeconfig;
     this.path = kubectl.path;
     this.#kubectl = kubectl;
+  }
+
+  is(by: By): boolean {
+    return this.isNewest || (by === 'oldest and newest' && this.#isOldest);
   }
 
   /** kubectl in this session's namespace; its output. */
