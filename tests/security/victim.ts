@@ -1,6 +1,7 @@
 // The server under attack: the default one, with a few users of few rights.
 import { readFileSync } from 'node:fs';
 import { startDefaultApiServer } from '@cloudless/apiserver/server/default';
+import type { PortTimeouts } from '@cloudless/apiserver/server/options';
 import { openMemoryDatastore } from '@cloudless/datastore/memory';
 import { systemClock } from '@cloudless/kube/clock';
 import { logger } from '@cloudless/kube/logger';
@@ -67,7 +68,9 @@ export async function startVictim(): Promise<Victim> {
 const silent = logger('attacked').child({}, { level: 'silent' });
 
 /** Starts the server and makes its users and their objects. */
-export async function startVictimServer(): Promise<{ facts: VictimFacts; stop: () => Promise<void> }> {
+export async function startVictimServer(
+  timeouts: Partial<PortTimeouts> = {},
+): Promise<{ facts: VictimFacts; stop: () => Promise<void> }> {
   const credentials = await createCredentials(systemClock.nowMs());
   const { ca, server, admin, serviceAccountKey } = credentials;
   const store = await openMemoryDatastore({ log: silent });
@@ -81,6 +84,7 @@ export async function startVictimServer(): Promise<{ facts: VictimFacts; stop: (
     advertiseAddress: '192.0.2.1',
     serviceCidrs: ['10.96.0.0/16'],
     version: { gitVersion: 'v1.36.0+cloudless-attacked' },
+    timeouts,
     log: silent,
     clock: systemClock,
   });

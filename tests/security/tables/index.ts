@@ -1,7 +1,8 @@
 // Every table, in the order of README.md.
 import type { AttackTable } from '../attack.ts';
+import { admission } from './admission.ts';
 import { authentication } from './authentication.ts';
 import { authorization } from './authorization.ts';
 import { objects } from './objects.ts';
 
-export const tables: readonly AttackTable[] = [authentication, authorization, objects];
+export const tables: readonly AttackTable[] = [authentication, authorization, objects, admission];

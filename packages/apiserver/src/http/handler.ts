@@ -22,6 +22,7 @@ import { timeoutSeconds } from '../request/parameters.ts';
 import type { Impersonate } from '../server/options.ts';
 import type { Streams } from '../streams/streams.ts';
 import { auditResult, beginAudit, failedMethods, onHead, requestReceived, tell } from './audited.ts';
+import { Answering } from './answering.ts';
 import { credentialsOf } from './credentials.ts';
 import { type Deadline, type Deadlines, requestTimeoutMs } from './deadlines.ts';
 import type { Encoder } from './encode.ts';
@@ -47,6 +48,9 @@ export interface HandlerParts {
   metrics: RequestMetrics;
   /** Undefined: nothing is audited, and nothing is spent on it. */
   audit: Audit | undefined;
+  /** As `PortTimeouts` has them. */
+  bodyMs: number;
+  answerMs: number;
   clock: Clock;
   log: Logger;
   /** Aborted when the server takes nothing new: watches end. */
@@ -57,6 +61,8 @@ export interface HandlerParts {
 const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 const authenticated = 'system:authenticated';
 const maxUrlLength = 16 * 1024;
+/** More than this of a whole answer that its client has not taken counts as being answered still. */
+const maxUnreadBytes = 32 * 1024;
 const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Verbs of long-running requests, which no limit counts. */
 const longRunning = (info: ParsedRequest): boolean =>
@@ -65,26 +71,16 @@ const longRunning = (info: ParsedRequest): boolean =>
 /** One request's way from bytes to bytes: authenticate, impersonate, limit, hand to the pipeline, encode. */
 export class Handler {
   readonly #parts: HandlerParts;
-  /** Requests being answered, but for those that may take for ever. */
-  #underWay = 0;
-  #idle = Promise.withResolvers<void>();
+  readonly #answering: Answering;
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
-    this.#idle.resolve();
+    this.#answering = new Answering(parts.clock, parts.answerMs, parts.signal);
   }
 
   /** Resolves when no request is being answered, watches and streams aside. */
-  async idle(): Promise<void> {
-    while (this.#underWay > 0) await this.#idle.promise;
-  }
-
-  #enter(): void {
-    if (this.#underWay++ === 0) this.#idle = Promise.withResolvers();
-  }
-
-  #leave(): void {
-    if (--this.#underWay === 0) this.#idle.resolve();
+  idle(): Promise<void> {
+    return this.#answering.idle();
   }
 
   /** Answers a request; never throws. */
@@ -93,24 +89,20 @@ export class Handler {
     const startedMs = clock.monotonicMs();
     const out = new Outgoing(request, response, this.#parts.draining);
     let info: ParsedRequest | undefined;
-    let counted = true;
     let deadline: Deadline | undefined;
-    this.#enter();
+    this.#answering.enter(out, startedMs);
     try {
       const { path, query } = splitUrl(request.url ?? '/');
       info = parseRequest(request.method ?? 'GET', path, query);
-      if (longRunning(info)) {
-        counted = false;
-        this.#leave();
-      }
       const timeoutMs = this.#timeoutMs(info, query);
-      if (counted) deadline = this.#parts.deadlines.set(timeoutMs, () => this.#expire(request, out));
+      if (longRunning(info)) this.#answering.leave(out);
+      else deadline = this.#parts.deadlines.set(timeoutMs, () => this.#expire(request, out));
       await this.#serve(request, out, info, query, timeoutMs);
     } catch (error) {
       await this.#fail(request, out, error);
     } finally {
       deadline?.cancel();
-      if (counted) this.#leave();
+      this.#answering.leave(out);
       metrics.observe(info, request.method ?? '', out.code, clock.monotonicMs() - startedMs);
       if (out.audit)
         await this.#completeAudit(out.audit, out.code || response.statusCode, response.headersSent);
@@ -177,6 +169,8 @@ export class Handler {
         this.#call(request, info, query, user, out, () => signalOf(out)),
         seat,
       );
+      // Who does not read keeps the place: what waits for them is bounded with the requests in flight.
+      if (out.unsentBytes > maxUnreadBytes) await out.closed;
     } finally {
       seat?.leave();
     }
@@ -234,7 +228,7 @@ export class Handler {
     signal: () => AbortSignal,
   ): Call {
     const mediaType = mediaTypeOf(request);
-    const { clock } = this.#parts;
+    const { clock, bodyMs } = this.#parts;
     return {
       info,
       user,
@@ -249,7 +243,7 @@ export class Handler {
       warn: (text) => out.warn(text),
       async body(): Promise<Body | undefined> {
         if (!withBody.has(request.method ?? '')) return undefined;
-        const bytes = await readBody(request, clock);
+        const bytes = await readBody(request, clock, bodyMs);
         return bytes.length === 0 ? undefined : { type: 'bytes', bytes, mediaType };
       },
     };
@@ -344,7 +338,8 @@ export class Handler {
       const failure = this.#statusOf(error);
       out.audit?.failed(failure, error);
       if (out.audit && !socket.closed) await this.#completeAudit(out.audit, failure.code, true);
-      if (socket.writable) socket.end(plainResponse(failure));
+      // A half-open connection would stay for as long as the client likes.
+      if (socket.writable) socket.end(plainResponse(failure), () => socket.destroy());
       else socket.destroy();
     }
   }

@@ -7,23 +7,25 @@ import { errors } from '@cloudless/kube/status';
 
 /** Upstream's limit of a request body (apiserver/pkg/server/config.go, MaxRequestBodyBytes). */
 export const maxBodyBytes = 3 * 1024 * 1024;
-/** How long a client may take to send a body (upstream's `--request-timeout`). */
-const bodyTimeoutMs = 60_000;
 
 const tooLarge = () => errors.tooLarge(`Request body too large: limit is ${maxBodyBytes}`);
 
 /**
  * Reads a body whole. Throws 413 over the limit (counted after decompression, too), 400 when it breaks off; the rest
- * of a refused body flows by unread, so that the answer gets through.
+ * of a refused body flows by unread, so that the answer gets through. `timeoutMs`: for the whole body.
  */
-export async function readBody(request: IncomingMessage | Http2ServerRequest, clock: Clock): Promise<Buffer> {
+export async function readBody(
+  request: IncomingMessage | Http2ServerRequest,
+  clock: Clock,
+  timeoutMs: number,
+): Promise<Buffer> {
   const refuse = (error: Error): never => {
     request.resume();
     throw error;
   };
   if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) refuse(tooLarge());
   const encoding = request.headers['content-encoding'] ?? 'identity';
-  if (encoding === 'identity') return await collect(request, clock);
+  if (encoding === 'identity') return await collect(request, { from: request, clock, timeoutMs });
   if (encoding !== 'gzip') {
     refuse(
       errors.unsupportedMediaType(
@@ -33,7 +35,7 @@ export async function readBody(request: IncomingMessage | Http2ServerRequest, cl
   }
   const unzipped = request.pipe(createGunzip());
   try {
-    return await collect(unzipped, clock);
+    return await collect(unzipped, { from: request, clock, timeoutMs });
   } finally {
     request.unpipe(unzipped);
     request.resume();
@@ -41,13 +43,18 @@ export async function readBody(request: IncomingMessage | Http2ServerRequest, cl
   }
 }
 
-function collect(source: Readable, clock: Clock): Promise<Buffer> {
+/** `from`: the request that `source` reads; it closes when its client leaves. */
+function collect(
+  source: Readable,
+  { from, clock, timeoutMs }: { from: Readable; clock: Clock; timeoutMs: number },
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     const settle = (done: () => void): void => {
       timer.cancel();
       source.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
+      from.off('close', onGone);
       // Errors of what is not read any more concern nobody.
       source.on('error', () => {});
       done();
@@ -64,10 +71,12 @@ function collect(source: Readable, clock: Clock): Promise<Buffer> {
       settle(() => reject(errors.badRequest(`the body of the request broke off: ${why}`)));
     const onError = (error: Error): void => brokeOff(error.message);
     const onClose = (): void => brokeOff('the connection closed');
-    const timer = clock.setTimeout(
-      () => brokeOff(`it did not end within ${bodyTimeoutMs / 1_000} s`),
-      bodyTimeoutMs,
-    );
+    // A pipe does not pass on that its source ended early.
+    const onGone = (): void => {
+      if (!from.readableEnded) onClose();
+    };
+    const timer = clock.setTimeout(() => brokeOff(`it did not end within ${timeoutMs / 1_000} s`), timeoutMs);
     source.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
+    if (from !== source) from.on('close', onGone);
   });
 }

@@ -10,15 +10,21 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
-import type { ServerTls } from '../server/options.ts';
+import type { PortTimeouts, ServerTls } from '../server/options.ts';
 import type { Handler } from './handler.ts';
+import { endIdleSessions } from './idle-sessions.ts';
 
 /** How often the certificate getters are asked for something new. */
 const tlsRefreshMs = 10_000;
-/** Time to send the headers of a request, and to finish a TLS handshake. */
-const headersTimeoutMs = 32_000;
-const handshakeTimeoutMs = 10_000;
-const idleTimeoutMs = 90_000;
+export const defaultTimeouts: PortTimeouts = {
+  handshakeMs: 10_000,
+  headersMs: 32_000,
+  bodyMs: 60_000,
+  answerMs: 60_000,
+  idleMs: 90_000,
+};
+/** Connections are looked over so often, or as often as the shortest timeout asks for. */
+const maxSweepMs = 5_000;
 const keepAliveMs = 180_000;
 const maxHeaderBytes = 64 * 1024;
 /** Upstream's limit (apiserver/pkg/server/secure_serving.go). */
@@ -56,10 +62,12 @@ export async function listenTls(options: {
   listen: { host: string; port: number };
   tls: ServerTls;
   handler: Handler;
+  timeouts: PortTimeouts;
   clock: Clock;
   log: Logger;
 }): Promise<TlsServer> {
-  const { handler, log, clock } = options;
+  const { handler, log, clock, timeouts } = options;
+  const sweepMs = Math.min(maxSweepMs, timeouts.headersMs, timeouts.bodyMs, timeouts.idleMs);
   let material = read(options.tls);
   const server = createSecureServer({
     ...material,
@@ -68,12 +76,14 @@ export async function listenTls(options: {
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
     sessionIdContext: 'cloudless-apiserver',
-    handshakeTimeout: handshakeTimeoutMs,
+    handshakeTimeout: timeouts.handshakeMs,
     // HTTP/1.1 connections.
     maxHeaderSize: maxHeaderBytes,
-    keepAliveTimeout: idleTimeoutMs,
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: 0,
+    keepAliveTimeout: timeouts.idleMs,
+    headersTimeout: timeouts.headersMs,
+    // The body's own timeout answers; this one ends connections that go on sending all the same.
+    requestTimeout: timeouts.headersMs + timeouts.bodyMs,
+    connectionsCheckingInterval: sweepMs,
     noDelay: true,
     // Streams and watches of clients that vanished without a word end, too (upstream: tcpKeepAliveListener).
     keepAlive: true,
@@ -85,7 +95,7 @@ export async function listenTls(options: {
       enablePush: false,
     },
   } as Parameters<typeof createSecureServer>[0]);
-  const connections = track(server, log);
+  const connections = track(server, { clock, log, idleMs: timeouts.idleMs, sweepMs });
   server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => {
     handler.handle(request, response).catch((error: unknown) => {
       log.error({ err: error }, 'a request could not even be refused');
@@ -131,8 +141,13 @@ export async function listenTls(options: {
 }
 
 /** Keeps account of connections, so that a stop ends them. */
-function track(server: Http2SecureServer, log: Logger) {
+function track(
+  server: Http2SecureServer,
+  options: { clock: Clock; log: Logger; idleMs: number; sweepMs: number },
+) {
+  const { log } = options;
   const sessions = new Set<ServerHttp2Session>();
+  const idleSessions = endIdleSessions(options);
   const sockets = new Set<Socket>();
   /** Connections that became something else than HTTP: exec, attach, portforward. */
   const upgraded = new Set<Duplex>();
@@ -142,6 +157,7 @@ function track(server: Http2SecureServer, log: Logger) {
   });
   server.on('session', (session) => {
     sessions.add(session);
+    idleSessions.watch(session);
     session.on('error', (error) => log.debug({ err: error }, 'a connection broke'));
     session.once('close', () => sessions.delete(session));
   });
@@ -157,6 +173,7 @@ function track(server: Http2SecureServer, log: Logger) {
     (server as unknown as { closeIdleConnections?: () => void }).closeIdleConnections?.();
   return {
     async close(clock: Clock, idle: Promise<void>, drainMs: number): Promise<void> {
+      idleSessions.stop();
       const busy = [...sessions].filter((session) => !session.closed);
       for (const session of busy) session.goaway(0, lastStreamId);
       if (busy.length > 0) await within(clock, noticeMs, new Promise(() => {}));

@@ -19,7 +19,14 @@ import { strategies } from '../registry/strategies/index.ts';
 import { reviewEndpoints } from '../reviews/index.ts';
 import { lazyStreams } from '../streams/lazy.ts';
 import type { KubeletEndpoint, Streams } from '../streams/streams.ts';
-import type { ApiServer, PartContext, PostStartHook, ServerTls, VersionInfo } from './options.ts';
+import type {
+  ApiServer,
+  PartContext,
+  PortTimeouts,
+  PostStartHook,
+  ServerTls,
+  VersionInfo,
+} from './options.ts';
 import { startApiServer } from './start.ts';
 
 /** What an API server with upstream's default parts needs to know. */
@@ -51,6 +58,8 @@ export interface DefaultApiServerOptions {
   audit?: Audit | undefined;
   /** As in `ApiServerOptions`. */
   shutdownDelayMs?: number | undefined;
+  /** As in `ApiServerOptions`. */
+  timeouts?: Partial<PortTimeouts> | undefined;
   version: VersionInfo;
   log: Logger;
   clock: Clock;

@@ -103,6 +103,20 @@ export interface VersionInfo {
   readonly buildDate?: string;
 }
 
+/** How long clients may take, in milliseconds. */
+export interface PortTimeouts {
+  /** To finish a TLS handshake. */
+  readonly handshakeMs: number;
+  /** To send the headers of a request. */
+  readonly headersMs: number;
+  /** To send a request whole, its body included. */
+  readonly bodyMs: number;
+  /** To take an answer that is no watch and no stream (upstream's `--request-timeout`). */
+  readonly answerMs: number;
+  /** A connection without a request. */
+  readonly idleMs: number;
+}
+
 export interface ApiServerOptions {
   /** Address at which clients reach the server; discovery tells it. */
   advertiseAddress?: string;
@@ -145,6 +159,8 @@ export interface ApiServerOptions {
   audit?: Audit | undefined;
   /** Upstream's `--shutdown-delay-duration`: how long `/readyz` fails before connections are refused. Default 0. */
   shutdownDelayMs?: number | undefined;
+  /** In place of the defaults, some of them. */
+  timeouts?: Partial<PortTimeouts> | undefined;
   /** How long requests under way at a stop may go on. Default 10 s, at most 60 s. */
   drainMs?: number | undefined;
 }

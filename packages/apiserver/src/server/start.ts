@@ -15,7 +15,7 @@ import type { HealthCheck } from '../http/health.ts';
 import { Deadlines, defaultRequestTimeoutMs } from '../http/deadlines.ts';
 import { lazyCodecs, parseYaml, readProtobuf } from '../http/lazy-codecs.ts';
 import { Paths } from '../http/paths.ts';
-import { listenTls, type TlsServer } from '../http/server.ts';
+import { defaultTimeouts, listenTls, type TlsServer } from '../http/server.ts';
 import { RequestMetrics } from '../metrics/requests.ts';
 import { serverMetrics } from '../metrics/server.ts';
 import { Catalogue } from '../registry/catalogue.ts';
@@ -48,6 +48,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { store, clock, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
+  const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const shutdown = new Shutdown({ clock, delayMs: options.shutdownDelayMs, drainMs: options.drainMs });
   const catalogue = new Catalogue(options.declarations, options.runtimeConfig);
   const registry = new Registry({
@@ -193,15 +194,22 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     audit: options.audit,
     clock,
     log,
+    bodyMs: timeouts.bodyMs,
+    answerMs: timeouts.answerMs,
     draining: shutdown.draining,
     signal,
   });
-  const listening = await listenTls({ listen: options.listen, tls: options.tls, handler, clock, log }).catch(
-    (error: unknown) => {
-      stopping.abort();
-      throw error;
-    },
-  );
+  const listening = await listenTls({
+    listen: options.listen,
+    tls: options.tls,
+    handler,
+    timeouts,
+    clock,
+    log,
+  }).catch((error: unknown) => {
+    stopping.abort();
+    throw error;
+  });
   server = listening;
   startCompaction({
     store,
