@@ -3,13 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { PortTimeouts } from '@cloudless/apiserver/server/options';
-import { type Victim, victimOf, type VictimFacts } from './victim.ts';
+import { type ShortTimeouts, type Victim, victimOf, type VictimFacts } from './victim.ts';
 
 const stopMs = 10_000;
 
 /** Starts the process; throws when it ends before it serves. */
-export async function startVictimApart(timeouts: Partial<PortTimeouts> = {}): Promise<Victim> {
+export async function startVictimApart(timeouts: ShortTimeouts = {}): Promise<Victim> {
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'victim-process.ts')],

@@ -65,11 +65,17 @@ export async function startVictim(): Promise<Victim> {
   return victimOf(facts, stop);
 }
 
+/** Times that a test can wait for. */
+export interface ShortTimeouts extends Partial<PortTimeouts> {
+  /** Of a whole request. */
+  answerMs?: number;
+}
+
 const silent = logger('attacked').child({}, { level: 'silent' });
 
 /** Starts the server and makes its users and their objects. */
 export async function startVictimServer(
-  timeouts: Partial<PortTimeouts> = {},
+  timeouts: ShortTimeouts = {},
 ): Promise<{ facts: VictimFacts; stop: () => Promise<void> }> {
   const credentials = await createCredentials(systemClock.nowMs());
   const { ca, server, admin, serviceAccountKey } = credentials;
@@ -85,6 +91,7 @@ export async function startVictimServer(
     serviceCidrs: ['10.96.0.0/16'],
     version: { gitVersion: 'v1.36.0+cloudless-attacked' },
     timeouts,
+    ...(timeouts.answerMs === undefined ? {} : { requestTimeoutMs: timeouts.answerMs }),
     log: silent,
     clock: systemClock,
   });

@@ -4,5 +4,6 @@ import { admission } from './admission.ts';
 import { authentication } from './authentication.ts';
 import { authorization } from './authorization.ts';
 import { objects } from './objects.ts';
+import { transport } from './transport.ts';
 
-export const tables: readonly AttackTable[] = [authentication, authorization, objects, admission];
+export const tables: readonly AttackTable[] = [authentication, authorization, objects, admission, transport];

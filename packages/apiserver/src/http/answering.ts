@@ -13,6 +13,7 @@ export class Answering {
   readonly #signal: AbortSignal;
   readonly #began = new Map<Outgoing, number>();
   #timer: ClockTimer | undefined;
+  #underWay = 0;
   #idle = Promise.withResolvers<void>();
 
   /** `signal`: aborted when the server has stopped, whatever is still being answered. */
@@ -25,21 +26,38 @@ export class Answering {
   }
 
   enter(out: Outgoing, nowMs: number): void {
-    if (this.#began.size === 0) this.#idle = Promise.withResolvers();
+    if (this.#underWay++ === 0) this.#idle = Promise.withResolvers();
     this.#began.set(out, nowMs);
     this.#timer ??= this.#sweepLater();
   }
 
+  /** A watch or a stream: it may take as long as it likes. */
+  release(out: Outgoing): void {
+    this.#forget(out);
+    this.#left();
+  }
+
+  /** The answer is made; what of it is still to be sent has the same time. */
   leave(out: Outgoing): void {
-    if (!this.#began.delete(out) || this.#began.size > 0) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#idle.resolve();
+    if (!this.#began.has(out)) return;
+    this.#left();
+    if (out.isGone || out.unsentBytes === 0) this.#forget(out);
+    else void out.closed.then(() => this.#forget(out));
   }
 
   /** Resolves when no request is being answered. */
   async idle(): Promise<void> {
-    while (this.#began.size > 0) await this.#idle.promise;
+    while (this.#underWay > 0) await this.#idle.promise;
+  }
+
+  #left(): void {
+    if (--this.#underWay === 0) this.#idle.resolve();
+  }
+
+  #forget(out: Outgoing): void {
+    if (!this.#began.delete(out) || this.#began.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   #sweepLater(): ClockTimer | undefined {

@@ -48,9 +48,8 @@ export interface HandlerParts {
   metrics: RequestMetrics;
   /** Undefined: nothing is audited, and nothing is spent on it. */
   audit: Audit | undefined;
-  /** As `PortTimeouts` has them. */
+  /** As `PortTimeouts` has it. */
   bodyMs: number;
-  answerMs: number;
   clock: Clock;
   log: Logger;
   /** Aborted when the server takes nothing new: watches end. */
@@ -75,7 +74,7 @@ export class Handler {
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
-    this.#answering = new Answering(parts.clock, parts.answerMs, parts.signal);
+    this.#answering = new Answering(parts.clock, parts.requestTimeoutMs, parts.signal);
   }
 
   /** Resolves when no request is being answered, watches and streams aside. */
@@ -95,7 +94,7 @@ export class Handler {
       const { path, query } = splitUrl(request.url ?? '/');
       info = parseRequest(request.method ?? 'GET', path, query);
       const timeoutMs = this.#timeoutMs(info, query);
-      if (longRunning(info)) this.#answering.leave(out);
+      if (longRunning(info)) this.#answering.release(out);
       else deadline = this.#parts.deadlines.set(timeoutMs, () => this.#expire(request, out));
       await this.#serve(request, out, info, query, timeoutMs);
     } catch (error) {
@@ -354,7 +353,7 @@ export class Handler {
     if (out.expired) return;
     const failure = this.#statusOf(error);
     out.audit?.failed(failure, error);
-    if (out.headersSent || out.response.destroyed) {
+    if (out.headersSent || out.isGone) {
       out.destroy();
       return;
     }
@@ -391,7 +390,7 @@ export class Handler {
 /** Aborts when the client leaves or the response has ended. */
 function signalOf(out: Outgoing): AbortSignal {
   const controller = new AbortController();
-  if (out.response.destroyed) controller.abort();
+  if (out.isGone) controller.abort();
   else out.onClose(() => controller.abort());
   return controller.signal;
 }

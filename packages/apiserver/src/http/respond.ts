@@ -38,6 +38,8 @@ export class Outgoing {
   #warnings: Warnings | undefined;
   #code = 0;
   #expired = false;
+  /** Node's HTTP/2 responses do not tell by themselves. */
+  #isClosed = false;
   /** What was written last has to drain first. */
   #full = false;
   /** Set once the request is known to be audited. */
@@ -51,7 +53,12 @@ export class Outgoing {
     this.#draining = draining;
     this.acceptsGzip = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
     this.#isHead = request.method === 'HEAD';
-    this.closed = new Promise((resolve) => response.once('close', resolve));
+    this.closed = new Promise((resolve) => {
+      response.once('close', () => {
+        this.#isClosed = true;
+        resolve();
+      });
+    });
   }
 
   /** Status code sent; 0 before. */
@@ -66,6 +73,11 @@ export class Outgoing {
 
   expire(): void {
     this.#expired = true;
+  }
+
+  /** Whether nothing that is written goes anywhere any more. */
+  get isGone(): boolean {
+    return this.#isClosed || this.response.destroyed;
   }
 
   get headersSent(): boolean {
@@ -108,7 +120,7 @@ export class Outgoing {
 
   write(chunk: Uint8Array): boolean {
     const { response } = this;
-    if (response.writableEnded || response.destroyed) return false;
+    if (response.writableEnded || this.isGone) return false;
     const isRoom = (response as { write(chunk: Uint8Array): boolean }).write(chunk);
     this.#full = !isRoom;
     return isRoom;
@@ -148,7 +160,7 @@ export class Outgoing {
     }
     for (const chunk of chunks) {
       if (!this.write(chunk)) await this.#drained();
-      if (this.response.destroyed) return;
+      if (this.isGone) return;
     }
     this.end();
   }
@@ -159,7 +171,7 @@ export class Outgoing {
     if (this.#isHead) return this.end();
     for await (const chunk of paced(chunks)) {
       if (!this.write(chunk)) await this.#drained();
-      if (this.response.destroyed) return;
+      if (this.isGone) return;
     }
     this.end();
   }
@@ -178,7 +190,7 @@ export class Outgoing {
         response.off('close', done);
         resolve();
       };
-      if (response.destroyed || response.writableEnded) return resolve();
+      if (this.isGone || response.writableEnded) return resolve();
       response.once('drain', done);
       response.once('close', done);
     });

@@ -20,7 +20,6 @@ export const defaultTimeouts: PortTimeouts = {
   handshakeMs: 10_000,
   headersMs: 32_000,
   bodyMs: 60_000,
-  answerMs: 60_000,
   idleMs: 90_000,
 };
 /** Connections are looked over so often, or as often as the shortest timeout asks for. */

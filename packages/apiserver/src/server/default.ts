@@ -60,6 +60,8 @@ export interface DefaultApiServerOptions {
   shutdownDelayMs?: number | undefined;
   /** As in `ApiServerOptions`. */
   timeouts?: Partial<PortTimeouts> | undefined;
+  /** As in `ApiServerOptions`. */
+  requestTimeoutMs?: number;
   version: VersionInfo;
   log: Logger;
   clock: Clock;

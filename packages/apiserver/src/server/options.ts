@@ -111,8 +111,6 @@ export interface PortTimeouts {
   readonly headersMs: number;
   /** To send a request whole, its body included. */
   readonly bodyMs: number;
-  /** To take an answer that is no watch and no stream (upstream's `--request-timeout`). */
-  readonly answerMs: number;
   /** A connection without a request. */
   readonly idleMs: number;
 }

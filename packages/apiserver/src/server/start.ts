@@ -195,7 +195,6 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     clock,
     log,
     bodyMs: timeouts.bodyMs,
-    answerMs: timeouts.answerMs,
     draining: shutdown.draining,
     signal,
   });
