@@ -28,6 +28,10 @@ const everything = (): [PriorityLevelConfiguration[], FlowSchema[]] => [
   withUids([...suggested.levels, ...mandatory.levels]),
   withUids([...suggested.schemas, ...mandatory.schemas]),
 ];
+const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+const runs = { seed, numRuns: Math.max(10, Number(process.env['ITERATIONS'] ?? 100)) };
+console.log(`SEED=${seed}`);
+
 const nobody = { onClose: () => {} };
 const configMaps = '/api/v1/namespaces/default/configmaps';
 
@@ -290,6 +294,7 @@ describe('seats', () => {
           assert.equal(clock.pendingTimers, 0);
         },
       ),
+      runs,
     );
   });
 });
@@ -333,6 +338,7 @@ describe('allocation', () => {
           }
         },
       ),
+      runs,
     );
   });
 
@@ -360,6 +366,7 @@ describe('shuffle sharding', () => {
           assert.deepEqual(deal(flowHash('schema', flow), deck, hand), cards);
         },
       ),
+      runs,
     );
   });
 });
