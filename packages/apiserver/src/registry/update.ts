@@ -180,7 +180,9 @@ async function prepareUpdate(
     ...(ofStrategy ?? []),
   ];
   if (found.length > 0) throw invalid(stored, context.name, found);
-  for (const text of strategy.warnings?.(strategyContext, object, old) ?? []) context.warn(text);
+  // What is reported is written by machines: upstream's status strategies warn of nothing.
+  const texts = context.subresource === 'status' ? [] : strategy.warnings?.(strategyContext, object, old);
+  for (const text of texts ?? []) context.warn(text);
   strategy.canonicalize?.(object);
   if (!context.admitted) await registry.validate(request);
 }

@@ -100,19 +100,17 @@ export class Pipeline {
     const deprecation = served.custom
       ? this.registry.customKind(served.resource)?.deprecationOf(info.version)
       : deprecationWarning(served.resource);
-    if (deprecation) {
+    const onItem = itemVerbs.has(info.verb);
+    const isServed =
+      served.verbs.includes(info.verb) &&
+      (onItem ? info.name !== '' : info.verb !== 'create' || info.name === '');
+    if (deprecation && (isServed || info.subresource !== '')) {
       call.warn(deprecation);
       call.audit?.annotate('k8s.io/deprecated', 'true');
     }
     const namespace = served.resource.namespaced ? info.namespace : '';
     if (info.subresource !== '') return await this.#subresource(call, served, namespace);
-    const onItem = itemVerbs.has(info.verb);
-    if (
-      !served.verbs.includes(info.verb) ||
-      (onItem ? info.name === '' : info.verb === 'create' && info.name !== '')
-    ) {
-      throw errors.methodNotAllowed();
-    }
+    if (!isServed) throw errors.methodNotAllowed();
     switch (info.verb) {
       case 'get': {
         const resourceVersion = call.query.get('resourceVersion') ?? undefined;

@@ -1,13 +1,12 @@
-import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
+import { fieldErrors, FieldPath, type FieldError, goQuote } from '@cloudless/kube/field';
 import type { Node, Taint } from '@cloudless/kube/types/core-v1';
 import type { Strategy } from '../../strategy.ts';
-import { parseCidr, validateLegacyCidr } from '../../validation/addresses.ts';
+import { cidrWarnings, parseCidr, validateLegacyCidr } from '../../validation/addresses.ts';
 import { validateLabelName } from '../../validation/metadata.ts';
 import { isLabelValue } from '../../validation/names.ts';
 import { roundResources } from '../../validation/quantities.ts';
 import { validateResourceQuantity } from '../pod/validate-resources.ts';
 import { taintEffects } from '../pod/validate-scheduling.ts';
-import { deprecatedNodeLabels } from '../pod/warnings.ts';
 import { ageColumn, ageOf, orNone, table, text, wideText } from '../table/table.ts';
 
 // Upstream reports taints below metadata.
@@ -55,14 +54,38 @@ function validateCidrs(node: Node): FieldError[] {
   return wrong;
 }
 
+const featureForm = /^[A-Z][a-zA-Z0-9]*(\/[a-zA-Z][a-zA-Z0-9]*)*$/;
+const featureText =
+  "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes";
+
+/** Features that a kubelet says it has, sorted (KEP-5328). */
+function validateFeatures(node: Node): FieldError[] {
+  const features = node.status?.declaredFeatures ?? [];
+  const path = FieldPath.of('status', 'declaredFeatures');
+  const wrong: FieldError[] = [];
+  for (const [i, name] of features.entries()) {
+    const isLong = Buffer.byteLength(name) > 253;
+    const why = isLong ? 'must be no more than 253 characters' : featureText;
+    if (isLong || !featureForm.test(name))
+      wrong.push(fieldErrors.invalid(path.index(i), name, `invalid feature name ${goQuote(name)}: ${why}`));
+    const next = features[i + 1];
+    if (next === name) wrong.push(fieldErrors.duplicate(path.index(i + 1), next));
+    else if (next !== undefined && Buffer.compare(Buffer.from(name), Buffer.from(next)) > 0)
+      wrong.push(fieldErrors.invalid(path.index(i + 1), next, 'list must be sorted alphabetically'));
+  }
+  return wrong;
+}
+
 const validate = (node: Node): FieldError[] => [
   ...validateTaints(node.spec?.taints),
   ...validateResources(node),
+  ...validateFeatures(node),
   ...validateCidrs(node),
 ];
 
-function validateUpdate(node: Node, old: Node): FieldError[] {
-  const wrong = [...validateResources(node), ...validateTaints(node.spec?.taints), ...validateCidrs(node)];
+/** What holds for updates of node and status alike (upstream: ValidateNodeUpdate). */
+function validateChange(node: Node, old: Node): FieldError[] {
+  const wrong = [...validateResources(node), ...validateFeatures(node)];
   const addresses = new Set<string>();
   node.status?.addresses?.forEach((address, i) => {
     const key = `${address.type}/${address.address}`;
@@ -80,28 +103,42 @@ function validateUpdate(node: Node, old: Node): FieldError[] {
     const why = 'node updates may not change providerID except from "" to valid';
     wrong.push(fieldErrors.forbidden(FieldPath.of('spec', 'providerID'), why));
   }
+  wrong.push(...validateTaints(node.spec?.taints));
+  if ((node.spec?.externalID ?? '') !== (old.spec?.externalID ?? ''))
+    wrong.push(fieldErrors.forbidden(FieldPath.of('spec', 'externalID'), 'may not be updated'));
   return wrong;
 }
 
-function warnings(node: Node, old: Node | undefined): string[] {
-  const found: string[] = [];
-  if (node.spec?.configSource) {
-    found.push('spec.configSource: the spec.configSource field is deprecated and has no effect');
-  }
-  if (node.spec?.externalID) {
-    found.push('spec.externalID: this field is deprecated, and is unused by Kubernetes');
-  }
-  for (const key of Object.keys(node.metadata.labels ?? {})) {
-    const label = deprecatedNodeLabels[key];
-    if (label && !old) found.push(`metadata.labels[${key}]: ${label}`);
-  }
-  return found;
+/** Each fault once, though two rules find it. */
+function validateUpdate(node: Node, old: Node): FieldError[] {
+  const wrong = validate(node);
+  const said = new Set(wrong.map(({ field, message }) => `${field}: ${message}`));
+  const more = validateChange(node, old).filter(({ field, message }) => !said.has(`${field}: ${message}`));
+  return [...wrong, ...more];
 }
 
-/** `podCIDR` is the first of `podCIDRs` (upstream: conversion between v1 and the internal version). */
+/** The source of a kubelet's configuration was taken out: only nodes that have one keep it. */
+function dropConfig(node: Node, old: Node | undefined): void {
+  if (!old?.spec?.configSource) delete node.spec?.configSource;
+  if (!old?.status?.config) delete node.status?.config;
+}
+
+function warnings(node: Node): string[] {
+  const { configSource, externalID, podCIDRs = [] } = node.spec ?? {};
+  return [
+    ...(configSource ? ['spec.configSource: the feature is removed'] : []),
+    ...(externalID ? ['spec.externalID: this field is deprecated, and is unused by Kubernetes'] : []),
+    ...podCIDRs.flatMap((cidr, i) => cidrWarnings(cidr, cidrsPath.index(i))),
+  ];
+}
+
+/**
+ * `podCIDR` is the first of `podCIDRs`, and wins where the two differ (upstream: conversion between v1 and the
+ * internal version).
+ */
 function mirrorCidrs(node: Node): void {
   const spec = (node.spec ??= {});
-  if (!spec.podCIDRs?.length && spec.podCIDR) spec.podCIDRs = [spec.podCIDR];
+  if (spec.podCIDR && spec.podCIDR !== spec.podCIDRs?.[0]) spec.podCIDRs = [spec.podCIDR];
   else if (spec.podCIDRs?.[0]) spec.podCIDR = spec.podCIDRs[0];
 }
 
@@ -135,10 +172,12 @@ export const node: Strategy<Node> = {
     if (!status.allocatable && status.capacity) status.allocatable = { ...status.capacity };
     roundResources(status.allocatable);
   },
+  prepareForCreate: (_context, object) => dropConfig(object, undefined),
+  prepareForUpdate: (_context, object, old) => dropConfig(object, old),
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => validateUpdate(object, old),
-  validateStatusUpdate: (_context, object, old) => validateUpdate(object, old),
-  warnings: (_context, object, old) => warnings(object, old),
+  validateStatusUpdate: (_context, object, old) => validateChange(object, old),
+  warnings: (_context, object) => warnings(object),
   selectableFields: { 'spec.unschedulable': (object) => String(object.spec?.unschedulable ?? false) },
   table: table<Node>(
     [

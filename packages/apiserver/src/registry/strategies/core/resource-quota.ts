@@ -2,7 +2,11 @@ import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { ResourceQuota, ResourceQuotaSpec } from '@cloudless/kube/types/core-v1';
 import type { Strategy } from '../../strategy.ts';
 import { formatQuantity, type ResourceAmounts, roundResources } from '../../validation/quantities.ts';
-import { validateQuotaResourceName, validateResourceQuantity } from '../pod/validate-resources.ts';
+import {
+  isStandardQuotaResource,
+  validateQuotaResourceName,
+  validateResourceQuantity,
+} from '../pod/validate-resources.ts';
 import { ageColumn, ageOf, table, text } from '../table/table.ts';
 
 const specPath = FieldPath.of('spec');
@@ -26,18 +30,19 @@ function validateAmounts(amounts: ResourceAmounts | undefined, path: FieldPath):
   ]);
 }
 
-function validateScope(
-  scope: string,
-  spec: ResourceQuotaSpec,
-  path: FieldPath,
-  shown: unknown,
-): FieldError[] {
+/** Once for each resource of the quota that the scope cannot be applied to. */
+function validateFit(scope: string, spec: ResourceQuotaSpec, path: FieldPath, shown: unknown): FieldError[] {
   const fitting = scopes[scope];
-  if (!fitting) return [fieldErrors.invalid(path, shown, 'unsupported scope')];
+  if (!fitting) return [];
   return Object.keys(spec.hard ?? {})
-    .filter((name) => !name.includes('/') && !name.includes('hugepages-') && !fitting.includes(name))
+    .filter((name) => isStandardQuotaResource(name) && !fitting.includes(name))
     .map(() => fieldErrors.invalid(path, shown, 'unsupported scope applied to resource'));
 }
+
+const isScope = (name: string): boolean => scopes[name] !== undefined;
+/** Scopes that are there or not, without values. */
+const isPlain = (name: string): boolean =>
+  isScope(name) && name !== 'PriorityClass' && name !== 'VolumeAttributesClass';
 
 function validateConflicts(names: readonly string[], path: FieldPath, shown: unknown): FieldError[] {
   const pairs = [
@@ -54,8 +59,10 @@ function validateSelector(spec: ResourceQuotaSpec): FieldError[] {
   const path = specPath.child('scopeSelector', 'matchExpressions');
   const wrong: FieldError[] = [];
   for (const { scopeName, operator, values = [] } of expressions) {
-    wrong.push(...validateScope(scopeName, spec, path, spec.scopeSelector));
-    if (scopeName !== 'PriorityClass' && scopeName !== 'VolumeAttributesClass' && operator !== 'Exists') {
+    if (!isScope(scopeName))
+      wrong.push(fieldErrors.invalid(path.child('scopeName'), scopeName, 'unsupported scope'));
+    wrong.push(...validateFit(scopeName, spec, path, spec.scopeSelector));
+    if (isPlain(scopeName) && operator !== 'Exists') {
       const text =
         "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
       wrong.push(fieldErrors.invalid(path.child('operator'), operator, text));
@@ -73,7 +80,7 @@ function validateSelector(spec: ResourceQuotaSpec): FieldError[] {
     } else wrong.push(fieldErrors.invalid(path.child('operator'), operator, 'not a valid selector operator'));
   }
   const names = expressions.map((one) => one.scopeName);
-  return [...wrong, ...validateConflicts(names, path, spec.scopes ?? [])];
+  return [...wrong, ...validateConflicts(names, path, spec.scopes ?? null)];
 }
 
 function validate(quota: ResourceQuota): FieldError[] {
@@ -82,18 +89,21 @@ function validate(quota: ResourceQuota): FieldError[] {
   const list = spec.scopes ?? [];
   return [
     ...validateAmounts(spec.hard, specPath.child('hard')),
-    ...list.flatMap((scope) => validateScope(scope, spec, path, list)),
+    ...list.flatMap((scope) => [
+      ...(isScope(scope) ? [] : [fieldErrors.invalid(path, list, 'unsupported scope')]),
+      ...validateFit(scope, spec, path, list),
+    ]),
     ...validateConflicts(list, path, list),
     ...validateSelector(spec),
   ];
 }
 
 function validateUpdate(quota: ResourceQuota, old: ResourceQuota): FieldError[] {
-  const now = [...(quota.spec?.scopes ?? [])].sort().join();
-  const before = [...(old.spec?.scopes ?? [])].sort().join();
+  const now = new Set(quota.spec?.scopes);
+  const before = new Set(old.spec?.scopes);
   const wrong = validate(quota);
-  if (now !== before) {
-    wrong.push(fieldErrors.invalid(specPath.child('scopes'), quota.spec?.scopes ?? [], 'field is immutable'));
+  if (now.symmetricDifference(before).size > 0) {
+    wrong.push(fieldErrors.invalid(specPath.child('scopes'), quota.spec?.scopes, 'field is immutable'));
   }
   return wrong;
 }

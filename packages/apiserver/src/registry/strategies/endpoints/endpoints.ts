@@ -23,8 +23,7 @@ function validateAddress(address: EndpointAddress, path: FieldPath): FieldError[
     );
   }
   // Loopback and link-local addresses would let traffic to the node's own services through.
-  if (wrong.length === 0) wrong.push(...validateEndpointIp(address.ip, path.child('ip')));
-  return wrong;
+  return [...wrong, ...validateEndpointIp(address.ip ?? '', path.child('ip'))];
 }
 
 function validatePort(port: EndpointPort, needsName: boolean, path: FieldPath): FieldError[] {
@@ -78,7 +77,6 @@ export const endpoints: Strategy<Endpoints> = {
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) =>
     semanticallyEqual(object.subsets, old.subsets) ? [] : validate(object),
-  warnings: () => ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
   table: table<Endpoints>([text('Endpoints', 'Addresses that are ready.'), ageColumn], (object, nowMs) => [
     endpointsCell(object),
     ageOf(object, nowMs),

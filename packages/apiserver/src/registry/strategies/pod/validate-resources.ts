@@ -41,7 +41,7 @@ export const standardQuotaResources = new Set([...standardResources].filter((nam
 export const isHugePages = (name: string): boolean => name.startsWith('hugepages-');
 const isQuotaHugePages = (name: string): boolean =>
   isHugePages(name) || name.startsWith('requests.hugepages-');
-const isNative = (name: string): boolean => !name.includes('/') || name.includes('kubernetes.io/');
+export const isNative = (name: string): boolean => !name.includes('/') || name.includes('kubernetes.io/');
 
 /** `example.com/gpu`: a resource that a device plugin or an operator made up. */
 export const isExtendedResource = (name: string): boolean =>
@@ -58,9 +58,12 @@ export function validateResourceName(name: string, path: FieldPath): FieldError[
   return [fieldErrors.invalid(path, name, 'must be a standard resource type or fully qualified')];
 }
 
+export const isStandardQuotaResource = (name: string): boolean =>
+  standardQuotaResources.has(name) || isQuotaHugePages(name);
+
 export function validateQuotaResourceName(name: string, path: FieldPath): FieldError[] {
   const wrong = validateResourceName(name, path);
-  if (!name.includes('/') && !standardQuotaResources.has(name) && !isQuotaHugePages(name)) {
+  if (!name.includes('/') && !isStandardQuotaResource(name)) {
     wrong.push(fieldErrors.invalid(path, name, 'must be a standard resource for quota'));
   }
   return wrong;

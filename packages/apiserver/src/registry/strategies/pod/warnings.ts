@@ -18,7 +18,7 @@ import { containersOf } from './containers.ts';
 const shown = (value: string): string => JSON.stringify(value);
 
 /** Labels of nodes that have a newer name. */
-export const deprecatedNodeLabels: Readonly<Record<string, string>> = {
+const deprecatedNodeLabels: Readonly<Record<string, string>> = {
   'beta.kubernetes.io/arch': 'deprecated since v1.14; use "kubernetes.io/arch" instead',
   'beta.kubernetes.io/os': 'deprecated since v1.14; use "kubernetes.io/os" instead',
   'failure-domain.beta.kubernetes.io/region':

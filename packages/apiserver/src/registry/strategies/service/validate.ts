@@ -215,7 +215,15 @@ export function validateService(service: Service): FieldError[] {
     ...validateLoadBalancer(service),
     ...validateExternalTraffic(service),
     ...validateInternalTraffic(service),
-    ...optionalOneOf(spec.trafficDistribution, distributions, specPath.child('trafficDistribution')),
+    ...(spec.trafficDistribution == null || distributions.includes(spec.trafficDistribution)
+      ? []
+      : [
+          fieldErrors.notSupportedAsListed(
+            specPath.child('trafficDistribution'),
+            spec.trafficDistribution,
+            distributions,
+          ),
+        ]),
   ];
 }
 
