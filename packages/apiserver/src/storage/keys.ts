@@ -57,6 +57,5 @@ export function resourceKeys(storagePrefix: string, resource: Resource, custom =
   };
 }
 
-const encoder = new TextEncoder();
-/** UTF-8 of a key. */
-export const keyBytes = (key: string): Uint8Array => encoder.encode(key);
+/** UTF-8 of a key. From Node's pool, at a sixth of what TextEncoder's memory of its own costs: not for keeping. */
+export const keyBytes = (key: string): Uint8Array => Buffer.from(key);
