@@ -48,6 +48,13 @@ function parsed(answer: Answer): unknown {
   }
   if (!type.includes('json')) return normalText(answer.body.toString());
   try {
+    // A watch: one event a line.
+    if (/^\{"type":"[A-Z]+"/.test(answer.body.toString()))
+      return answer.body
+        .toString()
+        .trim()
+        .split('\n')
+        .map((line) => normalBody(JSON.parse(line)));
     return normalBody(JSON.parse(answer.body.toString()));
   } catch {
     return answer.body.toString();
@@ -128,7 +135,30 @@ function compareBodies(upstream: unknown, ours: unknown, path: string, add: Add)
     for (const [i, item] of upstream.entries()) compareBodies(item, ours[i], `${path}[${i}]`, add);
     return;
   }
+  if (Array.isArray(upstream) && Array.isArray(ours) && compareByName(upstream, ours, path, add)) return;
   add(`body: ${general(path)} differs`, upstream, ours);
+}
+
+/** What an item of a list of another length is found by in the other list. */
+function nameOf(item: unknown): string | undefined {
+  if (typeof item === 'string') return item;
+  const { name, resource, version, subresource, metadata } = (item ?? {}) as Record<string, unknown>;
+  const found =
+    name ?? resource ?? subresource ?? (metadata as { name?: unknown } | undefined)?.name ?? version;
+  return typeof found === 'string' ? found : undefined;
+}
+
+/** Lists of unlike length, of items that have names: what only one of them has, and in what the others differ. */
+function compareByName(upstream: unknown[], ours: unknown[], path: string, add: Add): boolean {
+  const [theirs, own] = [upstream, ours].map((list) => new Map(list.map((item) => [nameOf(item), item])));
+  if (!theirs || !own || theirs.has(undefined) || own.has(undefined)) return false;
+  if (theirs.size !== upstream.length || own.size !== ours.length) return false;
+  for (const [name, item] of theirs)
+    if (own.has(name)) compareBodies(item, own.get(name), `${path}[]`, add);
+    else add(`body: ${general(path)}[] only upstream: ${name}`, item, undefined);
+  for (const [name, item] of own)
+    if (!theirs.has(name)) add(`body: ${general(path)}[] only ours: ${name}`, undefined, item);
+  return true;
 }
 
 const isStatus = (body: unknown): body is StatusBody => (body as StatusBody | null)?.kind === 'Status';

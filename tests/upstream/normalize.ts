@@ -5,7 +5,7 @@ const patterns: ReadonlyArray<readonly [RegExp, string]> = [
   [/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g, 'TIME'],
   [/\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+(?: m=[+-][\d.]+)?/g, 'TIME'],
   [/(Too large resource version: \d+, current:) \d+/g, '$1 VERSION'],
-  [/127\.0\.0\.1:\d+/g, 'SERVER'],
+  [/(?:127\.0\.0\.1|192\.0\.2\.1):\d+/g, 'SERVER'],
 ];
 
 /** A text without what belongs to one server only. The difference that a refused update of a pod shows is cut off. */
@@ -20,7 +20,9 @@ export function normalText(text: string): string {
     );
 }
 
-const dropped = new Set(['uid', 'resourceVersion', 'managedFields', 'selfLink']);
+const dropped = new Set(['uid', 'resourceVersion', 'selfLink']);
+/** Ports at which the two servers listen: they are in what each makes for itself. */
+export const serverPorts = new Set<number>();
 const serverGiven = new Set(['continue', 'token', 'clusterIP', 'nodePort', 'healthCheckNodePort']);
 
 /** The message of a cause without a value that Go prints as its internal struct: names in capitals, zeros and all. */
@@ -41,6 +43,18 @@ export function sortedMessage(message: string): string {
   }
 }
 
+interface ManagedFields {
+  manager?: string;
+  operation?: string;
+  subresource?: string;
+}
+
+/** By who manages them: both servers put them in the order of their times. */
+const inOrder = (list: ManagedFields[]): ManagedFields[] =>
+  list.toSorted((a, b) => (identity(a) < identity(b) ? -1 : 1));
+const identity = ({ manager, operation, subresource }: ManagedFields): string =>
+  `${operation} ${manager} ${subresource ?? ''}`;
+
 /** A parsed body without what belongs to one server only; members in the order of their names. */
 export function normalBody(value: unknown, key = '', parent = ''): unknown {
   if (Array.isArray(value)) return value.map((each) => normalBody(each, '', key));
@@ -48,6 +62,7 @@ export function normalBody(value: unknown, key = '', parent = ''): unknown {
     if (value !== '' && serverGiven.has(key)) return `<${key}>`;
     return normalText(value);
   }
+  if (typeof value === 'number' && serverPorts.has(value)) return '<port>';
   if (typeof value === 'number' && serverGiven.has(key) && value !== 0) return `<${key}>`;
   if (typeof value !== 'object' || value === null) return value;
   const out: Record<string, unknown> = {};
@@ -62,6 +77,8 @@ export function normalBody(value: unknown, key = '', parent = ''): unknown {
     }
     out[name] = normalBody(member, name, key);
   }
+  if (key === 'metadata' && Array.isArray(out['managedFields']))
+    out['managedFields'] = inOrder(out['managedFields'] as ManagedFields[]);
   if (key === 'metadata' && typeof out['generateName'] === 'string') out['name'] = '<generated>';
   return out;
 }

@@ -8,6 +8,8 @@ export interface Ask {
   /** `{{resourceVersion}}` and `{{uid}}` stand for those of the object at `current`, as this server has it. */
   readonly body?: string | Uint8Array;
   readonly current?: string;
+  /** Sent one after the other once the answer has begun: a watch sees what they do. */
+  readonly during?: readonly Ask[];
 }
 
 export interface Answer {
@@ -36,7 +38,7 @@ export class Peer implements Disposable {
   }
 
   /** Sends a request as it is. A `:path` or method that HTTP/2 itself refuses throws. */
-  send(ask: Ask): Promise<Answer> {
+  send(ask: Ask, onHead: () => void = () => undefined): Promise<Answer> {
     if (!this.#session || this.#session.destroyed || this.#session.closed) {
       this.#session = connect(this.url, this.#tls);
       this.#session.on('error', () => undefined);
@@ -50,7 +52,10 @@ export class Peer implements Disposable {
       stream.setTimeout(60_000, () => stream.close());
       const chunks: Buffer[] = [];
       let headers: IncomingHttpHeaders = {};
-      stream.on('response', (received) => (headers = received));
+      stream.on('response', (received) => {
+        headers = received;
+        onHead();
+      });
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
       stream.on('error', reject);
       stream.on('close', () =>
@@ -62,12 +67,21 @@ export class Peer implements Disposable {
 
   /** Fills in the marks of the body, then sends. */
   async ask(ask: Ask): Promise<Answer> {
+    if (ask.during) return await this.#watch(ask, ask.during);
     if (ask.current === undefined || typeof ask.body !== 'string') return this.send(ask);
     const marks = await this.#marksOf(ask.current);
     const body = ask.body
       .replaceAll('{{resourceVersion}}', marks.resourceVersion)
       .replaceAll('{{uid}}', marks.uid);
     return this.send({ ...ask, body });
+  }
+
+  async #watch(ask: Ask, during: readonly Ask[]): Promise<Answer> {
+    const begun = Promise.withResolvers<void>();
+    const answer = this.send(ask, begun.resolve);
+    await Promise.race([begun.promise, answer]);
+    for (const each of during) await this.ask(each);
+    return await answer;
   }
 
   /** Read anew whenever it is asked for: other cases may have changed the object since. */

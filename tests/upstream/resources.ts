@@ -44,6 +44,32 @@ function distinct(key: string, object: Record<string, unknown>): Record<string, 
   return { ...object, spec };
 }
 
+/** Names of these say what else is in them: no other object of the kind can be made by renaming one. */
+const namedByContents: ReadonlySet<string> = new Set(['APIService', 'CustomResourceDefinition']);
+
+/**
+ * A further object of the kind, under a name that ends in `suffix`; addresses end in `octet`. Undefined where a
+ * name is no free choice.
+ */
+export function another(
+  { facts, collection, second }: Tested,
+  suffix: string,
+  octet: number,
+): { item: string; object: Record<string, unknown> } | undefined {
+  if (namedByContents.has(facts.kind)) return undefined;
+  const metadata = second['metadata'] as { name: string };
+  // Two versions of a kind are one collection.
+  const own = facts.storage?.version === facts.version && facts.storage.group === facts.group;
+  const last = own ? suffix : `${suffix}-${facts.version}`;
+  const name = facts.kind === 'IPAddress' ? `10.96.9.${octet}` : `${metadata.name}-${last}`;
+  const object: Record<string, unknown> = { ...structuredClone(second), metadata: { ...metadata, name } };
+  if (facts.kind === 'Service') {
+    const clusterIP = `10.96.9.${octet}`;
+    object['spec'] = { ...(second['spec'] as object), clusterIP, clusterIPs: [clusterIP] };
+  }
+  return { item: `${collection}/${name}`, object };
+}
+
 /** The stored resources that `group/Kind` filter and release stage let through. */
 export function testedResources(options: { kinds: readonly string[]; beta: boolean }): Tested[] {
   return catalogue.flatMap((facts): Tested[] => {

@@ -4,11 +4,15 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Case } from './case.ts';
+import { accessCases, identityCases } from './cases/access.ts';
+import { applyCases } from './cases/apply.ts';
+import { collectionCases, watchCases } from './cases/collections.ts';
 import { lifeCases, readCases, verbCases } from './cases/life.ts';
 import { serverCases } from './cases/server.ts';
 import { subresourceCases } from './cases/subresources.ts';
 import { arbitraryCases, createCases, patchCases, statusCases, updateCases } from './cases/writes.ts';
 import { compare, type Difference } from './compare.ts';
+import { serverPorts } from './normalize.ts';
 import { prepareServers } from './prepare.ts';
 import { classes, readable, reasonOf, resultsDocument } from './report.ts';
 import { type Tested, testedResources } from './resources.ts';
@@ -26,7 +30,7 @@ const concurrency = Number(setting('CONCURRENCY', '8'));
 function casesOf(tested: readonly Tested[]): Case[] {
   const each = (make: (one: Tested) => Case[]): Case[] => tested.flatMap(make);
   const all = [
-    ...(kinds.length === 0 ? serverCases() : []),
+    ...(kinds.length === 0 ? [...serverCases(), ...identityCases()] : []),
     ...each(readCases),
     ...each(verbCases),
     ...each((one) => createCases(one, seed, perKind)),
@@ -34,7 +38,11 @@ function casesOf(tested: readonly Tested[]): Case[] {
     ...each((one) => statusCases(one, seed, perKind)),
     ...each((one) => patchCases(one, seed, perKind)),
     ...each((one) => arbitraryCases(one, seed, Math.ceil(perKind / 10))),
+    ...each(accessCases),
     ...each(subresourceCases),
+    ...each(watchCases),
+    ...each(applyCases),
+    ...each(collectionCases),
     // Last: they change what is there.
     ...each(lifeCases),
   ];
@@ -94,6 +102,7 @@ async function main(): Promise<void> {
     runtimeConfig,
   });
   console.log(`SEED=${seed} ITERATIONS=${perKind}, upstream ${servers.upstreamVersion}, logs in ${folder}`);
+  for (const { url } of [servers.upstream, servers.ours]) serverPorts.add(Number(new URL(url).port));
   const tested = testedResources({ kinds, beta });
   for (const line of await prepareServers(servers, tested)) console.log(`sample: ${line}`);
   const cases = casesOf(tested);

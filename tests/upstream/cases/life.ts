@@ -432,7 +432,8 @@ export function lifeCases(tested: Tested): Case[] {
   const metadata = second['metadata'] as { name: string };
   const as = (name: string): string => JSON.stringify({ ...second, metadata: { ...metadata, name } });
   const fixed = ['IPAddress', 'APIService', 'CustomResourceDefinition', 'ServiceCIDR'].includes(facts.kind);
-  const name = fixed ? metadata.name : `${metadata.name}-life`;
+  const own = facts.storage?.version === facts.version;
+  const name = fixed ? metadata.name : `${metadata.name}-life${own ? '' : `-${facts.version}`}`;
   const item = `${collection}/${name}`;
   const merge = { 'content-type': 'application/merge-patch+json' };
   const asks: Ask[] = [

@@ -10,6 +10,7 @@ import { type ListParameters, type ListResult, listObjects } from './list.ts';
 import { timestamp } from './metadata.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { defaultPropagation, finalizersLeft } from './rules.ts';
+import { endedEntry } from './update.ts';
 import { validateDeleteOptions } from './validation/metadata.ts';
 
 /** `gone`: the key is deleted; otherwise finalizers or grace are pending and `entry` says so. */
@@ -71,7 +72,10 @@ function warnOfOrphans(context: WriteContext, options: DeleteOptions): void {
     context.warn(orphansText);
 }
 
-type Plan = { type: 'remove' } | { type: 'pending' } | { type: 'mark'; object: KubeObject };
+type Plan =
+  | { type: 'remove'; last?: KubeObject }
+  | { type: 'pending' }
+  | { type: 'mark'; object: KubeObject };
 
 /** What a deletion does to the object as it stands (rest.BeforeDelete, updateForGracefulDeletionAndFinalizers). */
 function planDeletion(stored: StoredResource, old: KubeObject, options: DeleteOptions, nowMs: number): Plan {
@@ -94,7 +98,12 @@ function planDeletion(stored: StoredResource, old: KubeObject, options: DeleteOp
     markDeleted(object, old, graceful.deletionMs, graceful.seconds);
     return { type: 'mark', object };
   }
-  if (!held) return { type: 'remove' };
+  if (!held) {
+    if (!graceful || old.metadata.deletionTimestamp) return { type: 'remove' };
+    // What the answer shows of an object that had no grace, and no watch ever sees.
+    markDeleted(object, old, nowMs, 0);
+    return { type: 'remove', last: object };
+  }
   const before = old.metadata.deletionTimestamp;
   const deletionMs = before && Date.parse(before) <= nowMs ? Date.parse(before) : nowMs;
   markDeleted(object, old, deletionMs, 0);
@@ -189,7 +198,11 @@ export async function deleteObject(
       transaction,
       dryRun: context.dryRun,
     });
-    if (outcome.done) return { gone: object === undefined, entry: outcome.entry };
+    if (outcome.done) {
+      const { entry } = outcome;
+      const last = plan.type === 'remove' ? plan.last : undefined;
+      return { gone: object === undefined, entry: last ? endedEntry(stored, entry, last) : entry };
+    }
     if (outcome.lost === 'object') {
       races--;
       old = outcome.current;

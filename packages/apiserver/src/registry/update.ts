@@ -98,8 +98,8 @@ export async function updateObject(
   throw raceLost(resource, context.name);
 }
 
-/** An object that went with this update, as the update left it. */
-function endedEntry(stored: StoredResource, old: Entry, object: KubeObject): Entry {
+/** An object that went with this write, as the write left it. */
+export function endedEntry(stored: StoredResource, old: Entry, object: KubeObject): Entry {
   const { key, namespace, name, revision } = old;
   return new Entry(stored.codec, { key, namespace, name, revision }, stored.codec.encode(object));
 }

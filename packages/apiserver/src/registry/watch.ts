@@ -41,7 +41,10 @@ export interface Watch {
 
 /** Refuses combinations of parameters that upstream refuses. */
 function validate(parameters: ListParameters): void {
-  const { resourceVersionMatch: match, sendInitialEvents } = parameters;
+  const { resourceVersionMatch: match, sendInitialEvents, resourceVersion = '' } = parameters;
+  // What upstream sets for a watch from any version that says neither (SetListOptionsDefaults).
+  const isImplied =
+    !match && sendInitialEvents === undefined && (resourceVersion === '' || resourceVersion === '0');
   const found = [];
   const path = FieldPath.of('resourceVersionMatch');
   if (sendInitialEvents !== undefined && match !== 'NotOlderThan') {
@@ -55,10 +58,9 @@ function validate(parameters: ListParameters): void {
       found.push(fieldErrors.forbidden(path, text));
     }
     if (match !== 'NotOlderThan') found.push(fieldErrors.notSupported(path, match, ['NotOlderThan']));
-    if (parameters.continue) {
-      found.push(fieldErrors.forbidden(path, 'resourceVersionMatch is forbidden when continue is provided'));
-    }
   }
+  if (parameters.continue && (match || isImplied))
+    found.push(fieldErrors.forbidden(path, 'resourceVersionMatch is forbidden when continue is provided'));
   if (found.length > 0) throw errors.invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', found);
 }
 

@@ -20,7 +20,7 @@ export interface AppliedRequest {
 export async function readApplied(call: Call, decoder: BodyDecoder): Promise<AppliedRequest> {
   const parameters = writeParameters(call.query, 'PatchOptions', 'apply');
   const body = await call.body();
-  if (!body) throw errors.badRequest('the body of the request is empty; an object is required');
+  if (!body) throw errors.badRequest('invalid object type: /, Kind=');
   const { value, duplicates } = decoder.parseApplied(body);
   call.audit?.requestPatch(value);
   let judged = false;

@@ -231,6 +231,11 @@ export class ObjectRequests {
     };
     const create = (): KubeObject => {
       mayCreate();
+      const { uid } = applied.document.metadata ?? {};
+      if (uid) {
+        const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+        throw errors.conflict(served.resource, context.name, why);
+      }
       return merged(undefined);
     };
     const { entry, created } = await updateObject(

@@ -88,8 +88,9 @@ function metadataErrors(metadata: ObjectMeta | undefined, text: string): FieldEr
   return set.length === 0 ? [] : [fieldErrors.invalid(FieldPath.of('metadata'), metadata, text)];
 }
 
-function refuse(kind: string, found: FieldError[]): void {
-  if (found.length > 0) throw errors.invalid({ group: 'authorization.k8s.io', kind }, '', found);
+/** Upstream names no kind here. */
+function refuse(found: FieldError[]): void {
+  if (found.length > 0) throw errors.invalid({ group: 'authorization.k8s.io', kind: '' }, '', found);
 }
 
 interface Selectors {
@@ -191,7 +192,7 @@ export function accessReviewEndpoints(authorizer: Authorizer): Endpoint[] {
       handle(_context, body) {
         const review = body as SubjectAccessReview;
         review.spec ??= {};
-        refuse('SubjectAccessReview', [
+        refuse([
           ...attributeErrors(review.spec),
           ...subjectErrors(review.spec),
           ...metadataErrors(review.metadata, 'must be empty'),
@@ -211,7 +212,7 @@ export function accessReviewEndpoints(authorizer: Authorizer): Endpoint[] {
           throw errors.badRequest(
             'the namespace of the provided object does not match the namespace sent on the request',
           );
-        refuse('LocalSubjectAccessReview', [
+        refuse([
           ...attributeErrors(review.spec),
           ...subjectErrors(review.spec),
           ...metadataErrors(rest, 'must be empty except for namespace'),
@@ -227,10 +228,7 @@ export function accessReviewEndpoints(authorizer: Authorizer): Endpoint[] {
       handle({ user }, body) {
         const review = body as SelfSubjectAccessReview;
         review.spec ??= {};
-        refuse('SelfSubjectAccessReview', [
-          ...attributeErrors(review.spec),
-          ...metadataErrors(review.metadata, 'must be empty'),
-        ]);
+        refuse([...attributeErrors(review.spec), ...metadataErrors(review.metadata, 'must be empty')]);
         return { ...review, status: judge(authorizer, user, review.spec) };
       },
     },

@@ -40,6 +40,8 @@ export function selfSubjectRulesReviewEndpoint(authorizer: Authorizer): Endpoint
       }));
       return {
         ...review,
+        // As upstream: the answer does not repeat the question.
+        spec: {},
         status: {
           resourceRules,
           nonResourceRules: rules.nonResource,
