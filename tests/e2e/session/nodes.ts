@@ -39,9 +39,10 @@ const budget = {
 
 export const nodes: Chapter = {
   'get nodes': async (s) => {
+    // Another session may be draining it meanwhile.
     assert.match(
       await s.anywhere('get nodes -o wide'),
-      /^NAME +STATUS +ROLES +AGE +VERSION +INTERNAL-IP +EXTERNAL-IP +OS-IMAGE +KERNEL-VERSION +CONTAINER-RUNTIME\nnode-1 +Ready +.* v1\.36\.\d+ +192\.0\.2\.10 +<none> +.* containerd:\/\//,
+      /^NAME +STATUS +ROLES +AGE +VERSION +INTERNAL-IP +EXTERNAL-IP +OS-IMAGE +KERNEL-VERSION +CONTAINER-RUNTIME\nnode-1 +Ready(,SchedulingDisabled)? +.* v1\.36\.\d+ +192\.0\.2\.10 +<none> +.* containerd:\/\//,
     );
   },
 
