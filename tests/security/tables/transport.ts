@@ -121,20 +121,20 @@ async function stream(
   bytes: number,
 ): Promise<{ text: string; sent: number }> {
   const socket = await openTls(victim.url, victim.ca, victim.identity(who));
-  let text = '';
+  const got = { text: '' };
   let sent = 0;
-  socket.on('data', (data: Buffer) => (text += data.toString('latin1')));
+  socket.on('data', (data: Buffer) => (got.text += data.toString('latin1')));
   socket.write(head);
-  while (sent < bytes && socket.writable && !/\r\n\r\n/.test(text)) {
+  while (sent < bytes && socket.writable && !/\r\n\r\n/.test(got.text)) {
     sent += chunk.length;
     if (!socket.write(chunk))
       await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), closed(socket)]);
   }
   const deadline = performance.now() + 5_000;
-  while (text === '' && !socket.closed && performance.now() < deadline)
+  while (got.text === '' && !socket.closed && performance.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 20));
   socket.destroy();
-  return { text, sent };
+  return { text: got.text, sent };
 }
 
 const megabyte = 1024 * 1024;
@@ -216,7 +216,7 @@ const bodies: Attack[] = [
     async send(victim) {
       for (let i = 0; i < 250; i++) {
         const socket = await openTls(victim.url, victim.ca, victim.identity('alice'));
-        socket.write(`${post('Content-Length: 1000', 'Content-Encoding: gzip\r\n')}`);
+        socket.write(post('Content-Length: 1000', 'Content-Encoding: gzip\r\n'));
         socket.write(gzipSync('x'.repeat(1000)).subarray(0, 15));
         setImmediate(() => socket.destroy());
       }

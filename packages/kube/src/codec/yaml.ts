@@ -1,10 +1,12 @@
 // YAML to the value model of JSON, as Kubernetes reads it (sigs.k8s.io/yaml over go-yaml v2), and back.
 import {
   type Alias,
+  Composer,
   Document,
   LineCounter,
   type Node,
   type Pair,
+  Parser,
   Scalar,
   Schema,
   type YAMLMap,
@@ -12,7 +14,6 @@ import {
   isMap,
   isScalar,
   isSeq,
-  parseAllDocuments,
   visit,
 } from 'yaml';
 import { maxJsonDepth } from './json.ts';
@@ -193,17 +194,18 @@ function failsafe(): Schema {
   return schema;
 }
 
-function documentsOf(text: string, lines: LineCounter): Document.Parsed[] {
+/** Reads documents one after another, as they are asked for. */
+function* documentsOf(text: string, lines: LineCounter): Generator<Document.Parsed> {
+  const parser = new Parser(lines.addNewLine);
+  const composer = new Composer({
+    schema: failsafe(),
+    version: '1.1',
+    merge: false,
+    uniqueKeys: false,
+    prettyErrors: false,
+  });
   try {
-    const parsed = parseAllDocuments(text, {
-      schema: failsafe(),
-      version: '1.1',
-      merge: false,
-      uniqueKeys: false,
-      prettyErrors: false,
-      lineCounter: lines,
-    });
-    return Array.isArray(parsed) ? (parsed as Document.Parsed[]) : [];
+    yield* composer.compose(parser.parse(text), false, text.length) as Generator<Document.Parsed>;
   } catch (cause) {
     if (cause instanceof RangeError) throw new YamlSyntaxError('exceeded max depth', 1);
     throw cause;
@@ -227,6 +229,7 @@ function valueOf(document: Document.Parsed, lines: LineCounter, options: YamlOpt
  */
 export function parseYaml(source: string | Uint8Array, options: YamlOptions = {}): unknown {
   const lines = new LineCounter();
+  // What follows the first document is not even read.
   const [document] = documentsOf(toText(source), lines);
   return document ? valueOf(document, lines, options) : null;
 }
@@ -234,7 +237,7 @@ export function parseYaml(source: string | Uint8Array, options: YamlOptions = {}
 /** All documents of a manifest (`---` between them), empty ones left out. */
 export function parseYamlDocuments(source: string | Uint8Array, options: YamlOptions = {}): unknown[] {
   const lines = new LineCounter();
-  return documentsOf(toText(source), lines)
+  return [...documentsOf(toText(source), lines)]
     .map((document) => valueOf(document, lines, options))
     .filter((value) => value !== null);
 }
