@@ -101,7 +101,14 @@ describe('conversion between versions', () => {
     const either = { name: 'b', firstAvailable: [{ name: 'c', deviceClassName: 'd' }] };
     const exactly = { deviceClassName: 'd', allocationMode: 'ExactCount', count: 2, adminAccess: false };
     const claim = { devices: { requests: [{ name: 'a', exactly }, either] } };
-    const flat = { devices: { requests: [{ name: 'a', ...exactly }, either] } };
+    const flat = {
+      devices: {
+        requests: [
+          { name: 'a', ...exactly },
+          { ...either, deviceClassName: '' },
+        ],
+      },
+    };
     assert.deepEqual(there('ResourceClaim', make('ResourceClaim', claim)), flat);
     const template = { metadata: { labels: { a: 'b' } }, spec: claim };
     assert.deepEqual(there('ResourceClaimTemplate', make('ResourceClaimTemplate', template)), {

@@ -54,7 +54,8 @@ function requestToV1(request: Fields): void {
 function requestToV1beta1(request: Fields): void {
   const { exactly } = request as { exactly?: Fields };
   delete request['exactly'];
-  Object.assign(request, exactly);
+  // Go writes it whether it is set or not.
+  Object.assign(request, { deviceClassName: '' }, exactly);
 }
 
 /** Change an object in place. */

@@ -39,6 +39,9 @@ export const notYetServed = (): StatusError =>
     'the request has been made before all known HTTP paths have been installed, please try again',
   );
 
+/** Upstream's answer to a path of an aggregated API that cannot be reached (kube-aggregator, handler_proxy.go). */
+export const serviceUnavailable = (): StatusError => errors.unavailable('service unavailable');
+
 /** Upstream's answer to a path of no known resource. */
 export const notServed = (): StatusError =>
   new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});

@@ -1,5 +1,6 @@
+import { apiregistration } from '@cloudless/kube/resources';
 import { escapeFieldValue } from '@cloudless/kube/selector/selector';
-import { errors } from '@cloudless/kube/status';
+import { errors, type StatusError } from '@cloudless/kube/status';
 import type { UserInfo } from '@cloudless/kube/user';
 import type { RequestAudit } from '../audit/event.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
@@ -10,7 +11,7 @@ import { getObject } from '../registry/get.ts';
 import { listObjects } from '../registry/list.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { ApplyPatch, BodyDecoder } from './body.ts';
-import { type Call, notServed, notYetServed, type Result } from './call.ts';
+import { type Call, notServed, notYetServed, type Result, serviceUnavailable } from './call.ts';
 import { forbidden } from './forbidden.ts';
 import { ObjectRequests } from './objects.ts';
 import type { ParsedRequest } from './parse.ts';
@@ -87,6 +88,15 @@ export class Pipeline {
     if (decision.verdict !== 'allow') throw forbidden(attributes, decision.reason);
   }
 
+  /** Nothing is served there: by nobody, not yet, or by a service that this server does not ask. */
+  async #missing({ group, version }: ParsedRequest): Promise<StatusError> {
+    if (!this.#isComplete()) return notYetServed();
+    const registrations = this.registry.caches.of(apiregistration.apiservices);
+    await registrations.ready;
+    const registration = registrations.get('', `${version}.${group}`);
+    return registration?.spec?.service ? serviceUnavailable() : notServed();
+  }
+
   /** Authorizes and carries out one resource request. */
   async handle(call: Call): Promise<Result> {
     const { info } = call;
@@ -96,7 +106,7 @@ export class Pipeline {
       await this.authorize(call.user, { ...info, verb: 'create' });
     }
     const served = this.registry.catalogue.find(info.group, info.version, info.resource);
-    if (!served || !fitsScope(served, info)) throw this.#isComplete() ? notServed() : notYetServed();
+    if (!served || !fitsScope(served, info)) throw await this.#missing(info);
     const deprecation = served.custom
       ? this.registry.customKind(served.resource)?.deprecationOf(info.version)
       : deprecationWarning(served.resource);

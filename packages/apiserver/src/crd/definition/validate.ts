@@ -30,7 +30,8 @@ const specPath = FieldPath.of('spec');
 export function validateDefinition(definition: CustomResourceDefinition): FieldError[] {
   const { metadata, spec } = definition;
   const found: FieldError[] = [];
-  if (metadata.name !== `${spec.names?.plural ?? ''}.${spec.group ?? ''}`) {
+  // That there is no name is said with the metadata.
+  if (metadata.name && metadata.name !== `${spec.names?.plural ?? ''}.${spec.group ?? ''}`) {
     const text = 'must be spec.names.plural+"."+spec.group';
     found.push(fieldErrors.invalid(FieldPath.of('metadata', 'name'), metadata.name, text));
   }

@@ -8,6 +8,7 @@
 import { customResourceDefinition } from '../../crd/definition/strategy.ts';
 import type { Strategy } from '../strategy.ts';
 import * as registrations from './admission/registrations.ts';
+import { apiService } from './apiregistration/api-service.ts';
 import { controllerRevision } from './apps/controller-revision.ts';
 import { daemonSet } from './apps/daemon-set.ts';
 import { deployment } from './apps/deployment.ts';
@@ -78,6 +79,7 @@ const byGroup: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     ValidatingWebhookConfiguration: registrations.validatingWebhookConfiguration,
   },
   'apiextensions.k8s.io': { CustomResourceDefinition: customResourceDefinition },
+  'apiregistration.k8s.io': { APIService: apiService },
   apps: {
     ControllerRevision: controllerRevision,
     DaemonSet: daemonSet,

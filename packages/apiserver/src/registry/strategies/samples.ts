@@ -296,6 +296,16 @@ export const samples: Readonly<Record<string, KubeObject>> = {
       ],
     },
   },
+  'apiregistration.k8s.io/APIService': {
+    metadata: { name: 'v1.metrics.example.com' },
+    spec: {
+      group: 'metrics.example.com',
+      version: 'v1',
+      groupPriorityMinimum: 100,
+      versionPriority: 10,
+      service: { namespace: 'default', name: 'metrics' },
+    },
+  },
   'apps/ControllerRevision': { metadata, data: { a: 1 }, revision: 2 },
   'apps/DaemonSet': { metadata, spec: { selector, template } },
   'apps/Deployment': { metadata, spec: { replicas: 3, selector, template } },

@@ -59,6 +59,13 @@ export function oneOfAsListed(
   return supported.includes(value) ? [] : [fieldErrors.notSupportedAsListed(path, value, supported)];
 }
 
+/** As {@link oneOf}, but an empty text is a value that is not known: pointers of Go's types tell it from none. */
+export const setOneOf = (
+  value: string | undefined | null,
+  supported: readonly string[],
+  path: FieldPath,
+): FieldError[] => (value == null ? [fieldErrors.required(path)] : optionalOneOf(value, supported, path));
+
 /** As {@link oneOf}, but the field may be absent. */
 export const optionalOneOf = (
   value: string | undefined | null,

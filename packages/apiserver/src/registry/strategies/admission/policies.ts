@@ -17,6 +17,7 @@ import {
   dns1123Subdomain,
   invalidEach,
   oneOf,
+  setOneOf,
   optionalOneOf,
   qualifiedName,
 } from '../../validation/fields.ts';
@@ -118,7 +119,7 @@ function validateCommon({ spec: fields = {} }: AnyPolicy, old: AnyPolicy | undef
     equalJson(old.spec?.paramKind, paramKind) &&
     equalJson(old.spec?.matchConditions, matchConditions);
   const constraints = spec.child('matchConstraints');
-  const wrong = oneOf(failurePolicy, failurePolicies, spec.child('failurePolicy'));
+  const wrong = setOneOf(failurePolicy, failurePolicies, spec.child('failurePolicy'));
   if (paramKind) wrong.push(...validateParamKind(paramKind, spec.child('paramKind')));
   if (!matchConstraints) wrong.push(fieldErrors.required(constraints));
   else {
@@ -201,17 +202,19 @@ function validateParamRef(ref: ParamRef | undefined, path: FieldPath): FieldErro
     if (name) wrong.push(fieldErrors.forbidden(path.child('selector'), both));
   }
   if (!name && !selector) wrong.push(fieldErrors.required(path, 'one of name or selector must be specified'));
-  return [
-    ...wrong,
-    ...oneOf(parameterNotFoundAction, ['Allow', 'Deny'], path.child('parameterNotFoundAction')),
-  ];
+  const at = path.child('parameterNotFoundAction');
+  const actions = ['Deny', 'Allow'];
+  if (!parameterNotFoundAction) wrong.push(fieldErrors.required(at));
+  else if (!actions.includes(parameterNotFoundAction))
+    wrong.push(fieldErrors.notSupportedAsListed(at, parameterNotFoundAction, actions));
+  return wrong;
 }
 
 function validateActions(actions: readonly string[], path: FieldPath): FieldError[] {
   const wrong: FieldError[] = [];
   const seen = new Set<string>();
   for (const [i, action] of actions.entries()) {
-    wrong.push(...oneOf(action, ['Audit', 'Deny', 'Warn'], path.index(i)));
+    wrong.push(...setOneOf(action, ['Audit', 'Deny', 'Warn'], path.index(i)));
     if (seen.has(action)) wrong.push(fieldErrors.duplicate(path.index(i), action));
     seen.add(action);
   }

@@ -4,7 +4,7 @@ import type {
   NamedRuleWithOperations,
   RuleWithOperations,
 } from '@cloudless/kube/types/admissionregistration-v1';
-import { oneOf } from '../../validation/fields.ts';
+import { setOneOf } from '../../validation/fields.ts';
 import { validateLabelSelector } from '../../validation/metadata.ts';
 import { nameIsPathSegment } from '../../validation/names.ts';
 
@@ -91,7 +91,7 @@ export function validateMatchResources(match: MatchResources | undefined, path: 
   const named = (field: 'resourceRules' | 'excludeResourceRules'): FieldError[] =>
     (match[field] ?? []).flatMap((rule, i) => validateNamedRule(rule, path.child(field).index(i)));
   return [
-    ...oneOf(match.matchPolicy, ['Equivalent', 'Exact'], path.child('matchPolicy')),
+    ...setOneOf(match.matchPolicy, ['Equivalent', 'Exact'], path.child('matchPolicy')),
     ...(match.namespaceSelector
       ? validateLabelSelector(match.namespaceSelector, path.child('namespaceSelector'))
       : [fieldErrors.required(path.child('namespaceSelector'))]),

@@ -142,7 +142,7 @@ describe('webhooks', () => {
       'webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds',
       'webhooks[0].admissionReviewVersions[1]: Invalid value: "v2": duplicate version',
       'webhooks[0].admissionReviewVersions: Invalid value: ["v2","v2"]: must include at least one of v1, v1beta1',
-      'webhooks[1].sideEffects: Required value: must specify one of None, NoneOnDryRun',
+      'webhooks[1].sideEffects: Unsupported value: "": supported values: "None", "NoneOnDryRun"',
       'webhooks[2].name: Duplicate value: "a.example.com"',
     ]);
   });

@@ -88,7 +88,7 @@ function validateWebhook(webhook: Webhook, leniency: Leniency, path: FieldPath):
     ...optionalOneOf(webhook.matchPolicy, ['Equivalent', 'Exact'], path.child('matchPolicy')),
   );
   const at = path.child('sideEffects');
-  if (!effects) wrong.push(fieldErrors.required(at, `must specify one of ${allowed.join(', ')}`));
+  if (effects == null) wrong.push(fieldErrors.required(at, `must specify one of ${allowed.join(', ')}`));
   else if (!allowed.includes(effects)) wrong.push(fieldErrors.notSupported(at, effects, allowed));
   if (seconds < 1 || seconds > 30) {
     const why = 'the timeout value must be between 1 and 30 seconds';

@@ -73,8 +73,7 @@ function validatePlace(spec: ResourceSliceSpec, path: FieldPath): FieldError[] {
   const terms = spec.nodeSelector?.nodeSelectorTerms ?? [];
   if (spec.nodeSelector && terms.length !== 1) {
     const at = path.child('nodeSelector', 'nodeSelectorTerms');
-    const shown = terms.length === 0 ? null : terms;
-    wrong.push(fieldErrors.invalid(at, shown, 'must have exactly one node selector term'));
+    wrong.push(fieldErrors.invalid(at, terms, 'must have exactly one node selector term'));
   }
   wrong.push(...isFalse(spec.allNodes, path.child('allNodes')));
   if (spec.perDeviceNodeSelection === true) given.push('`perDeviceNodeSelection`');
