@@ -194,5 +194,5 @@ export function noneExceeds(
   const values = (status ?? {}) as Record<string, number | undefined>;
   return names
     .filter((name) => (values[name] ?? 0) > (values[limit] ?? 0))
-    .map((name) => fieldErrors.invalid(path.child(name), values[name], text));
+    .map((name) => fieldErrors.invalid(path.child(name), values[name] ?? 0, text));
 }

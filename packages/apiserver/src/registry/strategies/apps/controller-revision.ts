@@ -6,9 +6,13 @@ import { ageColumn, ageOf, table, text } from '../table/table.ts';
 
 const dataPath = FieldPath.of('data');
 
-function validate(revision: ControllerRevision): FieldError[] {
-  const wrong = revision.data == null ? [fieldErrors.required(dataPath, 'data is mandatory')] : [];
-  return [...wrong, ...nonNegative(revision.revision, FieldPath.of('revision'))];
+const validateNumber = (revision: ControllerRevision): FieldError[] =>
+  nonNegative(revision.revision, FieldPath.of('revision'));
+
+function validateData({ data }: ControllerRevision): FieldError[] {
+  if (data == null) return [fieldErrors.required(dataPath, 'data is mandatory')];
+  const isObject = typeof data === 'object' && !Array.isArray(data);
+  return isObject ? [] : [fieldErrors.required(dataPath, 'data must be a valid JSON object')];
 }
 
 function controllerCell(revision: ControllerRevision): string {
@@ -20,9 +24,9 @@ function controllerCell(revision: ControllerRevision): string {
 
 /** Upstream: pkg/registry/apps/controllerrevision. */
 export const controllerRevision: Strategy<ControllerRevision> = {
-  validate: (_context, object) => validate(object),
+  validate: (_context, object) => [...validateNumber(object), ...validateData(object)],
   validateUpdate: (_context, object, old) => [
-    ...validate(object),
+    ...validateNumber(object),
     ...immutable(object.data, old.data, dataPath),
   ],
   table: table<ControllerRevision>(

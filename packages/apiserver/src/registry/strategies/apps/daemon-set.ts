@@ -9,8 +9,10 @@ import {
   notDecremented,
   notMoreThan100Percent,
   positiveIntOrPercent,
+  selectorOf,
   semanticallyEqual,
 } from '../../validation/fields.ts';
+import { validateLabelSelector } from '../../validation/metadata.ts';
 import { defaultPodTemplate } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import {
@@ -26,13 +28,7 @@ import {
   table,
   text,
 } from '../table/table.ts';
-import {
-  specPath,
-  statusPath,
-  templatePath,
-  validateEndlessTemplate,
-  validateRequiredSelector,
-} from './template.ts';
+import { specPath, statusPath, templatePath, validateEndlessTemplate } from './template.ts';
 
 function defaults(set: DaemonSet): void {
   const spec = (set.spec ??= {} as DaemonSetSpec);
@@ -74,11 +70,27 @@ function validateStrategy(spec: DaemonSetSpec): FieldError[] {
   return wrong;
 }
 
+/** A selector that is not there selects nothing, and is complained of as that. */
+function validateSelector({ selector, template }: DaemonSetSpec): FieldError[] {
+  const path = specPath.child('selector');
+  const wrong = validateLabelSelector(selector, path);
+  const labels = template?.metadata?.labels;
+  const found = selector ? selectorOf(selector) : undefined;
+  if (!selector || found?.matches(labels) === false) {
+    const why = '`selector` does not match template `labels`';
+    wrong.push(fieldErrors.invalid(templatePath.child('metadata', 'labels'), labels, why));
+  }
+  const { matchLabels = {}, matchExpressions = [] } = selector ?? {};
+  if (selector && Object.keys(matchLabels).length + matchExpressions.length === 0)
+    wrong.push(fieldErrors.invalid(path, selector, 'empty selector is invalid for daemonset'));
+  return wrong;
+}
+
 function validate(set: DaemonSet): FieldError[] {
   const spec = set.spec ?? ({} as DaemonSetSpec);
   return [
-    ...validateRequiredSelector(spec.selector, 'daemonset'),
-    ...validateEndlessTemplate(spec.template, spec.selector, 'DaemonSet'),
+    ...validateSelector(spec),
+    ...validateEndlessTemplate(spec.template, {}, 'DaemonSet'),
     ...nonNegative(spec.minReadySeconds, specPath.child('minReadySeconds')),
     ...validateStrategy(spec),
     ...nonNegative(spec.revisionHistoryLimit, specPath.child('revisionHistoryLimit')),
@@ -121,8 +133,8 @@ export const daemonSet: Strategy<DaemonSet> = {
   },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
-    ...validate(object),
     ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
+    ...validate(object),
   ],
   validateStatusUpdate: (_context, { status }, old) => [
     ...nonNegativeEach(status, counters, statusPath),

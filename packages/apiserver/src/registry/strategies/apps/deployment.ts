@@ -106,6 +106,7 @@ function validateStatusUpdate(deployment: Deployment, old: Deployment): FieldErr
     'readyReplicas',
     'availableReplicas',
     'unavailableReplicas',
+    'terminatingReplicas',
   ];
   const subsets = ['updatedReplicas', 'readyReplicas', 'availableReplicas'];
   return [

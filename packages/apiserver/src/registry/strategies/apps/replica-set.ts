@@ -1,18 +1,12 @@
 import { fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { ReplicaSet } from '@cloudless/kube/types/apps-v1';
 import type { Strategy } from '../../strategy.ts';
-import { immutable, nonNegative, noneExceeds, selectorOf } from '../../validation/fields.ts';
+import { immutable, nonNegative, selectorOf } from '../../validation/fields.ts';
 import { defaultPodTemplate } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import { selectorCell } from '../table/table.ts';
 import { replicasField, replicasTable, validateCounters } from './replicas.ts';
-import {
-  specPath,
-  statusPath,
-  templatePath,
-  validateEndlessTemplate,
-  validateRequiredSelector,
-} from './template.ts';
+import { specPath, templatePath, validateEndlessTemplate, validateRequiredSelector } from './template.ts';
 
 function defaults(set: ReplicaSet): void {
   const spec = (set.spec ??= {} as NonNullable<ReplicaSet['spec']>);
@@ -34,19 +28,6 @@ function validate(set: ReplicaSet): FieldError[] {
   return wrong;
 }
 
-function validateStatusUpdate(set: ReplicaSet): FieldError[] {
-  return [
-    ...validateCounters(set.status),
-    ...noneExceeds(
-      set.status,
-      ['availableReplicas'],
-      'readyReplicas',
-      'cannot be greater than readyReplicas',
-      statusPath,
-    ),
-  ];
-}
-
 /** Upstream: pkg/apis/apps, pkg/registry/apps/replicaset. */
 export const replicaSet: Strategy<ReplicaSet> = {
   defaults,
@@ -55,7 +36,7 @@ export const replicaSet: Strategy<ReplicaSet> = {
     ...validate(object),
     ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
   ],
-  validateStatusUpdate: (_context, object) => validateStatusUpdate(object),
+  validateStatusUpdate: (_context, { status }) => validateCounters(status),
   warnings: (_context, object, old) =>
     templateWarnings(object.spec?.template, old?.spec?.template, templatePath),
   selectableFields: replicasField,

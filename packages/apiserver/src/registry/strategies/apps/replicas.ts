@@ -21,10 +21,17 @@ const counters = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availabl
 
 type Replicated = KubeObject & Pick<ReplicaSet | ReplicationController, 'spec' | 'status'>;
 
-/** No counter is negative or above `replicas` (upstream: ValidateReplicaSetStatus). */
+/** No counter is negative or above `replicas`, and what is available is ready (upstream: ValidateReplicaSetStatus). */
 export const validateCounters = (status: Replicated['status']): FieldError[] => [
-  ...nonNegativeEach(status, [...counters, 'observedGeneration'], statusPath),
+  ...nonNegativeEach(status, [...counters, 'observedGeneration', 'terminatingReplicas'], statusPath),
   ...noneExceeds(status, counters.slice(1), 'replicas', 'cannot be greater than status.replicas', statusPath),
+  ...noneExceeds(
+    status,
+    ['availableReplicas'],
+    'readyReplicas',
+    'cannot be greater than readyReplicas',
+    statusPath,
+  ),
 ];
 
 export const replicasField: Strategy<Replicated>['selectableFields'] = {

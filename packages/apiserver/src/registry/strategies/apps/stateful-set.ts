@@ -9,8 +9,9 @@ import {
   noneExceeds,
   notDecremented,
   notMoreThan100Percent,
-  oneOf,
+  oneOfAsListed,
   positiveIntOrPercent,
+  selectorOf,
   semanticallyEqual,
 } from '../../validation/fields.ts';
 import { validateClaimSpec } from '../storage/validate-claim.ts';
@@ -91,7 +92,7 @@ function validate(set: StatefulSet, old?: StatefulSet): FieldError[] {
   const retention = specPath.child('persistentVolumeClaimRetentionPolicy');
   for (const name of ['whenDeleted', 'whenScaled'] as const) {
     const value = spec.persistentVolumeClaimRetentionPolicy?.[name];
-    wrong.push(...oneOf(value, ['Delete', 'Retain'], retention.child(name)));
+    wrong.push(...oneOfAsListed(value, ['Retain', 'Delete'], retention.child(name)));
   }
   if (!old) {
     const claims = specPath.child('volumeClaimTemplates');
@@ -105,8 +106,15 @@ function validate(set: StatefulSet, old?: StatefulSet): FieldError[] {
     ...nonNegative(spec.ordinals?.start, specPath.child('ordinals.start')),
     ...(spec.serviceName && !old ? dns1123Label(spec.serviceName, specPath.child('serviceName')) : []),
     ...validateRequiredSelector(spec.selector, 'statefulset'),
-    ...validateEndlessTemplate(withClaimVolumes(spec), spec.selector, 'StatefulSet'),
+    ...validateTemplate(spec),
   ];
+}
+
+/** Against a selector that cannot be read no template is judged. */
+function validateTemplate(spec: StatefulSetSpec): FieldError[] {
+  if (spec.selector && !selectorOf(spec.selector))
+    return [fieldErrors.invalid(specPath.child('selector'), spec.selector, '')];
+  return validateEndlessTemplate(withClaimVolumes(spec), spec.selector, 'StatefulSet');
 }
 
 /** The pods' volumes as the controller makes them: those of the claims first, in place of others of their names. */

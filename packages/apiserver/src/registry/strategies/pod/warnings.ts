@@ -14,6 +14,7 @@ import { ipWarnings } from '../../validation/addresses.ts';
 import { semanticallyEqual } from '../../validation/fields.ts';
 import { formatQuantity, isWhole } from '../../validation/quantities.ts';
 import { containersOf } from './containers.ts';
+import { overlapWarnings } from './overlapping-paths.ts';
 
 const shown = (value: string): string => JSON.stringify(value);
 
@@ -209,6 +210,7 @@ function warningsOf(spec: PodSpec, metadata: ObjectMeta | undefined, root: Field
       warnings.push(`${path.child('volumes').index(i).child(name).toString()}: ${deprecatedVolumes[name]}`);
     }
   }
+  warnings.push(...overlapWarnings(spec.volumes));
   const aliases = spec.hostAliases ?? [];
   const aliasPath = (i: number): FieldPath => path.child('hostAliases').index(i).child('ip');
   const secrets = (spec.imagePullSecrets ?? []).map((secret) => secret.name ?? '');
