@@ -1,4 +1,4 @@
-import type { KubeObject } from '@cloudless/kube/object';
+import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
 import type { ManagedFieldsEntry } from '@cloudless/kube/types/meta-v1';
 import { deepFreeze, type ObjectCodec } from '../storage/codec.ts';
 import { freezeInterned } from '../storage/intern.ts';
@@ -40,6 +40,15 @@ export class Entry implements ManagedFieldsSource {
       const hasManagedFields = field !== undefined && ('get' in field || field.value !== undefined);
       this.#object = this.#shared(object, hasManagedFields);
     }
+  }
+
+  /** Whether the object stands in the version of `resource`: the stored one, but for old objects that a webhook converts. */
+  isIn(resource: Resource): boolean {
+    const { codec } = this;
+    const isCurrent = codec.resource.group === resource.group && codec.resource.version === resource.version;
+    if (!codec.versions?.convertAll) return isCurrent;
+    if (codec.isCurrent(this.#value)) return isCurrent;
+    return this.object.apiVersion === apiVersionOf(resource);
   }
 
   /** JSON of the storage version, resourceVersion included, no newline; made anew each time. */

@@ -193,30 +193,6 @@ describe('custom resources', () => {
     );
   });
 
-  it('are shown in their stored version only, as long as a webhook would have to convert them', async () => {
-    const definition = definitionOf('hooked', { type: 'object', properties: { a: text } });
-    definition.spec.names.kind = 'Hooke';
-    const [v1] = definition.spec.versions;
-    definition.spec.versions.push({ ...v1, name: 'v2', storage: false, served: true });
-    definition.spec.conversion = {
-      strategy: 'Webhook',
-      webhook: { conversionReviewVersions: ['v1'], clientConfig: { url: 'https://127.0.0.1:1/convert' } },
-    };
-    await define(admin(), definition);
-    const stored = resourceOf('hooked');
-    const other = resourceOf('hooked', 'v2');
-    const ends = new AbortController();
-    const failure = (async () => {
-      const options = { namespace, signal: ends.signal };
-      for await (const { type } of admin().watch(other, options)) assert.notEqual(type, 'ADDED');
-    })();
-    await admin().create(stored, object('a', { a: 'x' }));
-    const text500 = /conversion webhook for example.com\/v\d, Kind=Hooke failed/;
-    await assert.rejects(failure, refused(500, text500));
-    await assert.rejects(admin().get(other, 'a', { namespace }), refused(500, text500));
-    assert.deepEqual((await admin().get(stored, 'a', { namespace }))['spec'], { a: 'x' });
-  });
-
   it('are not served before the CA of their webhook can be read', async () => {
     const definition = definitionOf('cas', { type: 'object' });
     definition.spec.names.kind = 'Ca';

@@ -6,6 +6,8 @@ import type { UserInfo } from '@cloudless/kube/user';
 import type { ResourceCache } from '../cache/cache.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PartContext } from '../server/options.ts';
+import type { WebhookClients } from '../webhook-client/client.ts';
+import type { ConversionClients } from './conversion/webhook-converter.ts';
 import type { DefinedKind } from './kind/custom-kind.ts';
 
 /** Loaded when the first definition is met: a cluster without any pays nothing for them. */
@@ -37,6 +39,19 @@ export function startDefinitions(registry: Registry, context: PartContext, user:
   };
 }
 
+/** Connections to conversion webhooks, which end with `signal`; loaded when the first is called. */
+function conversionClients({ caches }: Registry, signal: AbortSignal): ConversionClients {
+  let made: Promise<WebhookClients> | undefined;
+  const make = async (): Promise<WebhookClients> => {
+    const [{ WebhookClients: Clients }, { serviceResolver }] = await Promise.all([
+      import('../webhook-client/client.ts'),
+      import('../webhook-client/service-resolver.ts'),
+    ]);
+    return new Clients({ resolve: serviceResolver(caches), userAgent: 'kube-apiserver', signal });
+  };
+  return () => (made ??= make());
+}
+
 class Follower {
   readonly synced: Promise<void>;
   isSynced = false;
@@ -52,11 +67,13 @@ class Follower {
   readonly #retries = new Set<{ cancel(): void }>();
   #serving: Serving | undefined;
   #working: Promise<void> | undefined;
+  readonly #conversions: ConversionClients;
 
   constructor(registry: Registry, context: PartContext, user: UserInfo) {
     this.#registry = registry;
     this.#user = user;
     this.#context = context;
+    this.#conversions = conversionClients(registry, context.signal);
     this.#cache = registry.caches.of(crds);
     this.#unsubscribe = this.#cache.subscribe(({ object, type }) => {
       this.#enqueue(object.metadata.name ?? '');
@@ -155,6 +172,7 @@ class Follower {
     const { kinds, changed, missing } = (this.#serving as Serving).servedKinds(
       this.#cache.list(),
       this.#kinds,
+      this.#conversions,
     );
     if (changed) {
       this.#kinds = kinds;

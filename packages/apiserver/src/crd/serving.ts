@@ -4,6 +4,7 @@ import type {
   CustomResourceDefinitionStatus,
 } from '@cloudless/kube/types/apiextensions-v1';
 import { equalJson } from '../storage/codec.ts';
+import type { ConversionClients } from './conversion/webhook-converter.ts';
 import { nextStatus } from './definition/conditions.ts';
 import { compareVersions, isTrue, storageVersionOf } from './definition/facts.ts';
 import { schemaProblems } from './definition/schema-problems.ts';
@@ -39,6 +40,7 @@ const isCurrent = (kind: DefinedKind, { metadata, spec, status }: CustomResource
 export function servedKinds(
   definitions: Iterable<CustomResourceDefinition>,
   before: ReadonlyMap<string, DefinedKind>,
+  conversions: ConversionClients,
 ): { kinds: Map<string, DefinedKind>; changed: boolean; missing: Promise<void> | undefined } {
   const kinds = new Map<string, DefinedKind>();
   let changed = false;
@@ -60,7 +62,10 @@ export function servedKinds(
       continue;
     }
     changed = true;
-    kinds.set(name, new DefinedKind(definition, ruled ? (compileRules as CompileRules) : noRules));
+    kinds.set(
+      name,
+      new DefinedKind(definition, ruled ? (compileRules as CompileRules) : noRules, conversions),
+    );
   }
   return { kinds, changed: changed || kinds.size !== before.size, missing };
 }

@@ -4,7 +4,7 @@ import { zeroStruct } from '@cloudless/kube/schema/zero';
 import type { TypedObject } from '@cloudless/kube/structured-merge/updater';
 import type { Catalogue, Served } from '../registry/catalogue.ts';
 import { convert } from '../registry/conversion.ts';
-import { cloneJson, deepFreeze } from '../storage/codec.ts';
+import { cloneJson, deepFreeze, type VersionConverter } from '../storage/codec.ts';
 import { FieldManager } from './field-manager.ts';
 import { typeOfKind, typeOfServed } from './merge-types.ts';
 import { resetFilter } from './reset-fields.ts';
@@ -17,13 +17,20 @@ const shownKind = (resource: { group: string; version: string; kind: string }): 
 export class FieldManagers {
   readonly #catalogue: Catalogue;
   readonly #now: () => string;
+  readonly #versionsOf: (resource: Resource) => VersionConverter | undefined;
   /** A resource that is served anew (a changed definition) is another key. */
   readonly #managers = new WeakMap<Served, Map<string, FieldManager>>();
   #scale: FieldManager | undefined;
 
-  constructor(catalogue: Catalogue, now: () => string) {
+  /** `versionsOf`: what converts the objects of custom kinds. */
+  constructor(
+    catalogue: Catalogue,
+    now: () => string,
+    versionsOf: (resource: Resource) => VersionConverter | undefined = () => undefined,
+  ) {
     this.#catalogue = catalogue;
     this.#now = now;
+    this.#versionsOf = versionsOf;
   }
 
   of(served: Served, subresource: string): FieldManager {
@@ -80,6 +87,11 @@ export class FieldManagers {
     const from = at(object.version);
     const to = at(version);
     if (!from || !to) return undefined;
+    const versions = this.#versionsOf(served.resource);
+    if (versions?.convertAll) {
+      const value = versions.convert(cloneJson(object.value as KubeObject), from.resource, to.resource);
+      return { version, type: typeOfServed(to), value };
+    }
     const value = through(
       [from.resource, served.storage, to.resource],
       cloneJson(object.value as KubeObject),

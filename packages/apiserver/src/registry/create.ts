@@ -5,6 +5,7 @@ import { zeroStruct } from '@cloudless/kube/schema/zero';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
 import { checkAdmittedFields, trackFields } from '../managed-fields/track.ts';
+import { withConversions } from '../storage/conversion-needed.ts';
 import { newTransaction } from '../storage/transaction.ts';
 import { commitObject, raceLost } from './commit.ts';
 import { maxRaces, type WriteContext } from './context.ts';
@@ -41,7 +42,7 @@ export async function createObject(
   for (let races = 0; races < maxRaces; races++) {
     const object = body();
     open(stored, context, object);
-    trackFields(registry, stored, context, object, undefined);
+    await withConversions(() => trackFields(registry, stored, context, object, undefined));
     const transaction = newTransaction();
     const generated = await finish(registry, stored, context, object, transaction);
     const name = object.metadata.name as string;
@@ -49,7 +50,7 @@ export async function createObject(
       namespace: context.namespace,
       name,
       expected: 0,
-      object: inStorage(stored, context.served.resource, object),
+      object: await inStorage(stored, context.served.resource, object),
       transaction,
       dryRun: context.dryRun,
     });

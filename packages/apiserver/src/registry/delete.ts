@@ -12,6 +12,7 @@ import type { Registry, StoredResource } from './registry.ts';
 import { defaultPropagation, finalizersLeft } from './rules.ts';
 import { endedEntry } from './update.ts';
 import { validateDeleteOptions } from './validation/metadata.ts';
+import { objectIn, prepareViews } from './view.ts';
 
 /** `gone`: the key is deleted; otherwise finalizers or grace are pending and `entry` says so. */
 export interface Deletion {
@@ -170,24 +171,26 @@ export async function deleteObject(
   let old = await stored.read(namespace, name);
   for (let races = 0; races < maxRaces; races++) {
     if (!old) throw errors.notFound(resource, name);
-    checkPreconditions(stored, old.object, options);
+    await prepareViews([old], stored.resource);
+    const before = objectIn(old, stored.resource);
+    checkPreconditions(stored, before, options);
     const transaction = newTransaction();
     const request = registry.admissionRequest(context, 'DELETE', {
       object: undefined,
-      old: old.object,
+      old: before,
       transaction,
     });
     if (!context.admitted) await registry.admit(request);
     if (!context.admitted) await registry.validate(request);
-    const plan = planDeletion(stored, old.object, options, registry.parts.clock.nowMs());
+    const plan = planDeletion(stored, before, options, registry.parts.clock.nowMs());
     if (plan.type === 'pending') return { gone: false, entry: old };
     const object = plan.type === 'mark' ? plan.object : undefined;
-    if (object && equalJson(object, old.object)) return { gone: false, entry: old };
+    if (object && equalJson(object, before)) return { gone: false, entry: old };
     if (!object) {
       const strategyContext = registry.strategyContext(context);
       await stored
         .strategyOf(stored.resource)
-        .allocate?.(strategyContext, { object: undefined, old: old.object, transaction });
+        .allocate?.(strategyContext, { object: undefined, old: before, transaction });
     }
     const outcome = await commitObject(registry, stored, {
       namespace,

@@ -3,11 +3,13 @@ import { fieldErrors, FieldPath } from '@cloudless/kube/field';
 import { errors } from '@cloudless/kube/status';
 import type { Entry } from '../cache/entry.ts';
 import { ContinueExpired, listExpired, parseRevision, tooLargeRevision } from '../cache/revisions.ts';
+import { withConversions } from '../storage/conversion-needed.ts';
 import { decodeContinue, encodeContinue } from '../storage/continue.ts';
 import { keyBytes } from '../storage/keys.ts';
 import type { Served } from './catalogue.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { type Selection, selectionOf } from './selection.ts';
+import { prepareViews } from './view.ts';
 
 /** Parameters of a list or watch as they came, unparsed. */
 export interface ListParameters {
@@ -92,7 +94,9 @@ export async function listObjects(
   const { cache } = stored;
   if (revision === undefined) await cache.fresh();
   else await (revision === 0 ? cache.ready : cache.reach(revision));
-  return fromCache(stored, selection, revision === 0 ? 0 : limit, undefined);
+  return await selected(stored, selection, () =>
+    fromCache(stored, selection, revision === 0 ? 0 : limit, undefined),
+  );
 }
 
 async function nextPage(
@@ -107,16 +111,29 @@ async function nextPage(
   const { cache } = stored;
   if (revision < 0) {
     await cache.fresh();
-    return fromCache(stored, selection, limit, startKey);
+    return await selected(stored, selection, () => fromCache(stored, selection, limit, startKey));
   }
   // Upstream's clients rely on tokens ending with their history, so ours do too.
   if (revision < registry.compactedRevision) throw new ContinueExpired(encodeContinue(startKey, prefix, -1));
   await cache.ready;
   // Nothing changed since the first page: the cache still is that revision.
-  if (cache.lastChange <= revision && cache.revision >= revision) {
-    return { ...fromCache(stored, selection, limit, startKey, revision), revision };
+  const unchanged = (): boolean => cache.lastChange <= revision && cache.revision >= revision;
+  if (unchanged()) {
+    const page = await selected(stored, selection, () =>
+      unchanged() ? fromCache(stored, selection, limit, startKey, revision) : undefined,
+    );
+    if (page) return { ...page, revision };
   }
   return await fromStore(registry, stored, selection, { limit, revision, from: startKey });
+}
+
+/** Lets selectors see the objects in the version asked for, also where a webhook converts them. */
+async function selected<T>(stored: StoredResource, selection: Selection, list: () => T): Promise<T> {
+  const { matches, namespace, resource } = selection;
+  if (!matches || !stored.codec.versions?.convertAll) return list();
+  await prepareViews(stored.cache.entries.snapshot(namespace), resource);
+  // What changed meanwhile comes one by one.
+  return await withConversions(list);
 }
 
 /** Serves a page of the cache as it is; `revision` overrides that of the token. */
@@ -186,22 +203,27 @@ async function fromStore(
   registry: Registry,
   stored: StoredResource,
   selection: Selection,
-  page: { limit: number; revision: number; from: string | undefined },
+  wanted: { limit: number; revision: number; from: string | undefined },
 ): Promise<ListResult> {
   const prefix = stored.keys.under(selection.namespace);
   const rangeEnd = prefixEnd(keyBytes(prefix));
-  const { limit, revision } = page;
+  const { limit, revision } = wanted;
   const entries: Entry[] = [];
-  let from = page.from ?? prefix;
+  let from = wanted.from ?? prefix;
   for (;;) {
     const ask = selection.matches || selection.name !== undefined ? storePageSize : limit;
     const answer = await registry.parts.store
       .range({ key: keyBytes(from), rangeEnd, limit: ask, revision })
       .catch((error: unknown) => {
-        throw expiredOr(error, page, stored.cache.revision, from, prefix);
+        throw expiredOr(error, wanted, stored.cache.revision, from, prefix);
       });
-    for (const [i, kv] of answer.kvs.entries()) {
-      const entry = stored.entryOf(kv);
+    const page = answer.kvs.map((kv) => stored.entryOf(kv));
+    if (selection.matches)
+      await prepareViews(
+        page.filter((entry) => entry !== undefined),
+        selection.resource,
+      );
+    for (const [i, entry] of page.entries()) {
       if (!entry) continue;
       from = `${entry.key}\0`;
       if (selection.name !== undefined && entry.name !== selection.name) continue;

@@ -144,7 +144,11 @@ export class Registry {
     this.parts = parts;
     this.catalogue = parts.catalogue;
     this.eventLeases = new LeasePool(parts.store, parts.clock, parts.eventTtlSeconds);
-    this.fieldManagers = new FieldManagers(parts.catalogue, () => timestamp(parts.clock.nowMs()));
+    this.fieldManagers = new FieldManagers(
+      parts.catalogue,
+      () => timestamp(parts.clock.nowMs()),
+      (resource) => this.open(resource).codec.versions,
+    );
     this.caches = cachesOver((resource) => this.open(resource).cache);
   }
 

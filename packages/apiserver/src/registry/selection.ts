@@ -13,6 +13,8 @@ import { objectIn } from './view.ts';
 
 /** Which objects a list, watch or deletecollection means. */
 export interface Selection {
+  /** In the version in which selectors see the objects. */
+  readonly resource: Resource;
   /** '' for all namespaces, and for cluster-scoped resources. */
   readonly namespace: string;
   /** The one name that a field selector demands. */
@@ -87,7 +89,7 @@ export function selectionOf(
   }
   const route = routeOf(resource, stored, { namespace, name, fields: rest });
   const isIndexed = route !== undefined && route.field === stored.strategyOf(resource).indexedField;
-  return { namespace, name, matches: matcher(labels, rest, resource, stored), route, isIndexed };
+  return { resource, namespace, name, matches: matcher(labels, rest, resource, stored), route, isIndexed };
 }
 
 /** What narrows the request down most: a name, a field's value, a namespace. */
@@ -99,7 +101,9 @@ function routeOf(
   const { namespace, name, fields } = request;
   if (name !== undefined) return { field: 'metadata.name', value: name, valueOf: (entry) => entry.name };
   const values = stored.strategyOf(resource).selectableFields ?? {};
-  for (const { field: asked, operator, value } of fields?.requirements ?? []) {
+  // Fields that a webhook converts are not known yet when a change is routed.
+  const requirements = stored.codec.versions?.convertAll ? [] : (fields?.requirements ?? []);
+  for (const { field: asked, operator, value } of requirements) {
     const field = storedField(resource, asked);
     const read = values[field];
     if (operator === '=' && read)

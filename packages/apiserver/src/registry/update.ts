@@ -1,9 +1,10 @@
 import { fieldErrors, FieldPath, goQuote } from '@cloudless/kube/field';
-import type { KubeObject } from '@cloudless/kube/object';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { errors, StatusError } from '@cloudless/kube/status';
 import { Entry } from '../cache/entry.ts';
 import { checkAdmittedFields, keepTimes, setManagedFields, trackFields } from '../managed-fields/track.ts';
 import { cloneJson, equalJson } from '../storage/codec.ts';
+import { withConversions } from '../storage/conversion-needed.ts';
 import { newTransaction, type Transaction } from '../storage/transaction.ts';
 import { commitObject, raceLost } from './commit.ts';
 import { maxRaces, type WriteContext } from './context.ts';
@@ -20,7 +21,7 @@ import {
   type StatusRestores,
 } from './rules.ts';
 import { nameRuleOf, takesAnyFinalizer, validateObjectMetaUpdate } from './validation/metadata.ts';
-import { inStorage, objectIn } from './view.ts';
+import { inStorage, objectIn, prepareViews } from './view.ts';
 
 /** The new object from the stored one: owned by the update, of the storage version, defaulted. */
 export type NewObject = (old: Entry) => KubeObject | Promise<KubeObject>;
@@ -59,30 +60,31 @@ export async function updateObject(
         throw errors.notFound(resource, context.name);
       return { entry: await createObject(registry, context, options.create), created: true };
     }
-    const object = await change(old);
-    trackFields(registry, stored, context, object, old);
+    const before = await ready(old, stored.working(resource));
+    const entry = old;
+    const object = await withConversions(() => change(entry));
+    await withConversions(() => trackFields(registry, stored, context, object, entry));
     const conditional = checkPreconditions(context, stored, object, old, options.isPatch === true);
     const transaction = newTransaction();
     await prepareUpdate(registry, stored, context, object, old, transaction);
-    const before = objectIn(old, stored.working(resource));
     keepTimes(object, before);
     const { deletionGracePeriodSeconds, deletionTimestamp } = before.metadata;
     const ends =
       Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !finalizersLeft(stored.resource, object);
     const idle = !ends && transaction.writes.length === 0 && equalJson(object, before);
     if (idle && !(await stored.isStale(old))) return { entry: old, created: false };
+    const settled = await inStorage(stored, resource, object);
     const outcome = await commitObject(registry, stored, {
       namespace: context.namespace,
       name: context.name,
       expected: old.revision,
-      object: ends ? undefined : inStorage(stored, resource, object),
+      object: ends ? undefined : settled,
       old,
       transaction,
       dryRun: context.dryRun,
     });
     if (outcome.done) {
-      const entry = ends ? endedEntry(stored, old, object) : outcome.entry;
-      return { entry, created: false };
+      return { entry: ends ? endedEntry(stored, old, settled) : outcome.entry, created: false };
     }
     if (outcome.lost === 'transaction') {
       old = await stored.read(context.namespace, context.name);
@@ -96,6 +98,12 @@ export async function updateObject(
     old = outcome.current;
   }
   throw raceLost(resource, context.name);
+}
+
+/** The object in the version that the update works with. */
+async function ready(entry: Entry, resource: Resource): Promise<KubeObject> {
+  await prepareViews([entry], resource);
+  return objectIn(entry, resource);
 }
 
 /** An object that went with this write, as the write left it. */

@@ -9,6 +9,8 @@ import type { Served } from './catalogue.ts';
 import { candidates, type ListParameters } from './list.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { type Selection, selectionOf } from './selection.ts';
+import { ConvertingQueue } from './converting-queue.ts';
+import { prepareViews } from './view.ts';
 
 /** One event as a watcher sees it. */
 export interface Delivery {
@@ -124,12 +126,20 @@ class Watcher implements Watch {
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
   #stopReplay: (() => void) | undefined;
+  /** Where a webhook converts what is delivered. */
+  readonly #converting: ConvertingQueue | undefined;
 
   constructor(registry: Registry, stored: StoredResource, selection: Selection, receiver: WatchReceiver) {
     this.#registry = registry;
     this.#stored = stored;
     this.#selection = selection;
     this.#receiver = receiver;
+    if (stored.codec.versions?.convertAll)
+      this.#converting = new ConvertingQueue(
+        selection,
+        (changes) => this.#deliver(changes),
+        (error) => this.#fail(error),
+      );
     stored.retired.addEventListener('abort', this.#retired, { once: true });
   }
 
@@ -140,7 +150,7 @@ class Watcher implements Watch {
   };
 
   get revision(): number {
-    return this.#stored.cache.revision;
+    return this.#converting?.delivered ?? this.#stored.cache.revision;
   }
 
   stop(): void {
@@ -154,12 +164,14 @@ class Watcher implements Watch {
     const { cache } = this.#stored;
     const { matches } = this.#selection;
     const { revision } = cache;
+    const entries = [...candidates(this.#stored, this.#selection)].filter((entry) =>
+      within(this.#selection, entry),
+    );
+    const preparing = prepareViews(entries, this.#selection.resource);
+    if (preparing) await preparing;
     const events: Delivery[] = [];
-    for (const entry of candidates(this.#stored, this.#selection)) {
-      if (within(this.#selection, entry) && (!matches || matches(entry)))
-        events.push({ type: 'ADDED', entry });
-    }
-    if (this.#receiver.ready && events.length > initialSlice) {
+    for (const entry of entries) if (!matches || matches(entry)) events.push({ type: 'ADDED', entry });
+    if (preparing || (this.#receiver.ready && events.length > initialSlice)) {
       if (!(await this.#deliverSlices(events))) return;
       if (bookmark) this.#receiver.bookmark(revision, true);
       // What changed meanwhile comes from the history: nothing has piled up.
@@ -173,10 +185,11 @@ class Watcher implements Watch {
   /** At the pace of the receiver; false when it has gone. */
   async #deliverSlices(events: readonly Delivery[]): Promise<boolean> {
     for (let from = 0; from < events.length; from += initialSlice) {
+      if (this.#stopped) return false;
       this.#receiver.deliver(events.slice(from, from + initialSlice));
-      if (!(await this.#receiver.ready?.())) return false;
+      if (this.#receiver.ready && !(await this.#receiver.ready())) return false;
     }
-    return true;
+    return !this.#stopped;
   }
 
   async startAfter(revision: number): Promise<void> {
@@ -197,6 +210,13 @@ class Watcher implements Watch {
 
   #take(changes: readonly Change[]): void {
     if (this.#stopped) return;
+    if (this.#converting)
+      this.#converting.take(changes.filter(({ entry }) => within(this.#selection, entry)));
+    else this.#deliver(changes);
+  }
+
+  #deliver(changes: readonly Change[]): void {
+    if (this.#stopped) return;
     const { matches } = this.#selection;
     const events: Delivery[] = [];
     for (const change of changes) {
@@ -208,10 +228,15 @@ class Watcher implements Watch {
     try {
       this.#receiver.deliver(events);
     } catch (error) {
-      // An object that cannot be shown in the version asked for: the watcher must hear of it.
-      this.stop();
-      this.#receiver.fail(error instanceof Error ? error : new Error(String(error)));
+      this.#fail(error);
     }
+  }
+
+  /** An object cannot be shown in the version asked for: the watcher must hear of it. */
+  #fail(error: unknown): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#receiver.fail(error instanceof Error ? error : new Error(String(error)));
   }
 
   /**

@@ -47,21 +47,22 @@ export class RegistryVersions implements ObjectVersions {
     return (subresource === '' ? undefined : served?.subresources.get(subresource)) ?? resource;
   }
 
-  show(object: KubeObject, place: BodyPlace): KubeObject {
+  async show(object: KubeObject, place: BodyPlace): Promise<KubeObject> {
     if (this.#isScale(place)) return scaleOf(object, this.#scaleMapping(place), 'change');
     if (!this.#isStoredObject(place)) return cloneJson(object);
-    const shown = convert(cloneJson(object), this.#versionOf(object, place.resource), place.resource);
+    const from = this.#versionOf(object, place.resource);
+    const shown = await this.#convert(cloneJson(object), from, place.resource);
     const { group, version, kind } = place.resource;
     const { apiVersion: _version, kind: _kind, ...rest } = shown;
     return { apiVersion: group === '' ? version : `${group}/${version}`, kind, ...rest };
   }
 
-  adopt(
+  async adopt(
     changed: unknown,
     place: BodyPlace,
     current: KubeObject,
     validation: FieldValidation = 'Ignore',
-  ): KubeObject {
+  ): Promise<KubeObject> {
     const kind = this.kindOf(place);
     const decoded = this.#decode(changed, kind, validation);
     if (this.#isScale(place)) return withScale(current, decoded, this.#scaleMapping(place));
@@ -69,7 +70,7 @@ export class RegistryVersions implements ObjectVersions {
     const { resource: stored, custom } = this.#registry.open(place.resource);
     const { parts } = this.#registry;
     // Decoding by the schema has set the defaults.
-    if (custom) return convert(decoded, place.resource, this.#versionOf(current, place.resource));
+    if (custom) return await this.#convert(decoded, place.resource, this.#versionOf(current, place.resource));
     if (stored.version !== place.resource.version || stored.group !== place.resource.group)
       parts.defaultsOf(place.resource)(decoded);
     const converted = convert(decoded, place.resource, stored);
@@ -81,6 +82,13 @@ export class RegistryVersions implements ObjectVersions {
     const { group, version, kind } = this.kindOf(place);
     const served = this.#registry.catalogue.byKind(group, version, kind);
     return served ? typeOfServed(served) : typeOfKind({ group, version, kind });
+  }
+
+  async #convert(object: KubeObject, from: Resource, to: Resource): Promise<KubeObject> {
+    const { versions } = this.#registry.open(to).codec;
+    if (!versions?.convertAll || from.version === to.version) return convert(object, from, to);
+    const [converted] = await versions.convertAll([object], to);
+    return converted as KubeObject;
   }
 
   /** The object was made here: a refusal says only what is wrong with it. */

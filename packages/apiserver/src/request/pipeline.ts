@@ -9,6 +9,7 @@ import type { Endpoint } from '../registry/endpoint.ts';
 import { deprecationWarning } from '../registry/deprecated.ts';
 import { getObject } from '../registry/get.ts';
 import { listObjects } from '../registry/list.ts';
+import { prepareViews } from '../registry/view.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { ApplyPatch, BodyDecoder } from './body.ts';
 import { type Call, notServed, notYetServed, type Result, serviceUnavailable } from './call.ts';
@@ -97,8 +98,18 @@ export class Pipeline {
     return registration?.spec?.service ? serviceUnavailable() : notServed();
   }
 
-  /** Authorizes and carries out one resource request. */
+  /** Authorizes and carries out one resource request; the objects of its result are ready to be shown. */
   async handle(call: Call): Promise<Result> {
+    const result = await this.#carryOut(call);
+    const shown =
+      result.type === 'entry' ? [result.entry] : result.type === 'list' ? result.list.entries : [];
+    // Nothing is to be waited for but webhooks.
+    const preparing = 'served' in result ? prepareViews(shown, result.served.resource) : undefined;
+    if (preparing) await preparing;
+    return result;
+  }
+
+  async #carryOut(call: Call): Promise<Result> {
     const { info } = call;
     await this.authorize(call.user, info, call.audit);
     // A WebSocket opens with GET: it takes the same permission as the POST of SPDY (upstream since 1.35).

@@ -10,7 +10,7 @@ import { getObject } from '../registry/get.ts';
 import type { Registry } from '../registry/registry.ts';
 import { scaleOf, withScale } from '../registry/scale.ts';
 import type { ScaleMapping } from '../registry/strategy.ts';
-import { objectIn } from '../registry/view.ts';
+import { objectIn, prepareViews } from '../registry/view.ts';
 import { updateObject } from '../registry/update.ts';
 import { isApply, readApplied } from './applied.ts';
 import type { Call, Result } from './call.ts';
@@ -36,8 +36,7 @@ export class ScaleRequests {
     const { verb, name } = call.info;
     if (verb === 'get') {
       const entry = await getObject(this.#registry, served, { namespace, name });
-      const { object, mapping } = this.#scaled(served, entry);
-      return { type: 'object', code: 200, object: scaleOf(object, mapping) };
+      return await this.#result(served, entry);
     }
     if (verb !== 'patch') return await this.#update(call, served, namespace);
     return isApply(call)
@@ -120,6 +119,11 @@ export class ScaleRequests {
       },
       { retryConflicts },
     );
+    return await this.#result(served, entry);
+  }
+
+  async #result(served: Served, entry: Entry): Promise<Result> {
+    await prepareViews([entry], this.#registry.open(served.resource).working(served.resource));
     const { object, mapping } = this.#scaled(served, entry);
     return { type: 'object', code: 200, object: scaleOf(object, mapping) };
   }

@@ -21,8 +21,12 @@ const afterManaged = '],"name":"';
 const maxRecentLists = 500;
 /** How the objects of a custom kind change version; those of built-in kinds do it by the registry's own table. */
 export interface VersionConverter {
-  /** The object in the version of `to`. Consumes `object`. */
+  /**
+   * The object in the version of `to`. Consumes `object`. Throws `ConversionNeeded` where only a webhook knows.
+   */
   convert(object: KubeObject, from: Resource, to: Resource): KubeObject;
+  /** Set where a webhook converts: the objects, which are in other versions, in that of `to`. */
+  readonly convertAll?: (objects: readonly KubeObject[], to: Resource) => Promise<KubeObject[]>;
 }
 
 const protobufMagic = Buffer.from('k8s\0');

@@ -13,9 +13,6 @@ export type ConditionType =
   | 'KubernetesAPIApprovalPolicyConformant';
 
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
-/** What creators of definitions, and readers of other versions than the stored one, are told. */
-export const webhooksWait =
-  'conversion between versions by webhooks is not served yet; objects are readable in their storage version';
 export const approvalAnnotation = 'api-approved.kubernetes.io';
 
 export const conditionOf = (

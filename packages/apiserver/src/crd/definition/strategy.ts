@@ -10,7 +10,7 @@ import type {
 import { createdAtTable } from '../../registry/strategies/table/table.ts';
 import type { Strategy } from '../../registry/strategy.ts';
 import { setCondition } from './conditions.ts';
-import { cleanupFinalizer, storageVersionOf, webhooksWait } from './facts.ts';
+import { cleanupFinalizer, storageVersionOf } from './facts.ts';
 
 type Validation = typeof import('./validate.ts');
 let validation: Validation | undefined;
@@ -69,10 +69,7 @@ export const customResourceDefinition: Strategy<CustomResourceDefinition> = {
   validateStatusUpdate: (_context, definition) => loaded().validateDefinitionStatus(definition),
   warnings(context, definition, old) {
     if (context.subresource === 'status') return [];
-    const found = loaded().definitionWarnings(definition, old);
-    const converts =
-      definition.spec.conversion?.strategy === 'Webhook' && definition.spec.versions.length > 1;
-    return converts ? [...found, webhooksWait] : found;
+    return loaded().definitionWarnings(definition, old);
   },
   table: createdAtTable,
   beginDeletion(definition, nowMs) {

@@ -10,7 +10,8 @@ export interface ReadSteps extends VersionConverter {
 
 /**
  * How the objects of a custom kind stand in the store. Definitions change under objects: what another process, or an
- * earlier definition, wrote is brought to today's storage version, pruned and defaulted when it is read.
+ * earlier definition, wrote is brought to today's storage version, pruned and defaulted when it is read. Where a
+ * webhook converts, it stays in the version that it was written in.
  */
 export class CustomCodec extends ObjectCodec {
   /** Values that this definition's objects were encoded to: they need no second look. */
@@ -33,6 +34,13 @@ export class CustomCodec extends ObjectCodec {
   override isCurrent(value: Uint8Array): boolean {
     return super.isOwn(value);
   }
+
+  override asOwn(value: Uint8Array): Uint8Array {
+    if (this.isOwn(value)) return value;
+    const object = this.decode(value, 0);
+    if (object.apiVersion === apiVersionOf(this.resource)) return this.encode(object);
+    throw new Error(`a ${object.kind} of ${object.apiVersion} was not converted before it was shown`);
+  }
 }
 
 /** Brings an object as stored into today's form, in place. */
@@ -40,7 +48,7 @@ function readStored(object: KubeObject, resource: Resource, steps: ReadSteps): v
   const apiVersion = object.apiVersion ?? '';
   const version = apiVersion.slice(apiVersion.indexOf('/') + 1);
   steps.normalize(version, object);
-  if (apiVersion === apiVersionOf(resource)) return;
+  if (apiVersion === apiVersionOf(resource) || steps.convertAll) return;
   const converted = steps.convert({ ...object }, { ...resource, version }, resource);
   for (const key of Object.keys(object)) delete (object as unknown as Record<string, unknown>)[key];
   Object.assign(object, converted);

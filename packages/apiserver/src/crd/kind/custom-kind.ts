@@ -1,9 +1,8 @@
 /** From a CustomResourceDefinition to what serves its objects. */
+import { stringifyJson } from '@cloudless/kube/codec/json';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { apiVersionOf } from '@cloudless/kube/object';
 import { FieldPath } from '@cloudless/kube/field';
-import { StatusError } from '@cloudless/kube/status';
-import { webhooksWait } from '../definition/facts.ts';
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionVersion,
@@ -12,7 +11,15 @@ import type {
 import type { Served, Subresource } from '../../registry/catalogue.ts';
 import type { CustomKind, CustomObject } from '../../registry/custom-kind.ts';
 import type { Strategy } from '../../registry/strategy.ts';
-import type { ObjectCodec, ProtobufReader } from '../../storage/codec.ts';
+import {
+  cloneJson,
+  type ObjectCodec,
+  type ProtobufReader,
+  type VersionConverter,
+} from '../../storage/codec.ts';
+import { ConversionNeeded } from '../../storage/conversion-needed.ts';
+import { Recent } from '../../storage/recent.ts';
+import { type ConversionClients, WebhookConverter } from '../conversion/webhook-converter.ts';
 import { compareVersions, isTrue, storageVersionOf } from '../definition/facts.ts';
 import { coerceEmbedded, coerceMetadata, type Malformed } from '../schema/object-meta.ts';
 import { applyDefaults, prune, pruneNulls } from '../schema/prune.ts';
@@ -23,6 +30,13 @@ import { strategyOf } from './strategy.ts';
 
 const verbs = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'];
 const subresourceVerbs = ['get', 'patch', 'update'];
+/** Objects that field managers compare, each in the versions that have managers. */
+const maxRecentConversions = 64;
+
+/** What stands for no object at all: webhooks are not asked about it. */
+const isEmpty = ({ apiVersion: _version, kind: _kind, metadata, ...rest }: KubeObject): boolean =>
+  Object.keys(rest).length === 0 && Object.keys(metadata).length === 0;
+
 const keepsEverything: JSONSchemaProps = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
 
 /** One version, its schema made walkable when it is first used. */
@@ -93,9 +107,18 @@ export class DefinedKind implements CustomKind {
   #definition: CustomResourceDefinition;
   #served: readonly Served[];
   readonly #versions: ReadonlyMap<string, Version>;
+  readonly #webhook: WebhookConverter | undefined;
 
-  constructor(definition: CustomResourceDefinition, compileRules: CompileRules) {
+  constructor(
+    definition: CustomResourceDefinition,
+    compileRules: CompileRules,
+    conversions: ConversionClients,
+  ) {
     const { spec } = definition;
+    const { conversion } = spec;
+    // A kind of one version has nothing to convert, but what it once stored in others.
+    this.#webhook =
+      conversion?.strategy === 'Webhook' ? new WebhookConverter(conversion, conversions) : undefined;
     const names = definition.status?.acceptedNames ?? spec.names;
     this.#definition = definition;
     this.listKind = names.listKind ?? `${names.kind}List`;
@@ -186,17 +209,6 @@ export class DefinedKind implements CustomKind {
     };
   }
 
-  /** Versions differ in name only, unless a webhook knows more. */
-  #mustConvertByName({ apiVersion, kind }: KubeObject): void {
-    const { conversion } = this.#definition.spec;
-    if ((conversion?.strategy ?? 'None') === 'None') return;
-    throw new StatusError(
-      500,
-      'InternalError',
-      `conversion webhook for ${apiVersion}, Kind=${kind} failed: ${webhooksWait}`,
-    );
-  }
-
   #version(name: string): Version {
     const version = this.#versions.get(name);
     if (version) return version;
@@ -215,14 +227,37 @@ export class DefinedKind implements CustomKind {
         // Upstream repairs what very old servers wrote.
         object.metadata.generation ??= 1;
       },
-      convert: (object: KubeObject, from: Resource, to: Resource): KubeObject => {
-        if (from.version !== to.version) this.#mustConvertByName(object);
-        object.apiVersion = apiVersionOf(to);
-        this.#version(to.version).normalize(object, 'drop');
-        return object;
-      },
+      ...this.#conversion(),
     };
     return new CustomCodec(this.storage, steps, readProtobuf);
+  }
+
+  /** The same object under another apiVersion, in the form of that version. */
+  #as(object: KubeObject, to: Resource): KubeObject {
+    object.apiVersion = apiVersionOf(to);
+    this.#version(to.version).normalize(object, 'drop');
+    return object;
+  }
+
+  /** Versions differ in name only, unless a webhook knows more. */
+  #conversion(): VersionConverter {
+    const byName: VersionConverter = { convert: (object, _from, to) => this.#as(object, to) };
+    const webhook = this.#webhook;
+    if (!webhook) return byName;
+    const convertAll = async (objects: readonly KubeObject[], to: Resource): Promise<KubeObject[]> =>
+      (await webhook.convert(objects, to)).map((object) => this.#as(object, to));
+    const recent = new Recent<string, KubeObject>(maxRecentConversions);
+    const convert: VersionConverter['convert'] = (object, from, to) => {
+      if (from.version === to.version || isEmpty(object)) return this.#as(object, to);
+      const key = `${to.version} ${stringifyJson(object)}`;
+      const known = recent.get(key);
+      if (known) return cloneJson(known);
+      throw new ConversionNeeded(async () => {
+        const [converted] = await convertAll([object], to);
+        recent.set(key, converted as KubeObject);
+      });
+    };
+    return { convert, convertAll };
   }
 
   decode(version: string, value: KubeObject, wantsUnknown: boolean): CustomObject {
