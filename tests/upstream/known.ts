@@ -164,7 +164,7 @@ export const known: readonly Known[] = [
     reason: 'Each server checks its own parts.',
     matches: ({ name, group }) =>
       name === 'GET /readyz?verbose' ||
-      (/ \/$/.test(name) &&
+      (name.endsWith(' /') &&
         /^body: paths\[\] only \w+: \/(healthz|livez|readyz|metrics|flagz|statusz|logs|debug|version|openid|openapi|configz)/.test(
           group,
         )),

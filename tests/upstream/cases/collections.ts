@@ -66,7 +66,10 @@ export function collectionCases(tested: Tested): Case[] {
   ];
 }
 
-/** Watches of one object: what is there at the beginning, in every form, and what becomes of one that is changed. */
+/**
+ * Watches of one object: what is there at the beginning, in every form, and what becomes of one that is changed. All of
+ * them from version 0 and without bookmarks: for the rest upstream asks its etcd for progress, which Debian's cannot tell.
+ */
 export function watchCases(tested: Tested): Case[] {
   const { label, facts, collection, item } = tested;
   if (!facts.verbs.includes('watch')) return [];
@@ -79,19 +82,14 @@ export function watchCases(tested: Tested): Case[] {
     path: `${collection}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3D${name}${query}`,
     headers,
   });
-  const initial =
-    '&sendInitialEvents=true&resourceVersion=0&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true';
   const legacy = item.replace(/^(\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)\//, '$1/watch/');
   const asks: Array<[string, Ask]> = [
     ['from any', watch('&resourceVersion=0')],
-    ['with bookmarks', watch('&resourceVersion=0&allowWatchBookmarks=true')],
     ['as Table', watch('&resourceVersion=0', accept('Table'))],
     ['as metadata', watch('&resourceVersion=0', accept('PartialObjectMetadata'))],
-    ['with initial events', watch(initial)],
-    ['with initial events as Table', watch(initial, accept('Table'))],
     ['by the older path', { method: 'GET', path: `${legacy}?timeoutSeconds=1&resourceVersion=0` }],
     ['of bad version', watch('&resourceVersion=abc')],
-    ['with a limit', watch('&limit=1')],
+    ['with a limit', watch('&resourceVersion=0&limit=1')],
     ['of continue', watch('&continue=abc')],
   ];
   const cases = asks.map(([word, ask]) => ({
@@ -117,7 +115,7 @@ export function watchCases(tested: Tested): Case[] {
     { method: 'DELETE', path: `${other.item}?gracePeriodSeconds=0` },
     patch({ metadata: { finalizers: null } }),
   ];
-  const path = `${collection}?watch=1&timeoutSeconds=3&labelSelector=mark%3Dwatched`;
+  const path = `${collection}?watch=1&timeoutSeconds=3&resourceVersion=0&labelSelector=mark%3Dwatched`;
   return [
     ...cases,
     { name: `${label} watch life`, family: 'watch', kind: label, asks: [{ method: 'GET', path, during }] },

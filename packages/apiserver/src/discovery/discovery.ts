@@ -177,18 +177,22 @@ function plainSubresources(served: Served): object[] {
   }));
 }
 
+/** Upstream names group and version of custom kinds in full, and of others where they differ from the document's. */
+const responseKind = (
+  isFull: boolean,
+  { group, version, kind }: { group: string; version: string; kind: string },
+): object => (isFull ? { group, version, kind } : { group: '', version: '', kind });
+
 function aggregatedResource(served: Served): object {
   const { resource, shortNames, categories } = served;
   const subresources = [...served.subresources.values()].map((each) => ({
     subresource: each.name,
-    responseKind: foreign(each, served)
-      ? { group: each.group, version: each.version, kind: each.kind }
-      : { group: '', version: '', kind: each.kind },
+    responseKind: responseKind(served.custom !== undefined || foreign(each, served), each),
     verbs: each.verbs,
   }));
   return {
     resource: resource.plural,
-    responseKind: { group: '', version: '', kind: resource.kind },
+    responseKind: responseKind(served.custom !== undefined, resource),
     scope: resource.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: served.singular,
     verbs: served.verbs,

@@ -94,6 +94,13 @@ function planDeletion(stored: StoredResource, old: KubeObject, options: DeleteOp
     object.metadata.deletionTimestamp = timestamp(nowMs);
     return { type: 'mark', object };
   }
+  if (isNamespace(stored) && contentFinalizers(object).length > 0) {
+    // Its own storage marks it, without grace, and lets it be until the content is gone.
+    if (old.metadata.deletionTimestamp) return { type: 'pending' };
+    object.metadata.deletionTimestamp = timestamp(nowMs);
+    terminate(object);
+    return { type: 'mark', object };
+  }
   const held = finalizersLeft(stored.resource, object);
   if (graceful && graceful.seconds > 0) {
     markDeleted(object, old, graceful.deletionMs, graceful.seconds);
@@ -108,11 +115,17 @@ function planDeletion(stored: StoredResource, old: KubeObject, options: DeleteOp
   const before = old.metadata.deletionTimestamp;
   const deletionMs = before && Date.parse(before) <= nowMs ? Date.parse(before) : nowMs;
   markDeleted(object, old, deletionMs, 0);
-  if (stored.resource.kind === 'Namespace' && stored.resource.group === '') {
-    const namespace = object as KubeObject & { status?: Record<string, unknown> };
-    namespace.status = { ...namespace.status, phase: 'Terminating' };
-  }
+  if (isNamespace(stored)) terminate(object);
   return { type: 'mark', object };
+}
+
+const isNamespace = ({ resource }: StoredResource): boolean =>
+  resource.kind === 'Namespace' && resource.group === '';
+const contentFinalizers = (object: KubeObject): readonly string[] =>
+  (object as KubeObject & { spec?: { finalizers?: string[] } }).spec?.finalizers ?? [];
+
+function terminate(namespace: KubeObject & { status?: Record<string, unknown> }): void {
+  namespace.status = { ...namespace.status, phase: 'Terminating' };
 }
 
 function markDeleted(object: KubeObject, old: KubeObject, deletionMs: number, seconds: number): void {
