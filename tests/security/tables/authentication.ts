@@ -367,12 +367,12 @@ const http2Trick = (name: string, outcome: string, headers: Record<string, strin
 });
 
 const http2: Attack[] = [
-  http2Trick('HTTP/2: another authority', '403', { ':authority': 'kubernetes.default.svc' }),
-  http2Trick('HTTP/2: a path without its slash', '403', { ':path': secrets.slice(1) }),
-  http2Trick('HTTP/2: scheme http', '403', { ':scheme': 'http' }),
-  http2Trick('HTTP/2: the method constructor', 'refused', { ':method': 'constructor' }),
-  http2Trick('HTTP/2: the method __proto__', 'refused', { ':method': '__proto__' }),
-  http2Trick('HTTP/2: CONNECT', 'refused', { ':method': 'CONNECT', ':authority': '127.0.0.1:22' }),
+  http2Trick('HTTP/2: another authority', 'an error or closed', { ':authority': 'kubernetes.default.svc' }),
+  http2Trick('HTTP/2: a path without its slash', 'an error or closed', { ':path': secrets.slice(1) }),
+  http2Trick('HTTP/2: scheme http', 'an error or closed', { ':scheme': 'http' }),
+  http2Trick('HTTP/2: the method constructor', 'an error or closed', { ':method': 'constructor' }),
+  http2Trick('HTTP/2: the method __proto__', 'an error or closed', { ':method': '__proto__' }),
+  http2Trick('HTTP/2: CONNECT', 'an error or closed', { ':method': 'CONNECT', ':authority': '127.0.0.1:22' }),
 ];
 
 const oldTls = (

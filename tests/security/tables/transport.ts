@@ -212,7 +212,7 @@ const bodies: Attack[] = [
   },
   {
     name: '250 compressed bodies whose clients leave half way',
-    outcome: 'their places are free at once',
+    outcome: 'a write after it is answered',
     async send(victim) {
       for (let i = 0; i < 250; i++) {
         const socket = await openTls(victim.url, victim.ca, victim.identity('alice'));
@@ -272,7 +272,7 @@ const windows: Attack[] = [
   },
   {
     name: 'HTTP/2 rapid reset',
-    outcome: 'the connection is closed, or its resets are counted',
+    outcome: 'the bystander is served after it, memory bounded',
     async send(victim) {
       const session = connectHttp2(victim.url, { ca: victim.ca, ...victim.identity('mallory') });
       session.on('error', () => {});
@@ -290,14 +290,14 @@ const windows: Attack[] = [
   },
 ];
 
+/** Whether the connection is closed is the library's choice: what is checked is the server. */
+const survives = 'the bystander is served after it, memory bounded';
 const floods: Attack[] = [
-  flood('HTTP/2 PING flood', 'acknowledged or closed', () =>
-    repeat(500, () => frame(6, 0, 0, Buffer.alloc(8))),
-  ),
-  flood('HTTP/2 SETTINGS flood', 'acknowledged or closed', () => repeat(500, () => settings)),
+  flood('HTTP/2 PING flood', survives, () => repeat(500, () => frame(6, 0, 0, Buffer.alloc(8)))),
+  flood('HTTP/2 SETTINGS flood', survives, () => repeat(500, () => settings)),
   flood(
     'HTTP/2 CONTINUATION flood',
-    'closed',
+    survives,
     () =>
       repeat(50, () =>
         frame(9, 0, 1, Buffer.concat([Buffer.from([0x40, 1, 0x61, 0x7e]), Buffer.alloc(0x7e, 0x61)])),
@@ -306,22 +306,22 @@ const floods: Attack[] = [
   ),
   flood(
     'HTTP/2 empty DATA frames',
-    'closed',
+    survives,
     () => repeat(500, () => frame(0, 0, 1)),
     frame(1, 4, 1, headersOf('/version')),
   ),
-  flood('HTTP/2 PRIORITY flood', 'ignored or closed', (turn) =>
+  flood('HTTP/2 PRIORITY flood', survives, (turn) =>
     repeat(500, (i) => frame(2, 0, ((turn * 500 + i) % 10_000) * 2 + 1, Buffer.from([0, 0, 0, 0, 1]))),
   ),
-  flood('HTTP/2 WINDOW_UPDATE flood', 'ignored or closed', () =>
+  flood('HTTP/2 WINDOW_UPDATE flood', survives, () =>
     repeat(500, () => frame(8, 0, 0, Buffer.from([0, 0, 0, 1]))),
   ),
-  flood('HTTP/2 frames of a type that nobody knows', 'ignored or closed', () =>
+  flood('HTTP/2 frames of a type that nobody knows', survives, () =>
     repeat(50, () => frame(0xee, 0xff, 1, Buffer.alloc(16_384))),
   ),
   flood(
     'HTTP/2 HPACK table bomb',
-    'closed',
+    survives,
     (turn) => frame(1, 5, turn * 2 + 3, Buffer.concat([headersOf('/version'), Buffer.alloc(8_000, 0xbe)])),
     frame(
       1,
