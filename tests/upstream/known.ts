@@ -187,4 +187,10 @@ export const known: readonly Known[] = [
     reason: 'An update is warned of what it asks for; upstream looks at the old template there.',
     matches: ({ kind, group }) => kind === 'v1 ReplicationController' && group.startsWith('warning '),
   },
+  {
+    id: 'bindings that cannot be',
+    reason:
+      'A binding to something that is no node is refused as invalid; upstream answers 500 with the same words.',
+    matches: ({ kind, group }) => kind === 'v1 Pod' && /^code: 500 here 422: +target\./.test(group),
+  },
 ];

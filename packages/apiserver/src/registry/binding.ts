@@ -11,7 +11,9 @@ import { updateObject } from './update.ts';
 const created: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
 
 function validateBinding(binding: Binding, name: string): void {
-  const { target } = binding;
+  const { target, metadata } = binding;
+  if (metadata?.name && metadata.name !== name)
+    throw errors.badRequest('name in URL does not match name in Binding object');
   const causes = [];
   if (target?.kind && target.kind !== 'Node') {
     const message = `Unsupported value: ${JSON.stringify(target.kind)}: supported values: "Node", "<empty>"`;

@@ -52,8 +52,8 @@ function defaults(set: StatefulSet): void {
   for (const claim of spec.volumeClaimTemplates ?? []) {
     defaultClaimSpec((claim.spec ??= {}));
     (claim.status ??= {}).phase ||= 'Pending';
-    claim.apiVersion ??= 'v1';
-    claim.kind ??= 'PersistentVolumeClaim';
+    claim.apiVersion = 'v1';
+    claim.kind = 'PersistentVolumeClaim';
   }
 }
 

@@ -155,6 +155,7 @@ export function defaultPodTemplate(template: PodTemplateSpec | undefined): void 
 
 /** Fields of features that are off by default: they are not kept (upstream: pkg/api/pod, dropDisabledFields). */
 function dropDisabledFields(spec: PodSpec): void {
+  delete spec.schedulingGroup;
   for (const list of [spec.containers, spec.initContainers]) {
     for (const { lifecycle } of list ?? []) if (lifecycle) delete lifecycle.stopSignal;
   }

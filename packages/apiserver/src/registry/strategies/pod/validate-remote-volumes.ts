@@ -1,8 +1,8 @@
 /** Volumes that other machines serve: what their sources must hold (upstream: pkg/apis/core/validation). */
 import { fieldErrors, type FieldError, FieldPath } from '@cloudless/kube/field';
 import type { AzureDiskVolumeSource, ISCSIVolumeSource, Volume } from '@cloudless/kube/types/core-v1';
-import { invalidEach, optionalOneOf, required } from '../../validation/fields.ts';
-import { isDns1123Label, isDns1123Subdomain, rangeError } from '../../validation/names.ts';
+import { dns1123Label, invalidEach, optionalOneOf, required } from '../../validation/fields.ts';
+import { isDns1123Subdomain, rangeError } from '../../validation/names.ts';
 
 const initiatorForms: ReadonlyArray<[string, RegExp]> = [
   ['iqn', /iqn\.\d{4}-\d{2}\.([A-Za-z0-9.-]+)(:[^,;*&$|\s]+)$/],
@@ -190,11 +190,13 @@ const checks: Checks = {
   photonPersistentDisk: needs('pdID'),
   portworxVolume: needs('volumeID'),
   azureDisk: validateAzureDisk,
-  storageos: (storageos, path) => {
-    if (!storageos.volumeName) return [fieldErrors.required(path.child('volumeName'))];
-    return isDns1123Label(storageos.volumeName).map((text) =>
-      fieldErrors.invalid(path.child('volumeName'), storageos.volumeName, text),
-    );
+  storageos: ({ volumeName, volumeNamespace, secretRef }, path) => {
+    const at = path.child('volumeName');
+    return [
+      ...(volumeName ? dns1123Label(volumeName, at) : [fieldErrors.required(at)]),
+      ...(volumeNamespace ? dns1123Label(volumeNamespace, path.child('volumeNamespace')) : []),
+      ...(secretRef ? required(secretRef.name, path.child('secretRef', 'name')) : []),
+    ];
   },
   scaleIO: needs('gateway', 'system', 'volumeName'),
   csi: (csi, path) => {

@@ -9,7 +9,14 @@ import { formatIp, type IpFamily, parseIp } from '../../validation/addresses.ts'
 import { AddressBook, AddressError } from './address-book.ts';
 import { keepsPreferredDualStack, setFamilies } from './families.ts';
 import { nodePortsOf, PortBook, PortError } from './node-ports.ts';
-import { isHeadless, mayHaveNodePorts, needsHealthCheck, specOf, wantsNodePorts } from './traits.ts';
+import {
+  isHeadless,
+  mayHaveNodePorts,
+  needsClusterIp,
+  needsHealthCheck,
+  specOf,
+  wantsNodePorts,
+} from './traits.ts';
 
 interface Books {
   addresses: AddressBook;
@@ -93,7 +100,8 @@ const canonical = (ip: string): string => {
 async function changeAddresses(allocation: Allocation): Promise<void> {
   const { books, service, old, transaction } = allocation;
   const before = hasOwnAddresses(old) ? (old?.spec?.clusterIPs ?? []) : [];
-  if (hasOwnAddresses(service) && !keepsPreferredDualStack(service, old)) {
+  // A type that is none is refused later; nothing is taken for it.
+  if (needsClusterIp(service) && hasOwnAddresses(service) && !keepsPreferredDualStack(service, old)) {
     for (const i of (service.spec?.ipFamilies ?? []).keys()) {
       const asked = service.spec?.clusterIPs?.[i];
       if (asked && before.map(canonical).includes(canonical(asked))) continue;
