@@ -19,7 +19,7 @@ export const known: readonly Known[] = [
       (/^(body: status(\.conditions)? |warning extra: aggregated APIs|body: (items|rows)( |\[\])|body: metadata\.(continue|remaining))/.test(
         group,
       ) ||
-        /Local|ServiceNotFound/.test(`${upstream}${ours}`)),
+        /Local|ServiceNotFound|Available/.test(`${upstream}${ours}`)),
   },
   {
     id: 'generation of dropped fields',
@@ -33,9 +33,10 @@ export const known: readonly Known[] = [
     id: 'status of policies',
     reason:
       "Here the API server checks the types of a policy's expressions and reports on it; upstream's controller manager does, which does not run.",
-    matches: ({ kind, group }) =>
+    matches: ({ kind, group, ours }) =>
       kind.endsWith(' ValidatingAdmissionPolicy') &&
-      /status\.(observedGeneration|typeChecking) only ours$/.test(group),
+      (/status\.(observedGeneration|typeChecking) only ours$/.test(group) ||
+        (group.includes('managedFields') && ours.includes('validatingadmissionpolicy-status'))),
   },
   {
     id: 'names of services of webhooks',
