@@ -132,6 +132,14 @@ export const known: readonly Known[] = [
       ),
   },
   {
+    id: 'status of validating policies',
+    reason:
+      'The server writes it itself, where upstream leaves it to the controllers, which do not run here.',
+    matches: ({ kind, group }) =>
+      kind.endsWith(' ValidatingAdmissionPolicy') &&
+      /status\.(observedGeneration|typeChecking) only ours|managedFields differs/.test(group),
+  },
+  {
     id: 'first unknown field',
     reason:
       'Of several unknown fields of one struct upstream names whichever its map gives first; here all are named.',

@@ -4,6 +4,7 @@ const patterns: ReadonlyArray<readonly [RegExp, string]> = [
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UID'],
   [/\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g, 'TIME'],
   [/\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+(?: m=[+-][\d.]+)?/g, 'TIME'],
+  [/\bmade-[a-z0-9]{5}\b/g, 'made-XXXXX'],
   [/(Too large resource version: \d+, current:) \d+/g, '$1 VERSION'],
   [/(?:127\.0\.0\.1|192\.0\.2\.1):\d+/g, 'SERVER'],
 ];

@@ -11,6 +11,7 @@ import {
   notMoreThan100Percent,
   positiveIntOrPercent,
   selectorOf,
+  semanticallyEqual,
 } from '../../validation/fields.ts';
 import { defaultPodTemplate } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
@@ -126,6 +127,13 @@ function validateStatusUpdate(deployment: Deployment, old: Deployment): FieldErr
 /** Upstream: pkg/apis/apps/v1/defaults.go, pkg/apis/apps/validation, pkg/registry/apps/deployment. */
 export const deployment: Strategy<Deployment> = {
   defaults,
+  /** Annotations are copied to replica sets: a change of them is one that the controller has to observe. */
+  prepareForUpdate({ subresource }, object, old) {
+    if (subresource === 'status') return;
+    const [now, before] = [object.metadata, old.metadata];
+    if (semanticallyEqual(now.annotations ?? {}, before.annotations ?? {})) return;
+    now.generation = (before.generation ?? 0) + 1;
+  },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
     ...validate(object),
