@@ -102,7 +102,9 @@ export const known: readonly Known[] = [
     id: 'objects of upstream itself',
     reason: 'Lists hold what each server makes for itself at its start, and ages of that moment.',
     matches: ({ group }) =>
-      /^body: (items|rows) differs$|rows\[\]\.cells\[\] differs$|items\[\]\.description differs/.test(group),
+      /^body: (items|rows) differs$|rows\[\]\.cells\[\] differs$|items\[\]\.description differs|^body: items\[\] only (ours|upstream): (cloudless|kubeadm|system):|^body: items\[\]\.rules differs/.test(
+        group,
+      ),
   },
   {
     id: 'mutating admission policies',
