@@ -3,7 +3,7 @@ import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { Service } from '@cloudless/kube/types/core-v1';
 import { parseIp, validateLegacyIp } from '../../validation/addresses.ts';
 import { optionalOneOf } from '../../validation/fields.ts';
-import { isHeadless } from './traits.ts';
+import { isHeadless, needsClusterIp } from './traits.ts';
 
 const ipsPath = FieldPath.of('spec', 'clusterIPs');
 const familiesPath = FieldPath.of('spec', 'ipFamilies');
@@ -114,6 +114,6 @@ function validateFamilyChange(service: Service, old: Service): FieldError[] {
 
 /** The primary address and family are for good; the secondary may come and go. */
 export function validateAddressChange(service: Service, old: Service): FieldError[] {
-  if (service.spec?.type === 'ExternalName' || old.spec?.type === 'ExternalName') return [];
+  if (!needsClusterIp(service) || !needsClusterIp(old)) return [];
   return [...validateIpChange(service, old), ...validateFamilyChange(service, old)];
 }
