@@ -67,6 +67,8 @@ class Follower {
   readonly #retries = new Set<{ cancel(): void }>();
   #serving: Serving | undefined;
   #working: Promise<void> | undefined;
+  /** Whether the last round could load what it needs; else the retry begins the next one. */
+  #loaded = false;
   readonly #conversions: ConversionClients;
 
   constructor(registry: Registry, context: PartContext, user: UserInfo) {
@@ -116,11 +118,19 @@ class Follower {
     this.#queue.add(name);
     // Before anybody else hears of the change, what it means is served.
     if (this.#serving) void this.#served();
-    this.#working ??= this.#work().finally(() => (this.#working = undefined));
+    this.#working ??= this.#drain();
+  }
+
+  /** Works until nothing is queued. What comes between the last look and the end must not be left lying. */
+  async #drain(): Promise<void> {
+    do await this.#work();
+    while (this.#queue.size > 0 && this.#loaded && !this.#context.signal.aborted);
+    this.#working = undefined;
   }
 
   async #work(): Promise<void> {
-    if (!(await this.#served())) {
+    this.#loaded = await this.#served();
+    if (!this.#loaded) {
       // All others of the queue come with the first.
       const [name] = this.#queue;
       if (name !== undefined) this.#retry(name);
