@@ -13,6 +13,7 @@ import { subresourceCases } from './cases/subresources.ts';
 import { arbitraryCases, createCases, patchCases, statusCases, updateCases } from './cases/writes.ts';
 import { compare, type Difference } from './compare.ts';
 import { serverPorts } from './normalize.ts';
+import { sectionOf } from './e2e-section.ts';
 import { prepareServers } from './prepare.ts';
 import { classes, readable, reasonOf, resultsDocument } from './report.ts';
 import { type Tested, testedResources } from './resources.ts';
@@ -126,7 +127,7 @@ async function main(): Promise<void> {
   if (process.env['RESULTS']) {
     const title = `Against kube-apiserver ${servers.upstreamVersion}, SEED=${seed}, ITERATIONS=${perKind}`;
     const text = resultsDocument({ title, cases: cases.length, requests, found });
-    writeFileSync(process.env['RESULTS'], text);
+    writeFileSync(process.env['RESULTS'], `${text}\n${sectionOf(process.env['RESULTS'])}`);
   }
   const byFamily = Object.entries(Object.groupBy(found, ({ family }) => family));
   const seconds = Math.round((performance.now() - begun) / 1000);
