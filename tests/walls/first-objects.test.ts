@@ -89,7 +89,6 @@ describe('the first start of the default API server', () => {
     const ip = web.spec?.clusterIP as string;
     const address = await test.admin.get(networking.ipaddresses, ip);
     assert.deepEqual(address.spec?.parentRef, {
-      group: '',
       resource: 'services',
       namespace: 'default',
       name: 'web',

@@ -73,7 +73,6 @@ describe('after the start', () => {
     assert.equal(service.spec?.ports?.[0]?.port, 443);
     const address = await client.get(networking.ipaddresses, '10.96.0.1');
     assert.deepEqual(address.spec?.parentRef, {
-      group: '',
       resource: 'services',
       namespace: 'default',
       name: 'kubernetes',

@@ -1,6 +1,6 @@
 /**
  * Descriptions of the built-in types and their fields, read at run time from the doc comments in the declarations of
- * the npm package `kubernetes-models` (an optional dependency). Nothing is loaded or kept: each type is one small file,
+ * the npm package `kubernetes-models`. Nothing is loaded or kept: each type is one small file,
  * read when a document that holds the type is made. Without the package documents have no descriptions.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
