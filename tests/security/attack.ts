@@ -1,4 +1,4 @@
-// One attack is one row: what is sent, what must come back. After each the others must still be served.
+// One attack is one row: what is sent, what must come back. Meanwhile and afterwards others must be served.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Answer } from './send.ts';
@@ -18,6 +18,8 @@ export interface Attack {
   readonly hides?: RegExp;
   /** How much the server's memory may have grown when it is over. Default 256 MiB. */
   readonly maxGrowthBytes?: number;
+  /** How long the bystander may wait meanwhile. Default 3 s. */
+  readonly bystanderMs?: number;
   /** A reason not to run it here; it stays in the table. */
   readonly skip?: string | undefined;
 }
@@ -39,7 +41,14 @@ export function attackTest(table: AttackTable, start: () => Promise<Victim>): vo
     for (const attack of table.attacks) {
       await t.test(attack.name, { skip: attack.skip ?? false }, async () => {
         const before = victim.rssBytes();
-        const answer = await attack.send(victim);
+        const over = new AbortController();
+        // In the server's own process the attacker stands in the way of everybody.
+        const meanwhile =
+          victim.facts.pid === process.pid
+            ? undefined
+            : bystandersUntil(over.signal, victim, attack.bystanderMs);
+        const answer = await attack.send(victim).finally(() => over.abort());
+        await meanwhile;
         if (answer) judge(attack, answer);
         await bystanderIsServed(victim);
         const growth = victim.rssBytes() - before;
@@ -59,10 +68,33 @@ function judge(attack: Attack, { code, body }: Answer): void {
   if (attack.hides) assert.doesNotMatch(body, attack.hides);
 }
 
+/**
+ * The bystander comes again and again while an attack goes on, and is served each time: within the bound, and asked to
+ * come back in between (429) as clients are used to.
+ */
+async function bystandersUntil(over: AbortSignal, victim: Victim, boundMs = bystanderBoundMs): Promise<void> {
+  let waitingSinceMs: number | undefined;
+  while (!over.aborted) {
+    waitingSinceMs ??= performance.now();
+    const { code, body } = await askAsBystander(victim);
+    const waitedMs = performance.now() - waitingSinceMs;
+    assert.ok(
+      waitedMs < bystanderBoundMs,
+      `the bystander waited ${Math.round(waitedMs)} ms: ${code} ${body}`,
+    );
+    assert.ok(code === 200 || code === 429, `the bystander was answered ${code}: ${body}`);
+    if (code === 200) waitingSinceMs = undefined;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const askAsBystander = (victim: Victim): Promise<Answer> =>
+  victim.ask('bystander', { path: '/api/v1/namespaces/plaza/configmaps/board' });
+
 /** Someone who has done nothing wrong reads a ConfigMap, within a bound. */
 export async function bystanderIsServed(victim: Victim): Promise<void> {
   const started = performance.now();
-  const answer = await victim.ask('bystander', { path: '/api/v1/namespaces/plaza/configmaps/board' });
+  const answer = await askAsBystander(victim);
   const tookMs = performance.now() - started;
   assert.equal(answer.code, 200, `the bystander was answered ${answer.code}: ${answer.body}`);
   assert.ok(tookMs < bystanderBoundMs, `the bystander waited ${Math.round(tookMs)} ms`);

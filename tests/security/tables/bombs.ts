@@ -78,6 +78,15 @@ const documents: Attack[] = [
     ),
     [201, 400],
   ),
+  {
+    ...bomb(
+      'YAML: a list of 3 MB',
+      create(`metadata: {name: long}\nx: [${'a,'.repeat(1_450_000)}]\n`, yaml),
+      [201, 400],
+    ),
+    // What the thread that reads it may take, and its end gives back.
+    maxGrowthBytes: 400 * 1024 * 1024,
+  },
   bomb('YAML in an apply: a billion laughs', {
     method: 'PATCH',
     path: `${configMaps}/board?fieldManager=x`,

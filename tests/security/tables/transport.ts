@@ -238,8 +238,9 @@ const bodies: Attack[] = [
 const windows: Attack[] = [
   {
     name: 'HTTP/2 window 0: 250 lists that nobody reads, on 4 connections',
-    outcome: 'cut off after the time to answer',
+    outcome: 'cut off after the time to answer; those of the same priority level wait that long',
     maxGrowthBytes: 200 * megabyte,
+    bystanderMs: 8_000,
     async send(victim) {
       for (let i = 0; i < 10; i++)
         await victim.ask('alice', {

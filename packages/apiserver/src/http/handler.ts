@@ -30,6 +30,7 @@ import { plainResponse, storeFailure } from './failures.ts';
 import { mediaTypes, type Negotiated, negotiate } from './negotiate.ts';
 import type { Paths } from './paths.ts';
 import { readBody } from './read-body.ts';
+import { isLongYaml, YamlThread } from './yaml-thread.ts';
 import { Outgoing, type Request, type Response } from './respond.ts';
 import type { IncludeObject } from './table.ts';
 import { respondWatch } from './watch-response.ts';
@@ -71,9 +72,11 @@ const longRunning = (info: ParsedRequest): boolean =>
 export class Handler {
   readonly #parts: HandlerParts;
   readonly #answering: Answering;
+  readonly #yaml: YamlThread;
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
+    this.#yaml = new YamlThread(parts.signal);
     this.#answering = new Answering(parts.clock, parts.requestTimeoutMs, parts.signal);
   }
 
@@ -228,6 +231,7 @@ export class Handler {
   ): Call {
     const mediaType = mediaTypeOf(request);
     const { clock, bodyMs } = this.#parts;
+    const yaml = this.#yaml;
     return {
       info,
       user,
@@ -243,7 +247,9 @@ export class Handler {
       async body(): Promise<Body | undefined> {
         if (!withBody.has(request.method ?? '')) return undefined;
         const bytes = await readBody(request, clock, bodyMs);
-        return bytes.length === 0 ? undefined : { type: 'bytes', bytes, mediaType };
+        if (bytes.length === 0) return undefined;
+        const body: Body = { type: 'bytes', bytes, mediaType };
+        return isLongYaml(body) ? { ...body, yaml: await yaml.read(bytes) } : body;
       },
     };
   }

@@ -1,8 +1,19 @@
 import type { KubeObject } from '@cloudless/kube/object';
 
+/** What a YAML text says, as JSON with upstream's text of each repeated key; or why it cannot be read. */
+export type ReadYaml =
+  | { readonly json: Uint8Array; readonly duplicates: readonly string[] }
+  | { readonly failure: string };
+
 /** What a write brings: bytes of a media type over the wire, an object from a client in this process. */
 export type Body =
-  | { readonly type: 'bytes'; readonly bytes: Uint8Array; readonly mediaType: string }
+  | {
+      readonly type: 'bytes';
+      readonly bytes: Uint8Array;
+      readonly mediaType: string;
+      /** Of long YAML, what has been read of it already. */
+      readonly yaml?: ReadYaml;
+    }
   | { readonly type: 'object'; readonly object: unknown };
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';

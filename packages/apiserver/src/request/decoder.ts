@@ -107,8 +107,11 @@ function unrecognized(expected: BodyKind, why: string, bytes: Uint8Array): Statu
 /** Kinds that every group version accepts under its own name, such as DeleteOptions. */
 const isMetaKind = (kind: BodyKind): boolean => kind.group === 'meta.k8s.io';
 
+/** Whether a text is longer than what the slow reader of YAML may take while others wait. */
+export const isLong = (bytes: Uint8Array): boolean => bytes.length > 32 * 1024;
+
 /** Apply patches are YAML; most of them are JSON, which begins with a brace. */
-function isYamlText(bytes: Uint8Array): boolean {
+export function isYamlText(bytes: Uint8Array): boolean {
   for (const byte of bytes) {
     if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
     return byte !== 0x7b;
@@ -188,7 +191,7 @@ export class Decoder implements BodyDecoder {
 
   parseApplied(body: Body): { value: KubeObject; duplicates: string | undefined } {
     const duplicates: string[] = [];
-    const value = body.type === 'object' ? body.object : this.#applied(body.bytes, duplicates);
+    const value = body.type === 'object' ? body.object : this.#applied(body, duplicates);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       const what = Array.isArray(value) ? 'array' : typeof value;
       throw errors.badRequest(
@@ -203,23 +206,34 @@ export class Decoder implements BodyDecoder {
   }
 
   /** JSON is YAML, too; only what repeats keys is read as such, for the words. */
-  #applied(bytes: Uint8Array, duplicates: string[]): unknown {
-    if (!isYamlText(bytes)) {
+  #applied(body: Body & { type: 'bytes' }, duplicates: string[]): unknown {
+    if (!isYamlText(body.bytes)) {
       try {
-        const value = parseJson(bytes);
-        if (!hasDuplicates(bytes, value)) return value;
+        const value = parseJson(body.bytes);
+        if (!hasDuplicates(body.bytes, value)) return value;
+        if (isLong(body.bytes)) {
+          for (const path of duplicateFields(body.bytes))
+            duplicates.push(`key ${goQuote(path)} already set in map`);
+          return value;
+        }
       } catch (cause) {
         if (!(cause instanceof JsonSyntaxError)) throw cause;
+        if (isLong(body.bytes)) throw errors.badRequest(`error decoding YAML: ${cause.reason}`);
       }
     }
     try {
-      const text = Buffer.from(bytes).toString('utf8');
-      return this.#parts.parseYaml(text, (duplicate) => duplicates.push(duplicate));
+      return this.#readYaml(body, (duplicate) => duplicates.push(duplicate));
     } catch (cause) {
-      if (cause instanceof LoadError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
       throw errors.badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`);
     }
+  }
+
+  #readYaml({ bytes, yaml }: Body & { type: 'bytes' }, onDuplicate: (text: string) => void): unknown {
+    if (!yaml) return this.#parts.parseYaml(Buffer.from(bytes).toString('utf8'), onDuplicate);
+    if ('failure' in yaml) throw new Error(yaml.failure);
+    for (const text of yaml.duplicates) onDuplicate(text);
+    return parseJson(yaml.json);
   }
 
   /** The value of a body; duplicate keys go to `problems`. */
@@ -228,7 +242,7 @@ export class Decoder implements BodyDecoder {
       case 'application/vnd.kubernetes.protobuf':
         return this.#protobuf(body.bytes);
       case 'application/yaml':
-        return this.#yaml(body.bytes, problems);
+        return this.#yaml(body, problems);
       case '':
       case 'application/json':
       case 'text/json':
@@ -263,9 +277,9 @@ export class Decoder implements BodyDecoder {
     }
   }
 
-  #yaml(bytes: Uint8Array, problems: string[] | undefined): unknown {
+  #yaml(body: Body & { type: 'bytes' }, problems: string[] | undefined): unknown {
     try {
-      return this.#parts.parseYaml(Buffer.from(bytes).toString('utf8'), (text) => problems?.push(text));
+      return this.#readYaml(body, (text) => problems?.push(text));
     } catch (cause) {
       if (cause instanceof LoadError) throw cause;
       throw errors.badRequest(
