@@ -11,6 +11,57 @@ const empty = new Set(['[]', '{}', 'absent']);
 
 export const known: readonly Known[] = [
   {
+    id: 'ServiceCIDR of the cluster',
+    reason:
+      'The API server makes it whole, with its finalizer and its condition; upstream leaves those to a controller, which does not run.',
+    matches: ({ kind, group }) =>
+      kind.endsWith(' ServiceCIDR') && /managedFields|finalizers only ours|status\.conditions/.test(group),
+  },
+  {
+    id: 'addresses in a dry run',
+    reason:
+      'A dry run of a Service is refused where the write itself would be: an address that is taken. Upstream does not look in a dry run, and finds other faults first.',
+    matches: ({ kind, group, upstream, ours }) =>
+      kind === 'v1 Service' &&
+      (/failed to allocate IP/.test(`${group}${upstream}${ours}`) || group.startsWith('code: 409 here 422')),
+  },
+  {
+    id: 'proxy',
+    reason: 'The proxy subresources are not served.',
+    matches: ({ group, name }) => /\bproxy\b/.test(`${group} ${name}`),
+  },
+  {
+    id: 'apply with the resourceVersion of nothing',
+    reason:
+      'An apply that names a resourceVersion means an object that exists: it does not create one; upstream does.',
+    matches: ({ family, group }) =>
+      family === 'apply' && group.includes('resourceVersion should not be set on objects to be created'),
+  },
+  {
+    id: 'owner of a FlowSchema’s condition',
+    reason:
+      'Upstream applies the condition on the server, here it is a status update: manager and operation differ.',
+    matches: ({ kind, group }) => kind.endsWith(' FlowSchema') && group.includes('managedFields'),
+  },
+  {
+    id: 'generation of a DaemonSet’s template',
+    reason:
+      'Upstream counts the annotation in which it keeps the generation of the template as the writer’s; here it is the server’s.',
+    matches: ({ kind, group }) =>
+      kind.endsWith(' DaemonSet') && /managedFields|template\.generation/.test(group),
+  },
+  {
+    id: 'owners of fields of features that are off',
+    reason: 'Upstream counts a field as owned that it then drops, as its feature is off.',
+    matches: ({ group }) => /managedFields.*f:stopSignal only upstream$/.test(group),
+  },
+  {
+    id: 'owners of null',
+    reason:
+      'Go writes null for a list or map that is not set, and upstream counts it as owned; here it is not written.',
+    matches: ({ group }) => /managedFields(\[\]\.fieldsV1(\.f:\w+)?)? only upstream$/.test(group),
+  },
+  {
     id: 'aggregation',
     reason:
       "Aggregated APIs are not served: registrations are stored with a warning, nobody reports on their services or registers this server's own kinds.",
