@@ -21,6 +21,7 @@ const program = process.env['E2E_TEST'] ?? 'e2e.test';
 /** Tests that do not apply, with the reason. */
 const excluded: ReadonlyArray<readonly [pattern: string, reason: string]> = [
   ['AdmissionWebhook', 'its webhook server is a pod of the agnhost image'],
+  ['CustomResourceFieldSelectors', 'its conversion webhook is a pod of the agnhost image'],
   ['CustomResourceConversionWebhook', 'its webhook server is a pod of the agnhost image'],
   ['Flaky', 'upstream itself leaves those out'],
   ['Aggregated APIServer', 'its aggregated API server is a pod of the sample-apiserver image'],
