@@ -1,4 +1,4 @@
-import { RealEtcd } from '../storage/etcd/testing.ts';
+import { RealEtcd } from '@cloudless/kube/testing/real-etcd';
 import { describeApi } from './behaviour.ts';
 
 // The store of the one flag: etcd itself, as Debian has it.

@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { readFileSync } from 'node:fs';
-import { connectEtcd } from '@cloudless/apiserver/storage/etcd/client';
+import { connectEtcd } from '@cloudless/kube/etcd/client/client';
 import type { Clock } from '@cloudless/kube/clock';
 import { EtcdError, type EtcdStore, grpcCode } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';

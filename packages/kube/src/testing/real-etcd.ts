@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EtcdStore } from '@cloudless/kube/etcd/store';
-import { logger } from '@cloudless/kube/logger';
-import { selfSigned } from '@cloudless/kube/testing/certificate';
-import { connectEtcd } from './client.ts';
+import type { EtcdStore } from '../etcd/store.ts';
+import { logger } from '../logger.ts';
+import { selfSigned } from './certificate.ts';
+import { connectEtcd } from '../etcd/client/client.ts';
 
 const program = '/usr/bin/etcd';
 const startMs = 20_000;

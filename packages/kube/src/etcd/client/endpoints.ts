@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import grpc from '@grpc/grpc-js';
-import { type CallOptions, EtcdError, etcdErrors, grpcCode } from '@cloudless/kube/etcd/store';
-import type { MethodDefinition } from '@cloudless/kube/protobuf/facts';
+import { type CallOptions, EtcdError, etcdErrors, grpcCode } from '../store.ts';
+import type { MethodDefinition } from '../../protobuf/facts.ts';
 
 export interface EndpointOptions {
   /** `https://HOST:PORT`, `http://HOST:PORT`, `unix://PATH`, or `HOST:PORT` (TLS if certificates are given). */

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { etcdCompliance, Receiver } from '@cloudless/kube/etcd/compliance';
-import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
-import { logger } from '@cloudless/kube/logger';
-import { selfSigned } from '@cloudless/kube/testing/certificate';
+import { etcdCompliance, Receiver } from '../compliance.ts';
+import { EtcdError, grpcCode } from '../store.ts';
+import { logger } from '../../logger.ts';
+import { selfSigned } from '../../testing/certificate.ts';
 import { connectEtcd } from './client.ts';
 import { fenced, progressMeansOf } from './progress.ts';
-import { RealEtcd } from './testing.ts';
+import { RealEtcd } from '../../testing/real-etcd.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 const log = logger('etcd-test').child({}, { level: 'silent' });

@@ -11,7 +11,7 @@ import type {
   TxnRequest,
   TxnResponse,
   WatchEvent,
-} from '@cloudless/kube/etcd/store';
+} from '../store.ts';
 
 export interface WireHeader {
   revision: bigint;

@@ -6,9 +6,9 @@ import {
   type WatchHandle,
   type WatchMessage,
   type WatchRequest,
-} from '@cloudless/kube/etcd/store';
-import type { Logger } from '@cloudless/kube/logger';
-import type { MethodDefinition } from '@cloudless/kube/protobuf/facts';
+} from '../store.ts';
+import type { Logger } from '../../logger.ts';
+import type { MethodDefinition } from '../../protobuf/facts.ts';
 import type { DuplexCall, Endpoints } from './endpoints.ts';
 import { fenced, type ProgressMeans } from './progress.ts';
 import { eventOf, filterTypes, revisionOf, type WireWatchResponse } from './wire.ts';

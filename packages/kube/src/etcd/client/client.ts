@@ -17,10 +17,10 @@ import {
   type WatchHandle,
   type WatchMessage,
   type WatchRequest,
-} from '@cloudless/kube/etcd/store';
-import { etcdRoot } from '@cloudless/kube/etcd/facts';
-import { type Logger, logger } from '@cloudless/kube/logger';
-import { type MethodDefinition, serviceDefinition } from '@cloudless/kube/protobuf/facts';
+} from '../store.ts';
+import { etcdRoot } from '../facts.ts';
+import { type Logger, logger } from '../../logger.ts';
+import { type MethodDefinition, serviceDefinition } from '../../protobuf/facts.ts';
 import { type EndpointOptions, Endpoints } from './endpoints.ts';
 import { type ProgressMeans, progressMeansOf } from './progress.ts';
 import { WatchStream } from './watch-stream.ts';
