@@ -127,9 +127,10 @@ export class Datastore implements EtcdStore {
   async load(): Promise<void> {
     const garbage: number[] = [];
     const state = this.#state;
-    const { compactRevision, leases, records } = this.#log.load();
+    const { compactRevision, leases, facts, records } = this.#log.load();
     const grants = leases.map(({ id, ttlSeconds }) => ({ type: 'grant' as const, id, ttlSeconds }));
     state.adoptLeases(grants);
+    state.adoptFacts(facts);
     let revision = Math.max(1, compactRevision);
     let position = 0;
     for await (const piece of records) {
@@ -152,7 +153,7 @@ export class Datastore implements EtcdStore {
 
   /** Takes over what other writers of the log appended. */
   async #catchUp(): Promise<void> {
-    const { records, leases, compactRevision, head } = await (
+    const { records, leases, facts, compactRevision, head } = await (
       this.#log.catchUp as NonNullable<Log['catchUp']>
     )(this.#state.visible);
     if (head.position === this.#state.visible.position) return;
@@ -163,7 +164,8 @@ export class Datastore implements EtcdStore {
     const versions = state.adopt(records, state.visible.compactRevision, []);
     state.adoptLeases(leases.filter(({ type }) => type === 'revoke'));
     state.adoptHead({ ...head, compactRevision: Math.max(compactRevision, state.visible.compactRevision) });
-    this.#publish({ versions, leases, compactRevision: compacted ? compactRevision : undefined });
+    state.adoptFacts(facts);
+    this.#publish({ versions, leases, facts, compactRevision: compacted ? compactRevision : undefined });
   }
 
   /** Before a linearizable read: what others wrote is visible. Undefined when there are no others. */

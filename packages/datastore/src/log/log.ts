@@ -77,9 +77,23 @@ export type LeaseChange =
   | { readonly type: 'grant'; readonly id: bigint; readonly ttlSeconds: number }
   | { readonly type: 'revoke'; readonly id: bigint };
 
+/**
+ * A number that lives with the log: `cluster_id`, who this store is, drawn once, and `alarms`, a bit for each alarm
+ * that is raised (bit 0 nospace, bit 1 corrupt).
+ */
+export type FactName = 'cluster_id' | 'alarms';
+
+/** A change like any other: it takes a position. The last value counts. */
+export interface FactChange {
+  readonly name: FactName;
+  /** At most 63 bits. */
+  readonly value: bigint;
+}
+
 export interface LogBatch {
   readonly records: readonly LogRecord[];
   readonly leases: readonly LeaseChange[];
+  readonly facts: readonly FactChange[];
   /** Present when history before it is given up. */
   readonly compactRevision: number | undefined;
   /** The head after this batch. */
@@ -89,6 +103,8 @@ export interface LogBatch {
 export interface LogChanges {
   readonly records: readonly LoadedRecord[];
   readonly leases: readonly LeaseChange[];
+  /** May hold facts that did not change. */
+  readonly facts: readonly FactChange[];
   readonly compactRevision: number;
   readonly head: LogHead;
 }
@@ -97,6 +113,7 @@ export interface LoadedState {
   /** 0: never compacted. */
   readonly compactRevision: number;
   readonly leases: ReadonlyArray<{ id: bigint; ttlSeconds: number }>;
+  readonly facts: readonly FactChange[];
   readonly records: AsyncIterable<readonly LoadedRecord[]>;
 }
 

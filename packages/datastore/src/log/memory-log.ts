@@ -11,7 +11,7 @@ export class MemoryLog implements Log {
   #rowsRemoved = 0;
 
   load(): LoadedState {
-    return { compactRevision: 0, leases: [], records: nothing() };
+    return { compactRevision: 0, leases: [], facts: [], records: nothing() };
   }
 
   async append(_expected: LogHead, batch: LogBatch): Promise<'appended'> {

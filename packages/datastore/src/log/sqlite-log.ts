@@ -4,7 +4,16 @@ import type { Logger } from '@cloudless/kube/logger';
 import { NoSpaceError } from '../errors.ts';
 import { keyOf } from '../mvcc/key.ts';
 import { FlushTimes } from './flush-times.ts';
-import type { LoadedRecord, LoadedState, Log, LogBatch, LogFigures, LogHead, LogRecord } from './log.ts';
+import type {
+  FactName,
+  LoadedRecord,
+  LoadedState,
+  Log,
+  LogBatch,
+  LogFigures,
+  LogHead,
+  LogRecord,
+} from './log.ts';
 import { Maintenance } from './maintenance.ts';
 import {
   corrupt,
@@ -95,9 +104,11 @@ export class SqliteLog implements Log {
     try {
       const compactRevision = Number(this.#statements.fact.get('compact_revision')?.['value'] ?? 0);
       const leases = this.#statements.leases.all() as Array<{ id: string; ttl: number }>;
+      const facts = this.#statements.facts.all() as Array<{ name: FactName; value: string }>;
       return {
         compactRevision,
         leases: leases.map(({ id, ttl }) => ({ id: BigInt(id), ttlSeconds: ttl })),
+        facts: facts.map(({ name, value }) => ({ name, value: BigInt(value) })),
         records: this.#loadRecords(compactRevision),
       };
     } catch (error) {
@@ -171,7 +182,7 @@ export class SqliteLog implements Log {
     }
   }
 
-  async #insert({ records, leases, compactRevision }: LogBatch): Promise<void> {
+  async #insert({ records, leases, facts, compactRevision }: LogBatch): Promise<void> {
     const { insert, grant, revoke, setFact } = this.#statements;
     let until = performance.now() + sliceMs;
     for (let i = 0; i < records.length; i++) {
@@ -194,6 +205,7 @@ export class SqliteLog implements Log {
       if (change.type === 'grant') grant.run(change.id, change.ttlSeconds);
       else revoke.run(change.id);
     }
+    for (const { name, value } of facts) setFact.run(name, value);
     if (compactRevision !== undefined) setFact.run('compact_revision', compactRevision);
   }
 
@@ -370,6 +382,7 @@ interface Statements {
   grant: StatementSync;
   revoke: StatementSync;
   fact: StatementSync;
+  facts: StatementSync;
   setFact: StatementSync;
   value: StatementSync;
   load: StatementSync;
@@ -388,6 +401,7 @@ function prepare(db: DatabaseSync): Statements {
     grant: db.prepare('INSERT INTO lease (id, ttl) VALUES (?, ?)'),
     revoke: db.prepare('DELETE FROM lease WHERE id = ?'),
     fact: db.prepare('SELECT value FROM fact WHERE name = ?'),
+    facts: db.prepare("SELECT name, CAST(value AS TEXT) AS value FROM fact WHERE name <> 'compact_revision'"),
     setFact: db.prepare(
       'INSERT INTO fact (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
     ),

@@ -1,4 +1,12 @@
-import type { LeaseChange, LoadedRecord, LogBatch, LogHead, LogRecord } from '../log/log.ts';
+import type {
+  FactChange,
+  FactName,
+  LeaseChange,
+  LoadedRecord,
+  LogBatch,
+  LogHead,
+  LogRecord,
+} from '../log/log.ts';
 import { History } from './history.ts';
 import { type BinaryKey, keyOf } from './key.ts';
 import { OrderedIndex } from './ordered-index.ts';
@@ -22,11 +30,16 @@ export interface StateHead extends LogHead {
 export interface Committed {
   readonly versions: readonly Version[];
   readonly leases: readonly LeaseChange[];
+  readonly facts: readonly FactChange[];
   /** Set when the batch compacted. */
   readonly compactRevision: number | undefined;
 }
 
-type Undo = { version: Version } | { granted: LeaseState } | { revoked: LeaseState };
+type Undo =
+  | { version: Version }
+  | { fact: FactName; was: bigint | undefined }
+  | { granted: LeaseState }
+  | { revoked: LeaseState };
 
 /** A point inside a batch to which changes can be taken back. */
 export interface Savepoint {
@@ -34,6 +47,7 @@ export interface Savepoint {
   readonly undo: number;
   readonly records: number;
   readonly leases: number;
+  readonly facts: number;
 }
 
 /**
@@ -47,6 +61,7 @@ export class MvccState {
   readonly index = new OrderedIndex();
   readonly history = new History();
   readonly leases = new Map<bigint, LeaseState>();
+  readonly facts = new Map<FactName, bigint>();
   readonly #cache: ValueCache;
   #visible: StateHead = { revision: 1, position: 0, compactRevision: 0 };
   #pending: StateHead = this.#visible;
@@ -54,6 +69,7 @@ export class MvccState {
   #records: LogRecord[] = [];
   #versions: Version[] = [];
   #leaseChanges: LeaseChange[] = [];
+  #factChanges: FactChange[] = [];
   /** Whether the transaction being evaluated has written. */
   #wrote = false;
 
@@ -79,6 +95,7 @@ export class MvccState {
     return (
       this.#records.length > 0 ||
       this.#leaseChanges.length > 0 ||
+      this.#factChanges.length > 0 ||
       this.#pending.compactRevision !== this.#visible.compactRevision
     );
   }
@@ -158,6 +175,13 @@ export class MvccState {
     this.#pending = { ...this.#pending, position: this.#pending.position + 1 };
   }
 
+  setFact(name: FactName, value: bigint): void {
+    this.#undo.push({ fact: name, was: this.facts.get(name) });
+    this.facts.set(name, value);
+    this.#factChanges.push({ name, value });
+    this.#pending = { ...this.#pending, position: this.#pending.position + 1 };
+  }
+
   /** Gives up history before `revision`. */
   compact(revision: number): void {
     // A change like any other: whoever shares the log learns of it by the position.
@@ -179,6 +203,7 @@ export class MvccState {
       undo: this.#undo.length,
       records: this.#records.length,
       leases: this.#leaseChanges.length,
+      facts: this.#factChanges.length,
     };
   }
 
@@ -189,13 +214,14 @@ export class MvccState {
     this.#records.length = savepoint.records;
     this.#versions.length = savepoint.records;
     this.#leaseChanges.length = savepoint.leases;
+    this.#factChanges.length = savepoint.facts;
     this.#pending = savepoint.pending;
     this.#wrote = false;
   }
 
   /** Takes back all that is not durable. */
   rollback(): void {
-    this.rollbackTo({ pending: this.#visible, undo: 0, records: 0, leases: 0 });
+    this.rollbackTo({ pending: this.#visible, undo: 0, records: 0, leases: 0, facts: 0 });
   }
 
   #takeBack(undo: Undo): void {
@@ -203,6 +229,9 @@ export class MvccState {
       this.leases.delete(undo.granted.id);
     } else if ('revoked' in undo) {
       this.leases.set(undo.revoked.id, undo.revoked);
+    } else if ('fact' in undo) {
+      if (undo.was === undefined) this.facts.delete(undo.fact);
+      else this.facts.set(undo.fact, undo.was);
     } else {
       const { version } = undo;
       const { prev } = version;
@@ -223,6 +252,7 @@ export class MvccState {
     return {
       records: this.#records,
       leases: this.#leaseChanges,
+      facts: this.#factChanges,
       compactRevision: compactRevision === this.#visible.compactRevision ? undefined : compactRevision,
       head: { revision, position },
     };
@@ -234,7 +264,12 @@ export class MvccState {
       this.#pending.compactRevision === this.#visible.compactRevision
         ? undefined
         : this.#pending.compactRevision;
-    const committed = { versions: this.#versions, leases: this.#leaseChanges, compactRevision };
+    const committed = {
+      versions: this.#versions,
+      leases: this.#leaseChanges,
+      facts: this.#factChanges,
+      compactRevision,
+    };
     this.#visible = this.#pending;
     for (const version of this.#versions) {
       this.history.append(version);
@@ -246,6 +281,7 @@ export class MvccState {
     this.#records = [];
     this.#versions = [];
     this.#leaseChanges = [];
+    this.#factChanges = [];
     return committed;
   }
 
@@ -282,6 +318,11 @@ export class MvccState {
       if (change.type === 'revoke') this.leases.delete(change.id);
       else this.leases.set(change.id, { id: change.id, ttlSeconds: change.ttlSeconds, keys: new Set() });
     }
+  }
+
+  /** Takes over facts that are durable already. */
+  adoptFacts(changes: readonly FactChange[]): void {
+    for (const { name, value } of changes) this.facts.set(name, value);
   }
 
   /** Sets where the log ends. Nothing may be pending. */

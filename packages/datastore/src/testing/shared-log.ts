@@ -1,5 +1,6 @@
 import { keyOf } from '../mvcc/key.ts';
 import type {
+  FactChange,
   LeaseChange,
   LoadedRecord,
   LoadedState,
@@ -11,7 +12,7 @@ import type {
   LogRecord,
 } from '../log/log.ts';
 
-type Change = { position: number } & ({ record: LogRecord } | { lease: LeaseChange });
+type Change = { position: number } & ({ record: LogRecord } | { lease: LeaseChange } | { fact: FactChange });
 
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -52,6 +53,7 @@ class SharedLogConnection implements Log {
     return {
       compactRevision,
       leases: [...leases].map(([id, ttlSeconds]) => ({ id, ttlSeconds })),
+      facts: changes.flatMap((change) => ('fact' in change ? [change.fact] : [])),
       records: pieces(records),
     };
   }
@@ -67,12 +69,12 @@ class SharedLogConnection implements Log {
       shared.changes.push({ position: record.position, record });
       if (record.value !== undefined) shared.values.set(record.position, Uint8Array.from(record.value));
     }
-    // Lease changes take the positions that the records left.
+    // Changes of leases and facts take the positions that the records left.
     const taken = new Set(batch.records.map(({ position }) => position));
     const free: number[] = [];
     for (let at = expected.position + 1; at <= batch.head.position; at++) if (!taken.has(at)) free.push(at);
-    for (const [i, lease] of batch.leases.entries())
-      shared.changes.push({ position: free[i] as number, lease });
+    for (const lease of batch.leases) shared.changes.push({ position: free.shift() as number, lease });
+    for (const fact of batch.facts) shared.changes.push({ position: free.shift() as number, fact });
     shared.changes.sort((a, b) => a.position - b.position);
     shared.compactRevision = batch.compactRevision ?? shared.compactRevision;
     shared.head = batch.head;
@@ -86,6 +88,7 @@ class SharedLogConnection implements Log {
     return {
       records: changes.flatMap((change) => ('record' in change ? [loadedOf(change.record)] : [])),
       leases: changes.flatMap((change) => ('lease' in change ? [change.lease] : [])),
+      facts: changes.flatMap((change) => ('fact' in change ? [change.fact] : [])),
       compactRevision: this.#shared.compactRevision,
       head: this.#shared.head,
     };
