@@ -42,7 +42,13 @@ export function select(
   }
   const limit = request.limit !== undefined && request.limit > 0 ? request.limit : Infinity;
   const inKeyOrder = isKeyOrder(request);
-  const early = inKeyOrder && !isFiltered(request) ? limit : Infinity;
+  const early = isFiltered(request)
+    ? Infinity
+    : inKeyOrder
+      ? limit
+      : isUnordered(request)
+        ? limit + 1
+        : Infinity;
   const versions: Version[] = [];
   let count = 0;
   let rest: string | undefined;
@@ -59,7 +65,7 @@ export function select(
   });
   if (rest !== undefined) {
     count += state.index.count(rest, interval.end, revision);
-    return { ...base, versions, count, more: true };
+    if (inKeyOrder) return { ...base, versions, count, more: true };
   }
   if (!inKeyOrder && request.sortTarget === 'value') return { ...base, versions, count, sortByValue: true };
   if (!inKeyOrder) sort(versions, request);
@@ -71,6 +77,11 @@ export function select(
 /** Whether the request wants keys ascending, which is how they come. */
 function isKeyOrder({ sortTarget = 'key', sortOrder = 'none' }: RangeRequest): boolean {
   return sortTarget === 'key' && sortOrder !== 'descend';
+}
+
+/** A target without an order: etcd sorts only what it fetched for the limit, the first keys and one more. */
+function isUnordered({ sortOrder = 'none' }: RangeRequest): boolean {
+  return sortOrder === 'none';
 }
 
 function isFiltered(request: RangeRequest): boolean {

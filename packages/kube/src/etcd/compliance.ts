@@ -12,6 +12,7 @@ import { Context } from './compliance/context.ts';
 import { declareKeys, declareRanges } from './compliance/keys.ts';
 import { declareLeases } from './compliance/leases.ts';
 import { declareModel } from './compliance/model.ts';
+import { declareRangeOptions } from './compliance/range-options.ts';
 import { declareTransactions } from './compliance/transactions.ts';
 import { declareWatches } from './compliance/watches.ts';
 import type { EtcdStore } from './store.ts';
@@ -44,6 +45,7 @@ export function etcdCompliance(name: string, start: () => Promise<StoreUnderTest
     const context = (): Context => new Context(under.store, `${folder}/${tests++}/`);
     declareKeys(context);
     declareRanges(context);
+    declareRangeOptions(context);
     declareTransactions(context);
     declareWatches(context);
     declareLeases(context);

@@ -128,8 +128,9 @@ function* inRange(state: State, { key, rangeEnd }: { key: Uint8Array; rangeEnd?:
 function rangeOf(state: State, request: RangeRequest, revision: number): RangeResponse {
   const all = [...inRange(state, request)];
   if (request.countOnly) return { revision, kvs: [], more: false, count: all.length };
-  const { minModRevision = 0, maxModRevision = Infinity, minCreateRevision = 0 } = request;
-  const { maxCreateRevision = Infinity, limit = 0 } = request;
+  const { minModRevision = 0, minCreateRevision = 0, limit = 0 } = request;
+  const maxModRevision = request.maxModRevision || Infinity;
+  const maxCreateRevision = request.maxCreateRevision || Infinity;
   const kvs = all.filter(
     (kv) =>
       kv.modRevision >= minModRevision &&
@@ -137,10 +138,18 @@ function rangeOf(state: State, request: RangeRequest, revision: number): RangeRe
       kv.createRevision >= minCreateRevision &&
       kv.createRevision <= maxCreateRevision,
   );
+  if (limit > 0 && isFetchedShort(request)) kvs.splice(limit + 1);
   kvs.sort(orderOf(request));
   const cut = limit > 0 ? kvs.slice(0, limit) : kvs;
   const shown = request.keysOnly ? cut.map((kv) => ({ ...kv, value: new Uint8Array(0) })) : cut;
   return { revision, kvs: shown, more: cut.length < kvs.length, count: all.length };
+}
+
+/** Without an order and a filter etcd fetches one key more than the limit, whatever it sorts by afterwards. */
+function isFetchedShort(request: RangeRequest): boolean {
+  const { minModRevision, maxModRevision, minCreateRevision, maxCreateRevision } = request;
+  if (minModRevision || maxModRevision || minCreateRevision || maxCreateRevision) return false;
+  return request.sortOrder === undefined || request.sortOrder === 'none';
 }
 
 function orderOf({ sortTarget = 'key', sortOrder }: RangeRequest): (a: KeyValue, b: KeyValue) => number {
