@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer } from './builtin-http.ts';
 import { type Running, running } from './lifecycle.ts';
 
 export interface HealthSources {

@@ -1,8 +1,9 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { STATUS_CODES } from '@cloudless/kube/builtin-http';
 import type { Logger } from '@cloudless/kube/logger';
 import { errors, StatusError } from '@cloudless/kube/status';
 import {

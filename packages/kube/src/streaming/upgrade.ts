@@ -1,5 +1,6 @@
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { request as httpRequest } from '../builtin-http.ts';
 import type { Duplex } from 'node:stream';
 
 /** Where to send an HTTP/1.1 upgrade. */

@@ -1,13 +1,9 @@
 import { once } from 'node:events';
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  STATUS_CODES,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createServer as createHttpServer, STATUS_CODES } from '@cloudless/kube/builtin-http';
 import type { KubeClient } from '@cloudless/kube/client/client';
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { running, type Running } from '@cloudless/kube/lifecycle';
