@@ -162,7 +162,7 @@ export class FakeClient implements KubeClient {
       options.signal,
     );
     const old = this.#existing(resource, name, namespace);
-    const next = fakePatch(structuredClone(old), type, patch);
+    const next = fakePatch(resource, structuredClone(old), type, patch);
     if (JSON.stringify(next) === JSON.stringify(old)) return old as unknown as T;
     return this.#cluster.write(resource, old, next, subresource);
   }
