@@ -1,3 +1,4 @@
+import { isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
 import { FieldPath, fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { Attributes } from '../request/info.ts';
 import { dns1123Subdomain } from '../registry/validation/fields.ts';
@@ -63,11 +64,7 @@ const lists = ['users', 'userGroups', 'verbs', 'resources', 'namespaces', 'nonRe
 const ruleFields: ReadonlySet<string> = new Set(['level', 'omitManagedFields', ...lists]);
 const resourceFields: ReadonlySet<string> = new Set(['group', 'resources', 'resourceNames']);
 
-type Fields = Record<string, unknown>;
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function unknownFields(value: Fields, known: ReadonlySet<string>, path: FieldPath): string[] {
+function unknownFields(value: JsonObject, known: ReadonlySet<string>, path: FieldPath): string[] {
   return Object.keys(value)
     .filter((key) => !known.has(key))
     .map((key) => `unknown field ${JSON.stringify(path.child(key).toString())}`);
@@ -79,7 +76,7 @@ function mustBeStrings(value: unknown, path: FieldPath, wrong: FieldError[]): vo
     wrong.push(fieldErrors.typeInvalid(path, value, 'must be a list of strings'));
 }
 
-function checkTypes(policy: Fields): { wrong: FieldError[]; unknown: string[] } {
+function checkTypes(policy: JsonObject): { wrong: FieldError[]; unknown: string[] } {
   const root = FieldPath.of('');
   const wrong: FieldError[] = [];
   const unknown = unknownFields(policy, policyFields, root);
@@ -89,7 +86,7 @@ function checkTypes(policy: Fields): { wrong: FieldError[]; unknown: string[] } 
     wrong.push(fieldErrors.typeInvalid(root.child('rules'), rules, 'must be a list'));
   for (const [i, rule] of (Array.isArray(rules) ? (rules as unknown[]) : []).entries()) {
     const at = FieldPath.of('rules').index(i);
-    if (!isFields(rule)) {
+    if (!isJsonObject(rule)) {
       wrong.push(fieldErrors.typeInvalid(at, rule, 'must be an object'));
       continue;
     }
@@ -103,7 +100,7 @@ function checkTypes(policy: Fields): { wrong: FieldError[]; unknown: string[] } 
     }
     for (const [j, resource] of (resources as unknown[]).entries()) {
       const place = at.child('resources').index(j);
-      if (!isFields(resource)) {
+      if (!isJsonObject(resource)) {
         wrong.push(fieldErrors.typeInvalid(place, resource, 'must be an object with group and resources'));
         continue;
       }
@@ -165,7 +162,7 @@ function validateRule(rule: PolicyRule, path: FieldPath): FieldError[] {
  * that is wrong throws `AuditPolicyError` with all of it.
  */
 export function readPolicy(document: unknown, warn: (text: string) => void): Policy {
-  if (!isFields(document)) throw new AuditPolicyError('expected an object of kind Policy');
+  if (!isJsonObject(document)) throw new AuditPolicyError('expected an object of kind Policy');
   const { apiVersion, kind } = document;
   if (apiVersion !== 'audit.k8s.io/v1' || kind !== 'Policy') {
     const shown = (value: unknown): string => (typeof value === 'string' ? value : '');

@@ -1,3 +1,4 @@
+import { isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
 /** What identifies an object for as long as it exists. */
 export interface ObjectReference {
   name: string;
@@ -26,22 +27,19 @@ export interface TokenClaims {
   kubernetes: KubernetesClaims;
 }
 
-type Json = Record<string, unknown>;
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const text = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined;
 const time = (value: unknown, otherwise: number): number | undefined =>
   value === undefined ? otherwise : typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 
 function reference(value: unknown): ObjectReference | undefined {
-  if (!isObject(value)) return undefined;
+  if (!isJsonObject(value)) return undefined;
   const [name, uid] = [text(value['name']), text(value['uid'])];
   return name !== undefined && uid !== undefined ? { name, uid } : undefined;
 }
 
 function kubernetesClaims(value: unknown): KubernetesClaims | undefined {
-  if (!isObject(value)) return undefined;
+  if (!isJsonObject(value)) return undefined;
   const namespace = text(value['namespace']);
   const serviceaccount = reference(value['serviceaccount']);
   if (namespace === undefined || !serviceaccount) return undefined;
@@ -53,16 +51,16 @@ function kubernetesClaims(value: unknown): KubernetesClaims | undefined {
     claims[kind] = bound;
   }
   if (value['node'] !== undefined) {
-    const name = isObject(value['node']) ? text(value['node']['name']) : undefined;
+    const name = isJsonObject(value['node']) ? text(value['node']['name']) : undefined;
     if (name === undefined) return undefined;
-    const uid = text((value['node'] as Json)['uid']);
+    const uid = text((value['node'] as JsonObject)['uid']);
     claims.node = { name, ...(uid === undefined ? {} : { uid }) };
   }
   return claims;
 }
 
 /** Reads the claims of a verified token; undefined when something that must be there is missing or malformed. */
-export function readClaims(claims: Json): TokenClaims | undefined {
+export function readClaims(claims: JsonObject): TokenClaims | undefined {
   const kubernetes = kubernetesClaims(claims['kubernetes.io']);
   const exp = time(claims['exp'], Number.NaN);
   const nbf = time(claims['nbf'], 0);

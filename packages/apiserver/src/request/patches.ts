@@ -1,3 +1,4 @@
+import { goText, goTypeName, isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
 import { fieldErrors, FieldPath } from '@cloudless/kube/field';
 import type { KubeObject } from '@cloudless/kube/object';
 import { applyJsonPatch, JsonPatchError, maxOperations } from '@cloudless/kube/patch/json-patch';
@@ -6,11 +7,6 @@ import { applyStrategicMergePatch, StrategicPatchError } from '@cloudless/kube/p
 import { schemaOf } from '@cloudless/kube/schema/schema';
 import { errors, StatusError } from '@cloudless/kube/status';
 import type { ApplyPatch, BodyKind } from './body.ts';
-
-type JsonObject = Record<string, unknown>;
-
-const isMap = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Go's words for a JSON value of another type. */
 function cannotUnmarshal(value: unknown, goType: string): string {
@@ -25,7 +21,7 @@ function unprocessable(message: string): StatusError {
 }
 
 function jsonPatch(object: KubeObject, patch: unknown): unknown {
-  if (!Array.isArray(patch) || !patch.every(isMap)) {
+  if (!Array.isArray(patch) || !patch.every(isJsonObject)) {
     throw errors.badRequest(`error decoding patch: ${cannotUnmarshal(patch, '[]handlers.jsonPatchOp')}`);
   }
   if (patch.length > maxOperations) {
@@ -40,30 +36,13 @@ function jsonPatch(object: KubeObject, patch: unknown): unknown {
   }
 }
 
-/** A value as Go prints it with `%+v`. */
-function goText(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`;
-  if (value === null) return '<nil>';
-  if (!isMap(value)) return `${value as string | number | boolean | bigint}`;
-  const members = Object.keys(value).sort();
-  return `map[${members.map((name) => `${name}:${goText(value[name])}`).join(' ')}]`;
-}
-
-/** Go's name for the type of a JSON value. */
-function goType(value: unknown): string {
-  if (Array.isArray(value)) return '[]interface {}';
-  if (typeof value === 'boolean') return 'bool';
-  if (typeof value === 'object') return 'map[string]interface {}';
-  return Number.isInteger(value) || typeof value === 'bigint' ? 'int64' : 'float64';
-}
-
 /** Throws 422 as upstream's converter of patched objects does. */
 function mustKeepTypes(patched: JsonObject, patch: JsonObject): void {
   const wrong = [patched['apiVersion'], patched['kind']].find(
     (value) => value != null && typeof value !== 'string',
   );
   if (wrong === undefined) return;
-  const why = `cannot convert ${goType(wrong)} to string`;
+  const why = `cannot convert ${goTypeName(wrong)} to string`;
   throw errors.invalid({ group: '', kind: '' }, '', [
     fieldErrors.invalid(FieldPath.of('patch'), goText(patch), why),
   ]);
@@ -80,9 +59,9 @@ function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): 
   }
   try {
     const patched = applyStrategicMergePatch(schema, object as unknown as JsonObject, patch);
-    if (isMap(patched)) mustKeepTypes(patched, patch);
+    if (isJsonObject(patched)) mustKeepTypes(patched, patch);
     // What kind it is, is known: a strategic patch does not get to say.
-    return isMap(patched) ? { ...patched, apiVersion: object.apiVersion, kind: object.kind } : patched;
+    return isJsonObject(patched) ? { ...patched, apiVersion: object.apiVersion, kind: object.kind } : patched;
   } catch (error) {
     if (!(error instanceof StrategicPatchError)) throw error;
     throw error.code === 422 ? unprocessable(error.message) : new StatusError(500, '', error.message);
@@ -92,7 +71,7 @@ function strategicPatch(object: KubeObject, patch: JsonObject, kind: BodyKind): 
 /** Applies one patch document and returns a new object (apiserver/pkg/endpoints/handlers/patch.go). */
 export const applyPatch: ApplyPatch = (type, object, patch, kind) => {
   if (type === 'json') return jsonPatch(object, patch);
-  if (!isMap(patch)) {
+  if (!isJsonObject(patch)) {
     const why = cannotUnmarshal(patch, 'map[string]interface {}');
     throw errors.badRequest(type === 'merge' ? `error decoding patch: ${why}` : why);
   }

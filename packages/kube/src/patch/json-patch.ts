@@ -4,7 +4,8 @@
  * missing `value` is null.
  */
 import { stringifyJson } from '../codec/json.ts';
-import { type JsonObject, clone, equal, isObject, own, put } from './value.ts';
+import { isJsonObject, type JsonObject } from '../codec/json-value.ts';
+import { clone, equal, own, put } from './value.ts';
 
 /** A patch that does not apply. Nothing of it was applied. */
 export class JsonPatchError extends Error {
@@ -120,7 +121,7 @@ class Application {
       } catch {
         return undefined;
       }
-      if (!Array.isArray(next) && !isObject(next)) return undefined;
+      if (!Array.isArray(next) && !isJsonObject(next)) return undefined;
       container = next;
     }
     return { container: container as unknown[] | JsonObject, key: decodeKey(tokens.at(-1) as string) };
@@ -148,7 +149,7 @@ class Application {
     const path = pathOf(operation, 'replace', 'path');
     const value = valueOf(operation);
     if (path === '') {
-      if (!Array.isArray(value) && !isObject(value))
+      if (!Array.isArray(value) && !isJsonObject(value))
         throw new JsonPatchError('replace operation value must be object or array');
       this.document = value;
       return;

@@ -2,12 +2,13 @@
  * JSON merge patch (RFC 7386), as the library that kube-apiserver uses applies it
  * (gopkg.in/evanphx/json-patch.v4/merge.go).
  */
-import { type JsonObject, clone, equal, isObject, own, put } from './value.ts';
+import { isJsonObject, type JsonObject } from '../codec/json-value.ts';
+import { clone, equal, own, put } from './value.ts';
 
 /** A copy without null members; nulls that are elements of lists stay. */
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => withoutNulls(item));
-  if (!isObject(value)) return value;
+  if (!isJsonObject(value)) return value;
   const out: JsonObject = {};
   for (const key of Object.keys(value)) if (value[key] !== null) put(out, key, withoutNulls(value[key]));
   return out;
@@ -19,15 +20,15 @@ function mergeInto(document: JsonObject, patch: JsonObject): void {
     const current = own(document, key);
     if (value === null) delete document[key];
     else if (current === undefined || current === null) put(document, key, withoutNulls(value));
-    else if (isObject(current) && isObject(value)) mergeInto(current, value);
+    else if (isJsonObject(current) && isJsonObject(value)) mergeInto(current, value);
     // In place of an object, upstream takes a list over as it is; in place of anything else it prunes nulls.
-    else put(document, key, isObject(current) ? clone(value) : withoutNulls(value));
+    else put(document, key, isJsonObject(current) ? clone(value) : withoutNulls(value));
   }
 }
 
 /** The document with the patch merged in; neither is changed. */
 export function applyMergePatch(document: unknown, patch: unknown): unknown {
-  if (!isObject(patch) || !isObject(document)) return withoutNulls(patch);
+  if (!isJsonObject(patch) || !isJsonObject(document)) return withoutNulls(patch);
   const out = clone(document);
   mergeInto(out, patch);
   return out;
@@ -44,7 +45,7 @@ export function createMergePatch(original: JsonObject, modified: JsonObject): Js
     const before = own(original, key);
     const after = modified[key];
     if (equal(before, after)) continue;
-    if (!isObject(before) || !isObject(after)) put(patch, key, clone(after));
+    if (!isJsonObject(before) || !isJsonObject(after)) put(patch, key, clone(after));
     else {
       const inner = createMergePatch(before, after);
       if (Object.keys(inner).length > 0) put(patch, key, inner);

@@ -10,7 +10,8 @@ import { applyJsonPatch } from './json-patch.ts';
 import { applyMergePatch, createMergePatch } from './merge-patch.ts';
 import { preparePatch, unsupportedPatchType } from './patch.ts';
 import { applyStrategicMergePatch } from './strategic-merge.ts';
-import { type JsonObject, clone, equal } from './value.ts';
+import type { JsonObject } from '../codec/json-value.ts';
+import { clone, equal } from './value.ts';
 
 interface Vector {
   mode: 'json' | 'merge' | 'strategic';

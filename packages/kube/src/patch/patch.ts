@@ -9,7 +9,7 @@ import { StatusError, errors } from '../status.ts';
 import { JsonPatchError, applyJsonPatch, maxOperations } from './json-patch.ts';
 import { applyMergePatch } from './merge-patch.ts';
 import { StrategicPatchError, applyStrategicMergePatch } from './strategic-merge.ts';
-import { type JsonObject, goTypeName, isObject } from './value.ts';
+import { goTypeName, isJsonObject, type JsonObject } from '../codec/json-value.ts';
 
 export { applyJsonPatch } from './json-patch.ts';
 export { applyMergePatch, createMergePatch } from './merge-patch.ts';
@@ -60,7 +60,7 @@ const decodingPatch = 'error decoding patch: ';
 
 function prepareJsonPatch(body: string | Uint8Array): PreparedPatch {
   const operations = parseBody(body, decodingPatch);
-  const wrong = Array.isArray(operations) ? operations.find((item) => !isObject(item)) : operations;
+  const wrong = Array.isArray(operations) ? operations.find((item) => !isJsonObject(item)) : operations;
   if (!Array.isArray(operations) || wrong !== undefined)
     throw errors.badRequest(
       `${decodingPatch}json: cannot unmarshal ${goValueName(wrong)} into Go value of type ${
@@ -82,7 +82,7 @@ function prepareJsonPatch(body: string | Uint8Array): PreparedPatch {
     apply(object) {
       try {
         const result = applyJsonPatch(object, operations as JsonObject[]);
-        if (isObject(result)) return result;
+        if (isJsonObject(result)) return result;
       } catch (error) {
         if (error instanceof JsonPatchError) throw unprocessable(error.message);
         throw error;
@@ -94,14 +94,14 @@ function prepareJsonPatch(body: string | Uint8Array): PreparedPatch {
 
 function prepareMergePatch(body: string | Uint8Array): PreparedPatch {
   const patch = parseBody(body, decodingPatch);
-  if (!isObject(patch)) throw errors.badRequest(`${decodingPatch}${notAMap(patch)}`);
+  if (!isJsonObject(patch)) throw errors.badRequest(`${decodingPatch}${notAMap(patch)}`);
   return { strictErrors: duplicates(body), apply: (object) => applyMergePatch(object, patch) as JsonObject };
 }
 
 function prepareStrategicPatch(body: string | Uint8Array, struct: StructSchema | undefined): PreparedPatch {
   if (!struct) throw errors.badRequest('strategic merge patch format is not supported');
   const patch = parseBody(body, '');
-  if (!isObject(patch)) throw errors.badRequest(notAMap(patch));
+  if (!isJsonObject(patch)) throw errors.badRequest(notAMap(patch));
   return {
     strictErrors: duplicates(body),
     apply(object) {
@@ -124,7 +124,7 @@ const goNames: Record<string, string> = {
   float64: 'number',
 };
 function goValueName(value: unknown): string {
-  const name = goTypeName(value);
+  const name = goTypeName(value, 'nil');
   return goNames[name] ?? name;
 }
 const notAMap = (value: unknown): string =>

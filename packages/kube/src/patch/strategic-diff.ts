@@ -14,7 +14,8 @@ import {
   orderPrefix,
   retainKeys,
 } from './strategic-meta.ts';
-import { type JsonObject, clone, equal, isObject, own, put } from './value.ts';
+import { isJsonObject, type JsonObject } from '../codec/json-value.ts';
+import { clone, equal, own, put } from './value.ts';
 
 function diffMaps(original: JsonObject, modified: JsonObject, meta: Meta): JsonObject {
   const patch: JsonObject = {};
@@ -23,7 +24,7 @@ function diffMaps(original: JsonObject, modified: JsonObject, meta: Meta): JsonO
     const before = own(original, key);
     const after = modified[key];
     if (equal(before, after)) continue;
-    if (isObject(before) && isObject(after)) {
+    if (isJsonObject(before) && isJsonObject(after)) {
       const field = lookup(meta, key);
       put(patch, key, field.strategy === 'replace' ? clone(after) : diffRetaining(before, after, field));
     } else if (Array.isArray(before) && Array.isArray(after) && before.length > 0) {

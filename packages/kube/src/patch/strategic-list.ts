@@ -1,14 +1,14 @@
 // Lists in a strategic merge: matching by merge key, and the order of the result
 // (apimachinery/pkg/util/strategicpatch/patch.go; design proposal "preserve order in strategic merge patch").
-import { StrategicPatchError, directive, goText } from './strategic-meta.ts';
-import { type JsonObject, goTypeName, isObject } from './value.ts';
+import { StrategicPatchError, directive } from './strategic-meta.ts';
+import { goText, goTypeName, isJsonObject, type JsonObject } from '../codec/json-value.ts';
 
 export function noMergeKey(item: unknown, mergeKey: string): StrategicPatchError {
   return new StrategicPatchError(`map: ${goText(item)} does not contain declared merge key: ${mergeKey}`);
 }
 
 export const wrongType = (expected: string, actual: unknown): StrategicPatchError =>
-  new StrategicPatchError(`expected a ${expected}, but received a ${goTypeName(actual)}`);
+  new StrategicPatchError(`expected a ${expected}, but received a ${goTypeName(actual, 'nil')}`);
 
 /** Whether elements are maps. Throws when types are mixed, or lists. Empty lists have no elements to ask. */
 export function holdsMaps(...lists: unknown[][]): boolean {
@@ -27,13 +27,13 @@ export function holdsMaps(...lists: unknown[][]): boolean {
 /** Place of the element whose merge key has `value`, or -1. */
 export function findByKey(list: unknown[], mergeKey: string, value: unknown): number {
   return list.findIndex((item, index) => {
-    if (!isObject(item)) throw new StrategicPatchError(`value for key ${index} is not a map`);
+    if (!isJsonObject(item)) throw new StrategicPatchError(`value for key ${index} is not a map`);
     return Object.hasOwn(item, mergeKey) && item[mergeKey] === value;
   });
 }
 
 export function keyOf(item: unknown, mergeKey: string): unknown {
-  if (!isObject(item)) throw wrongType('map[string]interface {}', item);
+  if (!isJsonObject(item)) throw wrongType('map[string]interface {}', item);
   if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
   return item[mergeKey];
 }
@@ -41,7 +41,7 @@ export function keyOf(item: unknown, mergeKey: string): unknown {
 /** What elements are compared by: their merge key, or themselves. */
 const identity = (item: unknown, mergeKey: string): unknown => {
   if (mergeKey === '') return item;
-  return isObject(item) ? item[mergeKey] : undefined;
+  return isJsonObject(item) ? item[mergeKey] : undefined;
 };
 
 /** Positions of the elements of a list, by identity; the first of equal ones. */
@@ -63,7 +63,7 @@ function sortedBy(list: unknown[], order: unknown[], mergeKey: string): unknown[
   });
 }
 
-const isDeletion = (item: unknown): boolean => isObject(item) && item[directive] === 'delete';
+const isDeletion = (item: unknown): boolean => isJsonObject(item) && item[directive] === 'delete';
 
 /**
  * The merged elements in order: those the patch speaks of as the patch has them, the others as they were, woven in
@@ -112,7 +112,7 @@ function weave(left: unknown[], right: unknown[], place: Map<unknown, number>, m
 export function checkOrder(patch: unknown[], order: unknown[], mergeKey: string): void {
   if (order.length === 0 || patch.length === 0) return;
   const items =
-    mergeKey === '' ? patch : patch.filter((item) => !isObject(item) || !Object.hasOwn(item, directive));
+    mergeKey === '' ? patch : patch.filter((item) => !isJsonObject(item) || !Object.hasOwn(item, directive));
   let next = 0;
   for (const wanted of order) {
     if (next >= items.length) break;

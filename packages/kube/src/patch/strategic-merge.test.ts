@@ -5,7 +5,8 @@ import '../schema/seed.ts';
 import { type StructSchema, schemaOf } from '../schema/schema.ts';
 import { createStrategicMergePatch } from './strategic-diff.ts';
 import { applyStrategicMergePatch } from './strategic-merge.ts';
-import { type JsonObject, clone } from './value.ts';
+import type { JsonObject } from '../codec/json-value.ts';
+import { clone } from './value.ts';
 
 describe('applyStrategicMergePatch', () => {
   const deployment = schemaOf({ group: 'apps', version: 'v1', kind: 'Deployment' }) as StructSchema;

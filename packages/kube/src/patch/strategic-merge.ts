@@ -26,7 +26,8 @@ import {
   orderPrefix,
   retainKeys,
 } from './strategic-meta.ts';
-import { type JsonObject, clone, goTypeName, isObject, own, put } from './value.ts';
+import { goTypeName, isJsonObject, type JsonObject } from '../codec/json-value.ts';
+import { clone, own, put } from './value.ts';
 
 export { StrategicPatchError } from './strategic-meta.ts';
 
@@ -108,7 +109,7 @@ function mergeMember(original: JsonObject, key: string, value: unknown, deletion
     if (!deletion) take(original, key, value);
     return;
   }
-  if (isObject(current)) {
+  if (isJsonObject(current)) {
     const { type, strategy } = lookup(meta, key);
     put(original, key, strategy === 'replace' ? value : mergeMap(current, value as JsonObject, type));
   } else if (Array.isArray(current)) {
@@ -154,7 +155,7 @@ function mergeList(current: unknown[], patch: unknown[], field: FieldMeta, delet
 /** The value without null members, at any depth. */
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);
-  if (!isObject(value)) return value;
+  if (!isJsonObject(value)) return value;
   const out: JsonObject = {};
   for (const key of Object.keys(value)) if (value[key] !== null) put(out, key, withoutNulls(value[key]));
   return out;
@@ -163,7 +164,7 @@ function withoutNulls(value: unknown): unknown {
 /** The value without maps that are directives; undefined if it is one. */
 function withoutDirectives(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutDirectives).filter((item) => item !== undefined);
-  if (!isObject(value)) return value;
+  if (!isJsonObject(value)) return value;
   if (Object.hasOwn(value, directive)) return undefined;
   const out: JsonObject = {};
   for (const key of Object.keys(value)) {

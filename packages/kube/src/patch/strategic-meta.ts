@@ -1,7 +1,5 @@
 // What a strategic merge needs to know of a field (apimachinery/pkg/util/strategicpatch/meta.go), and its errors.
-import { stringifyJson } from '../codec/json.ts';
 import type { StructSchema, TypeSchema } from '../schema/schema.ts';
-import { isObject } from './value.ts';
 
 /** A patch that cannot be applied. Nothing of it was applied. The message is upstream's. */
 export class StrategicPatchError extends Error {
@@ -75,13 +73,4 @@ export function lookupList(meta: Meta, key: string): FieldMeta {
     throw new StrategicPatchError(`expected slice or array type, but got: ${goKindOf(meta)}`);
   if (type.items.kind === 'list') throw new StrategicPatchError('unexpected slice of slice');
   return { ...field, type: type.items };
-}
-
-/** A value as Go's `%v` prints it. */
-export function goText(value: unknown): string {
-  if (value === null || value === undefined) return '<nil>';
-  if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`;
-  if (!isObject(value)) return typeof value === 'string' ? value : stringifyJson(value);
-  const members = Object.keys(value).sort();
-  return `map[${members.map((key) => `${key}:${goText(value[key])}`).join(' ')}]`;
 }

@@ -7,7 +7,8 @@ import {
   type ScalarType,
 } from './merge-type.ts';
 import { elementText, fieldElement, indexElement } from './path-element.ts';
-import { goPrint, goSyntax, goTypeName, isList, isMap, isNumber } from './value.ts';
+import { goTypeName } from '../codec/json-value.ts';
+import { goPrint, goSyntax, isList, isMap, isNumber } from './value.ts';
 import { type Problem, throwProblems } from './validation-error.ts';
 
 /** Whether a value that is no scalar of the type; undefined: it fits. Absent and null values fit. */

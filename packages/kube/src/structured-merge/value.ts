@@ -1,8 +1,9 @@
-/** Plain JSON as structured merge sees it: `undefined` is absent, `null` is a value of its own. */
-export type JsonMap = Readonly<Record<string, unknown>>;
+import { isJsonObject, type JsonObject } from '../codec/json-value.ts';
 
-export const isMap = (value: unknown): value is JsonMap =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Plain JSON as structured merge sees it: `undefined` is absent, `null` is a value of its own. */
+export type JsonMap = Readonly<JsonObject>;
+
+export const isMap: (value: unknown) => value is JsonMap = isJsonObject;
 
 export const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
 
@@ -166,15 +167,6 @@ export function goPrint(value: unknown): string {
     .sort(compareTexts)
     .map((key) => `${key}:${goPrint(map[key])}`);
   return `map[${members.join(' ')}]`;
-}
-
-/** `%T` of a decoded value. */
-export function goTypeName(value: unknown): string {
-  if (value === null || value === undefined) return '<nil>';
-  if (typeof value === 'string') return 'string';
-  if (typeof value === 'boolean') return 'bool';
-  if (isNumber(value)) return 'float64';
-  return isList(value) ? '[]interface {}' : 'map[string]interface {}';
 }
 
 /** `%#v` of a decoded value. */

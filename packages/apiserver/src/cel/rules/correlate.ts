@@ -1,16 +1,13 @@
 /** What of an object was there before an update (apiserver/pkg/cel/common/equality.go, maplist.go). */
+import { isJsonObject } from '@cloudless/kube/codec/json-value';
 import { isDeepStrictEqual } from 'node:util';
 import { stringifyJson } from '@cloudless/kube/codec/json';
 import type { JSONSchemaProps } from '@cloudless/kube/types/apiextensions-v1';
 import { itemsOf, valuesOf } from '../schema/structure.ts';
 
-type Json = Record<string, unknown>;
-const isMap = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** The key of an element of a list of type map; undefined for one that has none. */
 function keyOf(element: unknown, keys: readonly string[]): string | undefined {
-  if (!isMap(element)) return undefined;
+  if (!isJsonObject(element)) return undefined;
   let text = '';
   for (const key of keys) {
     const value = element[key];
@@ -70,7 +67,7 @@ export class Correlated {
   }
 
   #keyed(name: string): Correlated | undefined {
-    if (!isMap(this.#value) || !isMap(this.#old)) return undefined;
+    if (!isJsonObject(this.#value) || !isJsonObject(this.#old)) return undefined;
     if (!Object.hasOwn(this.#value, name) || !Object.hasOwn(this.#old, name)) return undefined;
     const { properties } = this.#schema;
     const schema =
@@ -106,7 +103,7 @@ export class Correlated {
       if (this.#schema['x-kubernetes-list-type'] !== 'map') return isDeepStrictEqual(value, old);
       return value.length === old.length && value.every((_element, i) => this.index(i)?.unchanged ?? false);
     }
-    if (isMap(value) && isMap(old)) {
+    if (isJsonObject(value) && isJsonObject(old)) {
       const names = Object.keys(value);
       return (
         names.length === Object.keys(old).length && names.every((name) => this.key(name)?.unchanged ?? false)

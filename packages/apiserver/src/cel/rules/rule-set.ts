@@ -2,6 +2,7 @@
  * The rules of a custom resource's schema at work (apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go).
  * Only parts of a schema with rules in or below them are walked.
  */
+import { isJsonObject } from '@cloudless/kube/codec/json-value';
 import { type FieldError, FieldPath } from '@cloudless/kube/field';
 import type { JSONSchemaProps } from '@cloudless/kube/types/apiextensions-v1';
 import { CostBudget } from '../budget.ts';
@@ -105,9 +106,6 @@ function belowKey(ratchet: Ratchet, name: string): Ratchet {
   return below(ratchet, (current) => current.key(name));
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 class Walk {
   readonly errors: FieldError[] = [];
   readonly #evaluation: Evaluation;
@@ -123,7 +121,8 @@ class Walk {
     for (const part of node.allOf)
       this.node(part, path, value, old, { current: undefined, parent: ratchet.parent });
     if (Array.isArray(value)) this.#elements(node, path, value, old, ratchet);
-    else if (isObject(value)) this.#entries(node, path, value, isObject(old) ? old : undefined, ratchet);
+    else if (isJsonObject(value))
+      this.#entries(node, path, value, isJsonObject(old) ? old : undefined, ratchet);
   }
 
   #elements(node: Node, path: FieldPath, values: readonly unknown[], old: unknown, ratchet: Ratchet): void {

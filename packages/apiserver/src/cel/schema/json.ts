@@ -1,4 +1,5 @@
 /** Plain JSON as CEL values, without a schema: integers are int, other numbers double. */
+import { isJsonObject } from '@cloudless/kube/codec/json-value';
 import {
   CelBytes,
   CelDuration,
@@ -68,9 +69,6 @@ export class JsonMap extends CelMap {
   }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const isCelObject = (value: object): value is CelValue & object =>
   value instanceof CelList ||
   value instanceof CelMap ||
@@ -97,7 +95,7 @@ export function bindAny(json: unknown): CelValue {
       if (json === null || json === undefined) return null;
       if (Array.isArray(json)) return new JsonList(json, bindAny);
       if (isCelObject(json)) return json;
-      return isObject(json) ? new JsonMap(json, bindAny) : noSuchOverload;
+      return isJsonObject(json) ? new JsonMap(json, bindAny) : noSuchOverload;
   }
 }
 
@@ -107,7 +105,7 @@ export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a))
     return Array.isArray(b) && a.length === b.length && a.every((value, i) => sameJson(value, b[i]));
-  if (!isObject(a) || !isObject(b) || Array.isArray(b)) return false;
+  if (!isJsonObject(a) || !isJsonObject(b) || Array.isArray(b)) return false;
   const keys = Object.keys(a);
   return (
     keys.length === Object.keys(b).length &&

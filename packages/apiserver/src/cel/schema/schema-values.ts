@@ -1,4 +1,5 @@
 /** JSON → values by a structural schema (apiserver/pkg/cel/common/valuesunstructured.go). */
+import { goTypeName } from '@cloudless/kube/codec/json-value';
 import { stringifyJson } from '@cloudless/kube/codec/json';
 import type { JSONSchemaProps } from '@cloudless/kube/types/apiextensions-v1';
 import { equal } from '../run/compare.ts';
@@ -43,25 +44,8 @@ function nullable(schema: JSONSchemaProps, bind: Bind): Bind {
   return (json) => (json === null || json === undefined ? otherwise : bind(json));
 }
 
-/** Go's name of a JSON value's type, which messages show. */
-function goTypeOf(json: unknown): string {
-  if (Array.isArray(json)) return '[]interface {}';
-  switch (typeof json) {
-    case 'string':
-      return 'string';
-    case 'boolean':
-      return 'bool';
-    case 'bigint':
-      return 'int64';
-    case 'number':
-      return Number.isInteger(json) ? 'int64' : 'float64';
-    default:
-      return 'map[string]interface {}';
-  }
-}
-
 const wrong = (expected: string, json: unknown): CelFailure =>
-  fail(`invalid data, expected ${expected}, got ${goTypeOf(json)}`);
+  fail(`invalid data, expected ${expected}, got ${goTypeName(json, 'map[string]interface {}')}`);
 
 const integerOf = (json: unknown): bigint | undefined =>
   typeof json === 'bigint'

@@ -1,21 +1,9 @@
 /** Judges what a conversion webhook made of an object (webhook_converter.go, validateConvertedObject, restoreObjectMeta). */
+import { goTypeName, isJsonObject } from '@cloudless/kube/codec/json-value';
 import { FieldPath } from '@cloudless/kube/field';
 import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
 import { validateAnnotations, validateLabels } from '../../registry/validation/metadata.ts';
 import { cloneJson, equalJson } from '../../storage/codec.ts';
-
-const isFields = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Go's name of a JSON value's type. */
-function goType(value: unknown): string {
-  if (value === null || value === undefined) return '<nil>';
-  if (Array.isArray(value)) return '[]interface {}';
-  if (typeof value === 'object') return 'map[string]interface {}';
-  if (typeof value === 'boolean') return 'bool';
-  if (typeof value === 'string') return 'string';
-  return typeof value === 'bigint' || Number.isInteger(value) ? 'int64' : 'float64';
-}
 
 /** `group/version, Kind=K` as Go prints it. */
 export const shownKind = ({ apiVersion = '', kind = '' }: KubeObject): string =>
@@ -44,7 +32,7 @@ function checkIdentity(given: KubeObject, converted: Record<string, unknown>, to
   const kind = text(converted['kind']);
   if (kind !== given.kind)
     throw new WrongObject('object', `invalid kind (expected ${given.kind}, received ${kind})`);
-  const metadata = isFields(converted['metadata']) ? converted['metadata'] : {};
+  const metadata = isJsonObject(converted['metadata']) ? converted['metadata'] : {};
   const before = given.metadata;
   if (text(metadata['name']) !== (before.name ?? '')) throw wrong('name', before.name, metadata['name']);
   if (text(metadata['namespace']) !== (before.namespace ?? ''))
@@ -61,16 +49,16 @@ function checkTexts(
   converted: unknown,
 ): Record<string, string> | undefined {
   if (converted === undefined || converted === null) return undefined;
-  if (!isFields(converted))
+  if (!isJsonObject(converted))
     throw new WrongObject(
       'metadata',
-      `invalid metadata.${field} of type ${goType(converted)} in converted object`,
+      `invalid metadata.${field} of type ${goTypeName(converted)} in converted object`,
     );
   for (const [key, value] of Object.entries(converted))
     if (typeof value !== 'string')
       throw new WrongObject(
         'metadata',
-        `metadata.${field}[${key}] must be a string, but is ${goType(value)} in converted object`,
+        `metadata.${field}[${key}] must be a string, but is ${goTypeName(value)} in converted object`,
       );
   const texts = converted as Record<string, string>;
   if (equalJson(given ?? {}, texts)) return texts;
@@ -92,12 +80,12 @@ function checkTexts(
  * labels and annotations. Throws `WrongObject` for what is not that object.
  */
 export function acceptConverted(given: KubeObject, converted: unknown, to: Resource): KubeObject {
-  if (!isFields(converted)) throw new WrongObject('object', `it is a ${goType(converted)}`);
+  if (!isJsonObject(converted)) throw new WrongObject('object', `it is a ${goTypeName(converted)}`);
   checkIdentity(given, converted, to);
   const { metadata } = converted;
   if (metadata === undefined) throw new WrongObject('metadata', 'missing metadata in converted object');
-  if (!isFields(metadata))
-    throw new WrongObject('metadata', `invalid metadata of type ${goType(metadata)} in converted object`);
+  if (!isJsonObject(metadata))
+    throw new WrongObject('metadata', `invalid metadata of type ${goTypeName(metadata)} in converted object`);
   const restored = cloneJson(given.metadata);
   for (const field of ['labels', 'annotations'] as const) {
     const texts = checkTexts(field, restored[field], metadata[field]);

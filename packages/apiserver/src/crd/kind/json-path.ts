@@ -2,7 +2,7 @@
  * JSONPath as printer columns and selectable fields use it (client-go/util/jsonpath): `.status.conditions[?(@.type==
  * "Ready")].status`, `.spec.ports[*].port`, `.metadata.labels.app\.kubernetes\.io/name`, `['a key']`, `..name`.
  */
-import { isObject } from '../schema/structural.ts';
+import { isJsonObject } from '@cloudless/kube/codec/json-value';
 
 /** A path that cannot be read. */
 export class JsonPathError extends Error {
@@ -149,7 +149,7 @@ function evaluate(steps: readonly Step[], values: readonly unknown[], root: unkn
 }
 
 const members = (value: unknown): unknown[] =>
-  Array.isArray(value) ? (value as unknown[]) : isObject(value) ? Object.values(value) : [];
+  Array.isArray(value) ? (value as unknown[]) : isJsonObject(value) ? Object.values(value) : [];
 
 function list(value: unknown): unknown[] {
   if (!Array.isArray(value)) throw new JsonPathError(`${JSON.stringify(value)} is not array or slice`);
@@ -159,7 +159,7 @@ function list(value: unknown): unknown[] {
 function take(step: Step, value: unknown, root: unknown): unknown[] {
   switch (step.type) {
     case 'field':
-      return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : [];
+      return isJsonObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : [];
     case 'wildcard':
       return members(value);
     case 'descend':

@@ -1,4 +1,5 @@
 /** The scale subresource of custom kinds, by the paths of their definition. */
+import { goTypeName, isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
 import { type FieldError, fieldErrors, FieldPath } from '@cloudless/kube/field';
 import { setMember } from '@cloudless/kube/codec/json-reader';
 import { stringifyJson } from '@cloudless/kube/codec/json';
@@ -8,7 +9,6 @@ import type { CustomResourceSubresourceScale } from '@cloudless/kube/types/apiex
 import type { Scale } from '@cloudless/kube/types/autoscaling-v1';
 import type { ScaleMapping } from '../../registry/strategy.ts';
 import { cloneJson } from '../../storage/codec.ts';
-import { isObject, type JsonObject } from '../schema/structural.ts';
 import { isScalar } from './scalar.ts';
 
 const maxInt32 = 2 ** 31 - 1;
@@ -22,27 +22,10 @@ function nested(object: KubeObject, path: string): unknown {
   let value: unknown = object;
   for (const [i, name] of names.entries()) {
     if (value === undefined || value === null) return undefined;
-    if (!isObject(value)) throw wrong(names.slice(0, i + 1).join('.'), value, 'map[string]interface{}');
+    if (!isJsonObject(value)) throw wrong(names.slice(0, i + 1).join('.'), value, 'map[string]interface{}');
     value = Object.hasOwn(value, name) ? value[name] : undefined;
   }
   return value;
-}
-
-function goType(value: unknown): string {
-  if (value === null) return '<nil>';
-  if (Array.isArray(value)) return '[]interface {}';
-  switch (typeof value) {
-    case 'string':
-      return 'string';
-    case 'boolean':
-      return 'bool';
-    case 'bigint':
-      return 'int64';
-    case 'number':
-      return Number.isInteger(value) ? 'int64' : 'float64';
-    default:
-      return 'map[string]interface {}';
-  }
 }
 
 const goValue = (value: unknown): string =>
@@ -50,7 +33,7 @@ const goValue = (value: unknown): string =>
 
 const wrong = (path: string, value: unknown, expected: string): Error =>
   new Error(
-    `.${namesOf(path).join('.')} accessor error: ${goValue(value)} is of the type ${goType(value)}, expected ${expected}`,
+    `.${namesOf(path).join('.')} accessor error: ${goValue(value)} is of the type ${goTypeName(value)}, expected ${expected}`,
   );
 
 function integerAt(object: KubeObject, path: string): number | undefined {
@@ -146,7 +129,7 @@ function setNested(object: JsonObject, names: readonly string[], value: unknown)
   let at = object;
   for (const [i, name] of names.slice(0, -1).entries()) {
     const next = Object.hasOwn(at, name) ? at[name] : undefined;
-    if (next !== undefined && !isObject(next)) {
+    if (next !== undefined && !isJsonObject(next)) {
       const path = names.slice(0, i + 1).join('.');
       throw errors.internal(`value cannot be set because .${path} is not a map[string]interface{}`);
     }

@@ -3,7 +3,8 @@
  * refuse it (KEP-4008; apiserver/pkg/cel/common/equality.go).
  */
 import { equalJson } from '../../storage/codec.ts';
-import { isObject, type JsonObject, schemaOfMember, type Structural } from './structural.ts';
+import { isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
+import { schemaOfMember, type Structural } from './structural.ts';
 
 /** A new value with the old one it came from. */
 export class Correlation {
@@ -21,7 +22,7 @@ export class Correlation {
 
   /** The correlation of a member; undefined where it is new or no schema tells of it. */
   key(name: string): Correlation | undefined {
-    if (!isObject(this.#value) || !isObject(this.#old)) return undefined;
+    if (!isJsonObject(this.#value) || !isJsonObject(this.#old)) return undefined;
     if (!Object.hasOwn(this.#value, name) || !Object.hasOwn(this.#old, name)) return undefined;
     const schema = schemaOfMember(this.#schema, name);
     return schema && new Correlation(this.#value[name], this.#old[name], schema);
@@ -33,7 +34,7 @@ export class Correlation {
     if (source['x-kubernetes-list-type'] !== 'map' || !items) return undefined;
     if (!Array.isArray(this.#value) || !Array.isArray(this.#old)) return undefined;
     const item: unknown = this.#value[i];
-    if (!isObject(item)) return undefined;
+    if (!isJsonObject(item)) return undefined;
     const names = source['x-kubernetes-list-map-keys'] ?? [];
     this.#byKeys ??= byKeys(this.#old, names);
     const old = this.#byKeys.get(keyText(item, names));
@@ -51,6 +52,6 @@ const keyText = (item: JsonObject, names: readonly string[]): string =>
 
 function byKeys(list: readonly unknown[], names: readonly string[]): Map<string, unknown> {
   const found = new Map<string, unknown>();
-  for (const item of list) if (isObject(item)) found.set(keyText(item, names), item);
+  for (const item of list) if (isJsonObject(item)) found.set(keyText(item, names), item);
   return found;
 }

@@ -1,7 +1,8 @@
 /** Uniqueness in lists of type set and map (apiextensions-apiserver/pkg/apiserver/schema/listtype). */
 import { stringifyJson } from '@cloudless/kube/codec/json';
 import { type FieldError, fieldErrors, type FieldPath } from '@cloudless/kube/field';
-import { isObject, schemaOfMember, type Structural } from './structural.ts';
+import { isJsonObject } from '@cloudless/kube/codec/json-value';
+import { schemaOfMember, type Structural } from './structural.ts';
 
 /** Duplicates in lists of type set and map, at and below a value. */
 export function validateUniqueLists(
@@ -16,7 +17,7 @@ export function validateUniqueLists(
       found.push(...validateUniqueLists(item, schema.items, path.index(i)));
     return found;
   }
-  if (!isObject(value)) return [];
+  if (!isJsonObject(value)) return [];
   return Object.keys(value).flatMap((key) => {
     const at = schema.properties?.has(key) ? path.child(key) : path.key(key);
     return validateUniqueLists(value[key], schemaOfMember(schema, key), at);
@@ -35,7 +36,7 @@ function validateList(list: readonly unknown[], schema: Structural, path: FieldP
 }
 
 function validateMap(list: readonly unknown[], names: readonly string[], path: FieldPath): FieldError[] {
-  const stranger = list.findIndex((item) => item !== null && !isObject(item));
+  const stranger = list.findIndex((item) => item !== null && !isJsonObject(item));
   if (stranger >= 0) {
     const text = 'must be an object for an array of list-type map';
     return [fieldErrors.invalid(path.index(stranger), list[stranger], text)];
@@ -43,7 +44,7 @@ function validateMap(list: readonly unknown[], names: readonly string[], path: F
   const keys = list.map((item) => {
     const key: Record<string, unknown> = {};
     for (const name of names.toSorted())
-      if (isObject(item) && Object.hasOwn(item, name)) key[name] = item[name];
+      if (isJsonObject(item) && Object.hasOwn(item, name)) key[name] = item[name];
     return key;
   });
   return repeated(keys).map((i) => fieldErrors.duplicate(path.index(i), keys[i]));
@@ -65,7 +66,7 @@ function repeated(list: readonly unknown[]): number[] {
 
 function sortedKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sortedKeys);
-  if (!isObject(value)) return value;
+  if (!isJsonObject(value)) return value;
   return Object.fromEntries(
     Object.keys(value)
       .sort()

@@ -8,7 +8,8 @@ import { structOf } from '@cloudless/kube/schema/schema';
 import type { ObjectMeta } from '@cloudless/kube/types/meta-v1';
 import { validateObjectMeta } from '../../registry/validation/metadata.ts';
 import { isDns1035Label, nameIsPathSegment } from '../../registry/validation/names.ts';
-import { isObject, type JsonObject, schemaOfMember, type Structural } from './structural.ts';
+import { isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
+import { schemaOfMember, type Structural } from './structural.ts';
 
 /** What becomes of metadata whose fields have wrong types: a DecodeError, or they are dropped. */
 export type Malformed = 'refuse' | 'drop';
@@ -32,7 +33,7 @@ export function coerceMetadata(
     tell(strictErrors);
     return object;
   } catch (error) {
-    if (!(error instanceof DecodeError) || malformed === 'refuse' || !isObject(metadata)) throw error;
+    if (!(error instanceof DecodeError) || malformed === 'refuse' || !isJsonObject(metadata)) throw error;
   }
   const kept: JsonObject = {};
   for (const key of Object.keys(metadata)) {
@@ -75,7 +76,7 @@ export function coerceEmbedded(
       coerceEmbedded(item, schema.items, path.index(i), malformed, onUnknown);
     return;
   }
-  if (!isObject(value)) return;
+  if (!isJsonObject(value)) return;
   for (const key of Object.keys(value)) {
     if (schema.embedded) coerceTypeField(value, key, path, malformed, onUnknown);
     const property = schema.properties?.get(key);
@@ -118,7 +119,7 @@ export function validateEmbedded(
   if (Array.isArray(value)) {
     return (value as unknown[]).flatMap((item, i) => validateEmbedded(item, schema.items, path.index(i)));
   }
-  if (!isObject(value)) return [];
+  if (!isJsonObject(value)) return [];
   const found = schema.embedded ? validateResource(value, path) : [];
   for (const key of Object.keys(value)) {
     const at = schema.properties?.has(key) ? path.child(key) : path.key(key);

@@ -4,7 +4,8 @@
  */
 import { setMember } from '@cloudless/kube/codec/json-reader';
 import { cloneJson } from '../../storage/codec.ts';
-import { isObject, type JsonObject, schemaOfMember, type Structural } from './structural.ts';
+import { isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
+import { schemaOfMember, type Structural } from './structural.ts';
 
 const typeFields: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
 
@@ -32,7 +33,7 @@ export function prune(
     }
     return;
   }
-  if (!isObject(value)) return;
+  if (!isJsonObject(value)) return;
   for (const key of Object.keys(value)) {
     if (schema?.embedded && typeFields.has(key)) continue;
     const property = schema?.properties?.get(key);
@@ -60,7 +61,7 @@ function skipPrune(value: unknown, schema: Structural, onUnknown: OnUnknown | un
       skipPrune(item, schema.items, onUnknown, `${path}[${i}]`);
     return;
   }
-  if (!isObject(value)) return;
+  if (!isJsonObject(value)) return;
   for (const key of Object.keys(value)) {
     if (schema.embedded && typeFields.has(key)) continue;
     const property = schema.properties?.get(key);
@@ -77,7 +78,7 @@ export function pruneNulls(value: unknown, schema: Structural | undefined): void
       if (typeof item === 'object' && item !== null) pruneNulls(item, schema.items);
     return;
   }
-  if (!isObject(value)) return;
+  if (!isJsonObject(value)) return;
   for (const key in value) {
     const member = value[key];
     if (typeof member !== 'object') continue;
@@ -101,7 +102,7 @@ export function applyDefaults(value: unknown, schema: Structural | undefined): v
     }
     return;
   }
-  if (!isObject(value)) return;
+  if (!isJsonObject(value)) return;
   defaultMembers(value, schema);
 }
 

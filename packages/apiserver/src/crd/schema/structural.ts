@@ -118,11 +118,6 @@ function propertiesOf(source: Readonly<Record<string, JSONSchemaProps>>): Map<st
   return properties;
 }
 
-export type JsonObject = Record<string, unknown>;
-
-export const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** The schema of an object's member; undefined where none says anything of it. */
 export const schemaOfMember = (schema: Structural, name: string): Structural | undefined =>
   schema.properties?.get(name) ?? schema.additional?.schema;

@@ -9,7 +9,8 @@ import { equalJson } from '../../storage/codec.ts';
 import type { Correlation } from './correlate.ts';
 import { formatCheck, isSupportedFormat } from './formats.ts';
 import { matchesPattern, patternError } from './regex.ts';
-import { isObject, itemsOf, type JsonObject, schemaOrBool } from './structural.ts';
+import { isJsonObject, type JsonObject } from '@cloudless/kube/codec/json-value';
+import { itemsOf, schemaOrBool } from './structural.ts';
 import { validateNumber } from './validate-number.ts';
 import { fieldErrorsOf, Result } from './validation-result.ts';
 
@@ -288,7 +289,7 @@ function validateValue(
     result.merge(validateNumber(value, schema, path));
   } else if (Array.isArray(value)) validateArray(value, schema, path, result, old);
   validateEnum(value, schema, path, result);
-  if (isObject(value)) validateObject(value, schema, path, result, old);
+  if (isJsonObject(value)) validateObject(value, schema, path, result, old);
   result.matches++;
   return result;
 }
