@@ -217,7 +217,7 @@ export class Datastore implements EtcdStore {
 
   async deleteRange(request: DeleteRangeRequest, options?: CallOptions): Promise<DeleteRangeResponse> {
     this.#alive(options);
-    checkDelete(request);
+    checkDelete(request, this.#limits);
     const response = await this.#write({ deleteRange: request }, 0, options);
     return (response as { deleteRange: DeleteRangeResponse }).deleteRange;
   }

@@ -32,8 +32,11 @@ export function checkPut(request: PutRequest, limits: Limits): void {
   }
 }
 
-export function checkDelete(request: DeleteRangeRequest): void {
+export function checkDelete(request: DeleteRangeRequest, limits: Limits): void {
   if (request.key.byteLength === 0) throw etcdErrors.emptyKey();
+  if (request.key.byteLength + (request.rangeEnd?.byteLength ?? 0) > limits.maxRequestBytes) {
+    throw etcdErrors.requestTooLarge();
+  }
 }
 
 export function checkTxn(request: TxnRequest, limits: Limits): void {
@@ -56,7 +59,7 @@ function checkLevel(request: TxnRequest, maxOps: number, limits: Limits): void {
 function checkOp(op: RequestOp, maxOps: number, limits: Limits): void {
   if ('range' in op) checkRange(op.range);
   else if ('put' in op) checkPut(op.put, limits);
-  else if ('deleteRange' in op) checkDelete(op.deleteRange);
+  else if ('deleteRange' in op) checkDelete(op.deleteRange, limits);
   else if ('txn' in op) checkLevel(op.txn, maxOps, limits);
   else throw etcdErrors.keyNotFound();
 }
@@ -75,7 +78,9 @@ function collectWrites(ops: readonly RequestOp[]): Writes {
   }
   if (ops.every((op) => 'range' in op)) return none;
   const deletes = ops.flatMap((op) =>
-    'deleteRange' in op ? [intervalOf(op.deleteRange.key, op.deleteRange.rangeEnd)] : [],
+    'deleteRange' in op && !isToTheEnd(op.deleteRange)
+      ? [intervalOf(op.deleteRange.key, op.deleteRange.rangeEnd)]
+      : [],
   );
   const puts = new Set<string>();
   const addPut = (key: string): void => {
@@ -104,6 +109,11 @@ function collectWrites(ops: readonly RequestOp[]): Writes {
     addPut(key);
   }
   return { puts, deletes };
+}
+
+/** etcd's check takes the end `\0` for a name: it sees no overlap with a deletion of everything from a key on. */
+function isToTheEnd({ rangeEnd }: DeleteRangeRequest): boolean {
+  return rangeEnd !== undefined && rangeEnd.byteLength === 1 && rangeEnd[0] === 0;
 }
 
 function bytesOfTxn(request: TxnRequest): number {

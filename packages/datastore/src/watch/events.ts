@@ -13,9 +13,14 @@ export function wants(options: EventOptions, version: Version): boolean {
   return version.isTombstone ? !options.noDelete : !options.noPut;
 }
 
-/** The version a change replaced, if its key existed and the compaction has left it. */
+/**
+ * What the key was a revision earlier, if it existed and the compaction has left it: not what the same transaction
+ * wrote before (upstream: server/etcdserver/api/v3rpc/watch.go).
+ */
 function replaced(version: Version): Version | undefined {
-  const { prev } = version;
+  if (!version.isTombstone && version.version === 1) return undefined;
+  let { prev } = version;
+  while (prev !== undefined && prev.revision === version.revision) prev = prev.prev;
   return prev === undefined || prev.isTombstone ? undefined : prev;
 }
 

@@ -12,7 +12,9 @@ import { Context } from './compliance/context.ts';
 import { declareKeys, declareRanges } from './compliance/keys.ts';
 import { declareLeases } from './compliance/leases.ts';
 import { declareModel } from './compliance/model.ts';
+import { declareNesting } from './compliance/nesting.ts';
 import { declareRangeOptions } from './compliance/range-options.ts';
+import { declareRequestSizes } from './compliance/request-sizes.ts';
 import { declareTransactions } from './compliance/transactions.ts';
 import { declareWatches } from './compliance/watches.ts';
 import type { EtcdStore } from './store.ts';
@@ -47,6 +49,8 @@ export function etcdCompliance(name: string, start: () => Promise<StoreUnderTest
     declareRanges(context);
     declareRangeOptions(context);
     declareTransactions(context);
+    declareNesting(context);
+    declareRequestSizes(context);
     declareWatches(context);
     declareLeases(context);
     declareModel(context);
