@@ -10,12 +10,14 @@ import { after, before, describe } from 'node:test';
 import { declareCompaction } from './compliance/compaction.ts';
 import { Context } from './compliance/context.ts';
 import { declareKeys, declareRanges } from './compliance/keys.ts';
+import { declareLeaseKeys } from './compliance/lease-keys.ts';
 import { declareLeases } from './compliance/leases.ts';
 import { declareModel } from './compliance/model.ts';
 import { declareNesting } from './compliance/nesting.ts';
 import { declareRangeOptions } from './compliance/range-options.ts';
 import { declareRequestSizes } from './compliance/request-sizes.ts';
 import { declareTransactions } from './compliance/transactions.ts';
+import { declareWatchCrowds } from './compliance/watch-crowds.ts';
 import { declareWatches } from './compliance/watches.ts';
 import type { EtcdStore } from './store.ts';
 
@@ -52,7 +54,9 @@ export function etcdCompliance(name: string, start: () => Promise<StoreUnderTest
     declareNesting(context);
     declareRequestSizes(context);
     declareWatches(context);
+    declareWatchCrowds(context);
     declareLeases(context);
+    declareLeaseKeys(context);
     declareModel(context);
     declareCompaction(context);
   });

@@ -8,7 +8,8 @@ import { logger } from '../logger.ts';
 import { selfSigned } from './certificate.ts';
 import { connectEtcd } from '../etcd/client/client.ts';
 
-const program = '/usr/bin/etcd';
+/** Another version than Debian's may be tried. */
+const program = process.env['ETCD'] ?? '/usr/bin/etcd';
 const startMs = 20_000;
 
 /** A real etcd with TLS and client certificates, for tests; Debian's package etcd-server. */

@@ -56,4 +56,63 @@ export function declareCompaction(context: NewContext): void {
     assert.deepEqual(await c.names({}), ['k0', 'k1', 'k2', 'k3', 'k4']);
     watch.cancel();
   });
+
+  it('keeps what is there at the compaction, and previous values only from it on', async () => {
+    const c = context();
+    await c.put('dead', '1');
+    await c.put('kept', '1');
+    await c.store.deleteRange({ key: c.key('dead') });
+    await c.put('changed', '1');
+    const at = await c.put('changed', '2');
+    const next = await c.put('changed', '3');
+    await c.put('dead', 'again');
+    await c.store.compact(at);
+    assert.deepEqual(await c.names({ revision: at }), ['changed', 'kept']);
+    assert.equal(text((await c.get('changed', at))?.value ?? noValue), '2');
+    assert.deepEqual([(await c.get('changed'))?.version, (await c.get('dead'))?.version], [3, 1]);
+    const receiver = new Receiver();
+    const watch = c.watch(receiver, { startRevision: next, prevKv: true });
+    await receiver.until('both', () => receiver.events.length === 2);
+    assert.deepEqual(
+      receiver.events.map(({ kv, prevKv }) => [text(kv.value), text(prevKv?.value ?? noValue)]),
+      [
+        ['3', '2'],
+        ['again', ''],
+      ],
+    );
+    watch.cancel();
+  });
+
+  it('refuses what is compacted inside transactions, and revisions that cannot be compacted', async () => {
+    const c = context();
+    const first = await c.put('a', '1');
+    const last = await c.put('a', '2');
+    await c.store.compact(last);
+    const past = { range: { key: c.key('a'), revision: first } };
+    const put = { put: { key: c.key('b'), value: noValue } };
+    for (const success of [
+      [past],
+      [put, past],
+      [{ txn: { compare: [], success: [past], failure: [] } }, put],
+    ]) {
+      await rejectsLike(c.store.txn({ compare: [], success, failure: [] }), etcdErrors.compacted());
+    }
+    assert.deepEqual(await c.names({}), ['a']);
+    for (const revision of [last, first, 0, -1]) {
+      await rejectsLike(c.store.compact(revision), etcdErrors.compacted());
+    }
+    await rejectsLike(c.store.compact(last + 1), etcdErrors.futureRevision());
+    assert.equal(await c.put('a', '3'), last + 1, 'a compaction takes no revision');
+    const receivers = [first, last - 1, last].map((startRevision) => {
+      const receiver = new Receiver();
+      c.watch(receiver, { startRevision });
+      return receiver;
+    });
+    const [, , kept] = receivers;
+    await kept?.until('the kept', () => kept.events.length === 2);
+    for (const receiver of receivers.slice(0, 2)) {
+      await receiver.until('cancel', () => receiver.messages.length > 0);
+      assert.deepEqual(receiver.messages, [{ type: 'canceled', compactRevision: last }]);
+    }
+  });
 }
