@@ -1,5 +1,5 @@
 import { EtcdError, etcdErrors, grpcCode, type KeyValue } from '@cloudless/kube/etcd/store';
-import { NoSpaceError } from './errors.ts';
+import { LogUnavailableError, NoSpaceError, RowGoneError } from './errors.ts';
 import type { Log } from './log/log.ts';
 import { ValueNeeded, type HotValue } from './mvcc/evaluate.ts';
 import type { Committed, MvccState, Savepoint } from './mvcc/state.ts';
@@ -11,6 +11,8 @@ const maxGroupProposals = 1000;
 const maxGroupBytes = 4 * 1024 * 1024;
 /** Attempts to append behind other writers before giving up with a clear error. */
 const maxAttempts = 100;
+/** Turns at a shared log that found it unchanged, after which writers no longer compete. */
+const quietTurns = 8;
 
 /** Something that wants to change the state: evaluated in turn, answered when it is durable. */
 export interface Proposal<T> {
@@ -24,6 +26,18 @@ interface Waiting {
   readonly proposal: Proposal<unknown>;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
+  /** On the monotonic clock. */
+  readonly sinceMs: number;
+}
+
+/** What a log with several writers asks of the committer. */
+export interface SharedLog {
+  /** Takes over what other writers appended; whether there was anything. `hold`: nobody else appends from then on. */
+  catchUp(hold: boolean): Promise<boolean>;
+  /** Lets others append after a catch-up that held the log. */
+  release(): Promise<void>;
+  /** Proposals that wait longer for a slow log are refused; none of them was tried. */
+  maxWaitMs: number;
 }
 
 export interface CommitterOptions {
@@ -32,8 +46,8 @@ export interface CommitterOptions {
   values: ValueReader;
   /** Called when changes became visible, before their proposers are answered. */
   publish: (committed: Committed) => void;
-  /** Takes over what other writers appended. Present when the log has several writers. */
-  catchUp?: () => Promise<void>;
+  /** Present when the log has several writers. */
+  shared?: SharedLog | undefined;
   /** The log failed: nothing can be acknowledged any more. */
   fail: (error: unknown) => Error;
   /** How long to gather proposals before each flush; only delays answers. */
@@ -52,6 +66,8 @@ export class Committer {
   #ended: Error | undefined;
   /** Cold values that evaluation asked for, kept until its group is done. */
   #loaded = new Map<Version, KeyValue>();
+  /** How many more turns are taken before it is tried again without: others compete for the log. */
+  #turnsDue = 0;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -61,7 +77,8 @@ export class Committer {
   propose<T>(proposal: Proposal<T>): Promise<T> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ proposal, resolve: resolve as (result: unknown) => void, reject });
+      const sinceMs = performance.now();
+      this.#queue.push({ proposal, resolve: resolve as (result: unknown) => void, reject, sinceMs });
       this.#loop ??= this.#run();
     });
   }
@@ -86,14 +103,21 @@ export class Committer {
     await this.#gather();
     while (this.#queue.length > 0 || this.#between.length > 0) {
       for (const work of this.#between.splice(0)) await work();
+      this.#refuseOld();
       const group = this.#take();
       try {
         await this.#commit(group);
       } catch (error) {
-        const failure = this.#options.fail(error);
-        this.#ended = failure;
-        for (const { reject } of [...group, ...this.#queue]) reject(failure);
-        this.#queue = [];
+        if (error instanceof LogUnavailableError) {
+          this.#options.state.rollback();
+          const refusal = unavailable(error);
+          for (const { reject } of group) reject(refusal);
+        } else {
+          const failure = this.#options.fail(error);
+          this.#ended = failure;
+          for (const { reject } of [...group, ...this.#queue]) reject(failure);
+          this.#queue = [];
+        }
       }
       this.#loaded.clear();
       if (this.#queue.length > 0) await this.#gather();
@@ -109,6 +133,20 @@ export class Committer {
     });
   }
 
+  /** A log that is slow must not gather ever more that waits for it. */
+  #refuseOld(): void {
+    const { shared } = this.#options;
+    if (shared === undefined) return;
+    const oldestMs = performance.now() - shared.maxWaitMs;
+    const fresh = this.#queue.findIndex(({ sinceMs }) => sinceMs >= oldestMs);
+    const old = this.#queue.splice(0, fresh < 0 ? this.#queue.length : fresh);
+    for (const { reject } of old) {
+      reject(
+        unavailable(new LogUnavailableError('refused', 'the database is too slow for the writes that wait')),
+      );
+    }
+  }
+
   #take(): Waiting[] {
     let bytes = 0;
     let count = 0;
@@ -119,14 +157,20 @@ export class Committer {
   }
 
   async #commit(group: readonly Waiting[]): Promise<void> {
-    const { state, log, publish, catchUp } = this.#options;
+    const { state, log, publish, shared } = this.#options;
+    if (group.length === 0) return;
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const held = await this.#takeTurn();
       const answers = await this.#evaluate(group);
+      if (answers === 'row-gone') {
+        state.rollback();
+        await shared?.catchUp(false);
+        continue;
+      }
       if (!state.hasPending) {
+        if (held) await shared?.release();
         // No append tells whether these answers, refusals included, are those of the present: look.
-        const { position } = state.visible;
-        await catchUp?.();
-        if (state.visible.position === position) return answer(answers);
+        if (held || shared === undefined || !(await shared.catchUp(false))) return answer(answers);
         continue;
       }
       let result: Awaited<ReturnType<Log['append']>>;
@@ -142,15 +186,30 @@ export class Committer {
         return answer(answers);
       }
       state.rollback();
-      await catchUp?.();
+      // Whoever appends first wins every time against those who catch up first: from here on all take turns.
+      this.#turnsDue = quietTurns;
     }
     const error = new EtcdError(grpcCode.unavailable, 'etcdserver: too many writers, try again');
     for (const { reject } of group) reject(error);
   }
 
-  async #evaluate(group: readonly Waiting[]): Promise<Answer[]> {
+  /** Holds a log that others compete for; whether it did. */
+  async #takeTurn(): Promise<boolean> {
+    const { shared } = this.#options;
+    if (shared === undefined || this.#turnsDue === 0) return false;
+    const moved = await shared.catchUp(true);
+    this.#turnsDue = moved ? quietTurns : this.#turnsDue - 1;
+    return true;
+  }
+
+  async #evaluate(group: readonly Waiting[]): Promise<Answer[] | 'row-gone'> {
     const answers: Answer[] = [];
-    for (const waiting of group) answers.push(await this.#evaluateOne(waiting));
+    try {
+      for (const waiting of group) answers.push(await this.#evaluateOne(waiting));
+    } catch (error) {
+      if (error instanceof RowGoneError) return 'row-gone';
+      throw error;
+    }
     return answers;
   }
 
@@ -198,4 +257,13 @@ function answer(answers: readonly Answer[]): void {
     if (error === undefined) waiting.resolve(result);
     else waiting.reject(error);
   }
+}
+
+/** What clients hear while the log is out of reach: etcd's code and words for a store without a leader, and why. */
+export function unavailable(error: LogUnavailableError): EtcdError {
+  const words =
+    error.outcome === 'refused'
+      ? 'etcdserver: no leader'
+      : 'etcdserver: request timed out, possibly due to connection lost';
+  return new EtcdError(grpcCode.unavailable, `${words} (${error.message})`, error);
 }

@@ -23,11 +23,11 @@ import {
 } from '@cloudless/kube/etcd/store';
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { type Logger, logger } from '@cloudless/kube/logger';
-import { Committer } from './committer.ts';
+import { Committer, unavailable } from './committer.ts';
 import { Compactor } from './compactor.ts';
-import { DatastoreFailedError } from './errors.ts';
+import { DatastoreFailedError, LogUnavailableError, RowGoneError } from './errors.ts';
 import { Lessor } from './lease/lessor.ts';
-import type { LoadedRecord, Log } from './log/log.ts';
+import type { LoadedRecord, LoadedState, Log, LogChanges } from './log/log.ts';
 import {
   checkDelete,
   checkPut,
@@ -55,6 +55,10 @@ const maxLeaseTtlSeconds = 9_000_000_000;
 const minLeaseTtlSeconds = 2;
 /** etcd: --experimental-watch-progress-notify-interval. */
 const progressIntervalMs = 10 * 60 * 1000;
+/** How often a watch tries to read its history while the log is out of reach. */
+const retryReadMs = 250;
+/** Writes wait no longer for a slow shared log; etcd's own requests time out after 7 s (7 = 5 + 2 × election time-out). */
+const maxCommitWaitMs = 7000;
 
 export interface EngineOptions {
   /** Named in errors: the path of the file, the address of the database. */
@@ -89,7 +93,10 @@ export class Datastore implements EtcdStore {
   #reportFailure: (error: Error) => void = () => undefined;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
-  #catchingUp: Promise<void> | undefined;
+  /** The look at a shared log's head that is under way, and the one that begins after it. */
+  #look: Promise<void> | undefined;
+  #nextLook: Promise<void> | undefined;
+  #following = false;
 
   /** Use {@link startEngine}: a store answers only once its log is loaded. */
   constructor(options: EngineOptions) {
@@ -101,9 +108,18 @@ export class Datastore implements EtcdStore {
     this.#cache = new ValueCache(options.cacheBytes ?? 32 * 1024 * 1024);
     const state = new MvccState(this.#cache);
     this.#state = state;
-    const values = new ValueReader(this.#cache, (position) => {
-      this.#counters.coldReads++;
-      return this.#log.readValue(position);
+    const log = this.#log;
+    const values = new ValueReader(this.#cache, {
+      readValue: (position) => {
+        this.#counters.coldReads++;
+        return log.readValue(position);
+      },
+      readValues:
+        log.readValues &&
+        ((positions) => {
+          this.#counters.coldReads += positions.length;
+          return (log.readValues as NonNullable<Log['readValues']>)(positions);
+        }),
     });
     this.#values = values;
     this.failed = new Promise((resolve) => {
@@ -114,20 +130,54 @@ export class Datastore implements EtcdStore {
       log: this.#log,
       values,
       publish: (committed) => this.#publish(committed),
-      ...(this.#log.catchUp === undefined ? {} : { catchUp: () => this.#catchUp() }),
+      shared:
+        this.#log.catchUp === undefined
+          ? undefined
+          : {
+              catchUp: (hold) => this.#catchUp(hold),
+              release: async () => this.#log.release?.(),
+              maxWaitMs: maxCommitWaitMs,
+            },
       fail: (error) => this.#fail(error),
       windowMs: options.commitWindowMs ?? 0,
     });
-    this.#hub = new WatchHub({ state, values, clock: this.#clock, log: this.#logger, progressIntervalMs });
-    this.#lessor = new Lessor(this.#clock, (id) => this.#revokeExpired(id));
+    this.#hub = new WatchHub({
+      state,
+      values,
+      clock: this.#clock,
+      log: this.#logger,
+      progressIntervalMs,
+      mend: (error) => this.#mend(error),
+    });
+    const authority = this.#log.leaseAuthority;
+    this.#lessor = new Lessor(this.#clock, (id) => this.#revokeExpired(id), authority === undefined);
     this.#compactor = new Compactor(state, values, this.#log, this.#logger);
   }
 
-  /** Rebuilds the state from the log. */
+  /** Rebuilds the state from the log, and follows it from then on. */
   async load(): Promise<void> {
     const garbage: number[] = [];
+    await this.#adoptAll(await this.#log.load(), garbage);
+    if (garbage.length > 0) this.#compactor.start(garbage);
+    this.#log.leaseAuthority?.serve({
+      renew: (id) => this.#renewHere(id),
+      remainingMs: async (id) => {
+        if (this.#lessor.remainingMs(id) === undefined) await this.#current();
+        return this.#lessor.remainingMs(id);
+      },
+      own: async (isOwner) => {
+        if (isOwner) await this.#current();
+        this.#lessor.own(isOwner);
+      },
+      leaseCount: () => this.#state.leases.size,
+    });
+    this.#log.follow?.(() => this.#follow());
+    void this.#log.failed?.then((error) => this.#fail(error));
+  }
+
+  async #adoptAll(loaded: LoadedState, garbage: number[]): Promise<void> {
     const state = this.#state;
-    const { compactRevision, leases, facts, records } = this.#log.load();
+    const { compactRevision, leases, facts, records } = loaded;
     const grants = leases.map(({ id, ttlSeconds }) => ({ type: 'grant' as const, id, ttlSeconds }));
     state.adoptLeases(grants);
     state.adoptFacts(facts);
@@ -137,9 +187,29 @@ export class Datastore implements EtcdStore {
       state.adopt(piece, compactRevision, garbage);
       ({ revision, position } = piece[piece.length - 1] as LoadedRecord);
     }
-    state.adoptHead({ revision, position, compactRevision });
+    state.adoptHead({ ...(loaded.head ?? { revision, position }), compactRevision });
     this.#lessor.changed(grants);
-    if (garbage.length > 0) this.#compactor.start(garbage);
+  }
+
+  /** Starts over from what the log holds: others compacted and removed what this engine had not seen yet. */
+  async #reload(loaded: LoadedState): Promise<void> {
+    this.#logger.warn('this server fell behind a compaction: it reads everything again');
+    // All of it is here before the old state goes: no read sees half of it.
+    const pieces: Array<readonly LoadedRecord[]> = [];
+    for await (const piece of loaded.records) pieces.push(piece);
+    const { revision } = this.#state.visible;
+    this.#state.clear();
+    this.#lessor.clear();
+    const grants = loaded.leases.map(({ id, ttlSeconds }) => ({ type: 'grant' as const, id, ttlSeconds }));
+    this.#state.adoptLeases(grants);
+    this.#state.adoptFacts(loaded.facts);
+    const garbage: number[] = [];
+    for (const piece of pieces) this.#state.adopt(piece, loaded.compactRevision, garbage);
+    const { compactRevision, head = this.#state.visible } = loaded;
+    this.#state.adoptHead({ ...head, compactRevision });
+    this.#lessor.changed(grants);
+    this.#hub.resume(revision + 1);
+    this.#compactor.start(garbage);
   }
 
   #publish({ versions, leases, compactRevision }: Committed): void {
@@ -151,32 +221,124 @@ export class Datastore implements EtcdStore {
     if (compactRevision !== undefined) this.#compactor.start();
   }
 
-  /** Takes over what other writers of the log appended. */
-  async #catchUp(): Promise<void> {
-    const { records, leases, facts, compactRevision, head } = await (
-      this.#log.catchUp as NonNullable<Log['catchUp']>
-    )(this.#state.visible);
-    if (head.position === this.#state.visible.position) return;
+  /** Takes over what other writers of the log appended; whether that was anything. */
+  async #catchUp(hold = false): Promise<boolean> {
     const state = this.#state;
+    const changes = await (this.#log.catchUp as NonNullable<Log['catchUp']>)(state.visible, hold);
+    if (changes.reload !== undefined) {
+      await this.#reload(changes.reload);
+      return true;
+    }
+    const { leases, facts, compactRevision, head } = changes;
+    if (head.position === state.visible.position) return false;
     const compacted = compactRevision > state.visible.compactRevision;
-    // Grants before the keys that use them, revocations after those that they deleted.
-    state.adoptLeases(leases.filter(({ type }) => type === 'grant'));
-    const versions = state.adopt(records, state.visible.compactRevision, []);
-    state.adoptLeases(leases.filter(({ type }) => type === 'revoke'));
+    const versions = this.#adoptInOrder(changes);
     state.adoptHead({ ...head, compactRevision: Math.max(compactRevision, state.visible.compactRevision) });
     state.adoptFacts(facts);
     this.#publish({ versions, leases, facts, compactRevision: compacted ? compactRevision : undefined });
+    return true;
   }
 
-  /** Before a linearizable read: what others wrote is visible. Undefined when there are no others. */
+  /** A lease is there before the keys that use it, and until those that die with it are gone. */
+  #adoptInOrder({ records, leases }: LogChanges): Version[] {
+    const state = this.#state;
+    const versions: Version[] = [];
+    let at = 0;
+    for (const change of leases) {
+      const from = at;
+      while (at < records.length && (records[at] as LoadedRecord).position < change.position) at++;
+      versions.push(...state.adopt(records.slice(from, at), state.visible.compactRevision, []));
+      state.adoptLeases([change]);
+    }
+    for (const version of state.adopt(records.slice(at), state.visible.compactRevision, [])) {
+      versions.push(version);
+    }
+    return versions;
+  }
+
+  /** Others appended: catch up, so that watches hear of it. */
+  #follow(): void {
+    if (this.#following || this.#closing !== undefined || this.#failure !== undefined) return;
+    this.#following = true;
+    this.#committer
+      .between(async () => {
+        // What is told from here on is not seen by this look any more.
+        this.#following = false;
+        await this.#catchUp();
+      })
+      .catch((error: unknown) => {
+        this.#following = false;
+        if (error instanceof LogUnavailableError || this.#closing !== undefined) return;
+        this.#fail(error);
+      });
+  }
+
+  /**
+   * Before a linearizable read: what others wrote is visible. Undefined when there are no others. Reads share a
+   * look at the head only if it begins after they did: an earlier one may have missed what was acknowledged since.
+   */
   #current(): Promise<void> | undefined {
     if (this.#log.catchUp === undefined) return undefined;
-    // Through the committer, so that no batch is half-way evaluated on the older state.
-    return (this.#catchingUp ??= this.#committer
-      .between(() => this.#catchUp())
-      .finally(() => {
-        this.#catchingUp = undefined;
-      }));
+    if (this.#look === undefined) return this.#startLook();
+    this.#nextLook ??= this.#look.then(
+      () => this.#startLook(),
+      () => this.#startLook(),
+    );
+    return this.#nextLook;
+  }
+
+  #startLook(): Promise<void> {
+    this.#nextLook = undefined;
+    const look = this.#lookAtHead().finally(() => {
+      if (this.#look === look) this.#look = undefined;
+    });
+    this.#look = look;
+    return look;
+  }
+
+  async #lookAtHead(): Promise<void> {
+    try {
+      const position = await this.#log.headPosition?.();
+      if (position !== undefined && position <= this.#state.visible.position) return;
+      // Through the committer, so that no batch is half-way evaluated on the older state.
+      await this.#committer.between(async () => {
+        if (position === undefined || position > this.#state.visible.position) await this.#catchUp();
+      });
+    } catch (error) {
+      if (error instanceof LogUnavailableError) throw unavailable(error);
+      throw error instanceof EtcdError ? error : this.#fail(error);
+    }
+  }
+
+  /**
+   * The result of a read, made again after catching up while rows that it needs turn out to be removed: by then
+   * the revision it wants is known to be compacted, or the newest one is another.
+   */
+  async #read<T>(read: () => T | Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await read();
+      } catch (error) {
+        if (error instanceof LogUnavailableError) throw unavailable(error);
+        if (!(error instanceof RowGoneError)) throw error;
+        await this.#committer.between(async () => void (await this.#catchUp()));
+      }
+    }
+  }
+
+  /** What a watch does about a failed read: it waits for a log that is out of reach, and catches up with one ahead. */
+  async #mend(error: unknown): Promise<boolean> {
+    if (this.#closing !== undefined || this.#failure !== undefined) return false;
+    if (error instanceof RowGoneError) {
+      const caughtUp = this.#committer.between(async () => void (await this.#catchUp()));
+      return caughtUp.then(
+        () => true,
+        (reason: unknown) => this.#mend(reason),
+      );
+    }
+    if (!(error instanceof LogUnavailableError)) return false;
+    await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, retryReadMs));
+    return true;
   }
 
   #fail(cause: unknown): Error {
@@ -205,7 +367,9 @@ export class Datastore implements EtcdStore {
     checkRevision('range revision', request.revision ?? 0);
     if (!request.serializable) await this.#current();
     this.#counters.ranges++;
-    return abortable(respondRange(select(this.#state, request, this.#state.visible), this.#values), options);
+    const respond = (): RangeResponse | Promise<RangeResponse> =>
+      respondRange(select(this.#state, request, this.#state.visible), this.#values);
+    return abortable(this.#read(respond), options);
   }
 
   async put(request: PutRequest, options?: CallOptions): Promise<PutResponse> {
@@ -244,16 +408,18 @@ export class Datastore implements EtcdStore {
     // Kept beside the cache, which may be too small for them.
     const loaded = new Map<Version, KeyValue>();
     const hot: HotValue = (version) => this.#values.hot(version) ?? loaded.get(version);
-    for (;;) {
-      try {
-        const pending = evaluateReadOnly(this.#state, request, hot);
-        return await abortable(respondTxn(pending, this.#values), options);
-      } catch (error) {
-        if (!(error instanceof ValueNeeded)) throw error;
-        const [kv] = await this.#values.read([error.version]);
-        loaded.set(error.version, kv as KeyValue);
+    const evaluate = async (): Promise<TxnResponse> => {
+      for (;;) {
+        try {
+          return await respondTxn(evaluateReadOnly(this.#state, request, hot), this.#values);
+        } catch (error) {
+          if (!(error instanceof ValueNeeded)) throw error;
+          const [kv] = await this.#values.read([error.version]);
+          loaded.set(error.version, kv as KeyValue);
+        }
       }
-    }
+    };
+    return abortable(this.#read(evaluate), options);
   }
 
   async #propose(request: TxnRequest, bytes: number, options: CallOptions | undefined): Promise<TxnResponse> {
@@ -338,7 +504,7 @@ export class Datastore implements EtcdStore {
   async #revokeExpired(id: bigint): Promise<void> {
     try {
       // A renewal may have come between the timer and this evaluation.
-      await this.#revoke(id, () => this.#lessor.remainingMs(id) === 0);
+      await this.#revoke(id, () => this.#lessor.owns && this.#lessor.remainingMs(id) === 0);
     } catch (error) {
       if (error instanceof EtcdError && error.code === grpcCode.notFound) return;
       if (this.#closing !== undefined || this.#failure !== undefined) return;
@@ -349,8 +515,31 @@ export class Datastore implements EtcdStore {
 
   async leaseKeepAlive(id: bigint, options?: CallOptions): Promise<{ ttlSeconds: number }> {
     this.#alive(options);
+    const authority = this.#log.leaseAuthority;
+    if (authority === undefined) return { ttlSeconds: this.#renew(id) };
+    return { ttlSeconds: await abortable(this.#askLessor(authority.renew(id)), options) };
+  }
+
+  /** Renews here; the TTL in seconds, 0 when there is no such lease. */
+  #renew(id: bigint): number {
     const lease = this.#state.leases.get(id);
-    return { ttlSeconds: lease !== undefined && this.#lessor.renew(id) ? lease.ttlSeconds : 0 };
+    return lease !== undefined && this.#lessor.renew(id) ? lease.ttlSeconds : 0;
+  }
+
+  /** For another server, which may know of a grant before this one does. */
+  async #renewHere(id: bigint): Promise<number> {
+    const ttlSeconds = this.#renew(id);
+    if (ttlSeconds > 0) return ttlSeconds;
+    await this.#current();
+    return this.#renew(id);
+  }
+
+  async #askLessor<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      throw error instanceof LogUnavailableError ? unavailable(error) : error;
+    }
   }
 
   async leaseTimeToLive(id: bigint, withKeys = false, options?: CallOptions): Promise<LeaseStatus> {
@@ -371,7 +560,11 @@ export class Datastore implements EtcdStore {
       },
     });
     const found = await abortable(proposal, options);
-    const remainingMs = this.#lessor.remainingMs(id);
+    const authority = this.#log.leaseAuthority;
+    const remainingMs =
+      authority === undefined || found.ttlSeconds < 0
+        ? this.#lessor.remainingMs(id)
+        : await abortable(this.#askLessor(authority.remainingMs(id)), options);
     const ttlSeconds =
       found.ttlSeconds < 0 || remainingMs === undefined ? -1 : Math.floor(remainingMs / 1000);
     return { ...found, ttlSeconds, keys: found.keys.map(bytesOf) };
@@ -385,7 +578,8 @@ export class Datastore implements EtcdStore {
 
   async status(options?: CallOptions): Promise<StoreStatus> {
     this.#alive(options);
-    await this.#current();
+    // As etcd's: of this server. A database out of reach does not keep it from saying what it knows.
+    await this.#current()?.catch(() => undefined);
     const { revision, compactRevision } = this.#state.visible;
     const { bytes, bytesInUse } = this.#log.size();
     return {

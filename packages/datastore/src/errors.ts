@@ -38,3 +38,28 @@ export class DatastoreFailedError extends Error {
     this.name = 'DatastoreFailedError';
   }
 }
+
+/**
+ * The log is out of reach for now: what needs it is refused, and everything goes on by itself when it is back.
+ * `outcome`: whether an append was certainly not made, or may have been made.
+ */
+export class LogUnavailableError extends Error {
+  readonly outcome: 'refused' | 'unknown';
+
+  constructor(outcome: LogUnavailableError['outcome'], message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'LogUnavailableError';
+    this.outcome = outcome;
+  }
+}
+
+/** A row was removed by another server, after a compaction: catch up, then look again. */
+export class RowGoneError extends Error {
+  readonly position: number;
+
+  constructor(position: number) {
+    super(`the row at position ${position} of the log was removed after a compaction`);
+    this.name = 'RowGoneError';
+    this.position = position;
+  }
+}

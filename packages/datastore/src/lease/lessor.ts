@@ -14,7 +14,7 @@ interface Expiry {
 
 /**
  * Watches over the leases' time. Renewals are in memory only, as in etcd: after a restart every lease has its
- * full time again.
+ * full time again, and so it has when another server's lessor takes over (`authority.ts`).
  */
 export class Lessor {
   readonly #clock: Clock;
@@ -23,11 +23,39 @@ export class Lessor {
   #timer: ClockTimer | undefined;
   #wakeMs = Infinity;
   #stopped = false;
+  #owns: boolean;
 
-  /** @param expire revokes the lease through the log */
-  constructor(clock: Clock, expire: (id: bigint) => Promise<void>) {
+  /**
+   * @param expire revokes the lease through the log
+   * @param owns whether time runs here; false: somewhere else until {@link own}
+   */
+  constructor(clock: Clock, expire: (id: bigint) => Promise<void>, owns: boolean) {
     this.#clock = clock;
     this.#expire = expire;
+    this.#owns = owns;
+  }
+
+  /** Whether this lessor is the one that revokes. */
+  get owns(): boolean {
+    return this.#owns;
+  }
+
+  /** Takes over, every lease with its full time, or leaves the leases to another. */
+  own(isOwner: boolean): void {
+    this.#owns = isOwner;
+    this.#timer?.cancel();
+    this.#wakeMs = Infinity;
+    if (!isOwner) return;
+    const now = this.#clock.monotonicMs();
+    for (const expiry of this.#expiries.values()) {
+      expiry.atMs = now + expiry.ttlMs;
+      this.#wakeAt(expiry.atMs);
+    }
+  }
+
+  /** Forgets every lease. */
+  clear(): void {
+    this.#expiries.clear();
   }
 
   /** Takes over durable changes. */
@@ -64,7 +92,7 @@ export class Lessor {
   }
 
   #wakeAt(atMs: number): void {
-    if (this.#stopped || atMs >= this.#wakeMs) return;
+    if (this.#stopped || !this.#owns || atMs >= this.#wakeMs) return;
     this.#timer?.cancel();
     this.#wakeMs = atMs;
     const delayMs = Math.min(maxDelayMs, Math.max(0, Math.ceil(atMs - this.#clock.monotonicMs())));
@@ -73,6 +101,7 @@ export class Lessor {
 
   #wake(): void {
     this.#wakeMs = Infinity;
+    if (!this.#owns) return;
     const now = this.#clock.monotonicMs();
     let next = Infinity;
     for (const [id, expiry] of this.#expiries) {

@@ -1,3 +1,4 @@
+import type { LeaseAuthority } from '../lease/authority.ts';
 import type { BinaryKey } from '../mvcc/key.ts';
 
 /**
@@ -7,7 +8,9 @@ import type { BinaryKey } from '../mvcc/key.ts';
  * - one writer (SQLite): the engine is the only one who appends, so `append` always finds the head where the
  *   engine left it, and `catchUp` is absent;
  * - several writers (PostgreSQL): a one-row head orders them; `append` writes only if the head is still the
- *   expected one, otherwise the engine catches up, evaluates the same requests again and tries again.
+ *   expected one, otherwise the engine catches up, evaluates the same requests again and tries again. Such a log
+ *   is somewhere else and may be out of reach for a while: then its methods throw LogUnavailableError, and the
+ *   engine refuses what needs it until it is back.
  *
  * No method is called again before `append` has settled, except the reads.
  */
@@ -18,19 +21,46 @@ export interface Log {
    *
    * @throws DatastoreFileError when what is stored cannot be a log of ours.
    */
-  load(): LoadedState;
+  load(): LoadedState | Promise<LoadedState>;
   /**
    * Appends the batch if the head is still `expected`. `'appended'`: all of it is durable and survives power
    * loss. `'head-moved'`: nothing was written, another process appended first.
    *
    * @throws NoSpaceError when the disk is full: nothing was written, later appends may succeed.
+   * @throws LogUnavailableError when the log is out of reach; it says whether anything may have been written.
    * Any other error means the log cannot be trusted any more: the engine stops.
    */
   append(expected: LogHead, batch: LogBatch): Promise<'appended' | 'head-moved'>;
-  /** What others appended after `head`. Absent when this process is the only writer. */
-  catchUp?(head: LogHead): Promise<LogChanges>;
-  /** The value in the row at `position`; the row must be retained and no tombstone. */
+  /**
+   * What others appended after `head`. Absent when this process is the only writer. `hold`: nobody else appends
+   * from then on until this engine's next `append` or `release`, which takes turns among those who compete.
+   *
+   * @throws LogUnavailableError
+   */
+  catchUp?(head: LogHead, hold: boolean): Promise<LogChanges>;
+  /** Lets others append again after a `catchUp` that held the log. */
+  release?(): Promise<void>;
+  /**
+   * Position of the head at some moment after the call, for linearizable reads; beside appends and catching up.
+   *
+   * @throws LogUnavailableError
+   */
+  headPosition?(): Promise<number>;
+  /** Calls `moved` whenever others may have appended. */
+  follow?(moved: () => void): void;
+  /** Owns the time of leases when several servers share the log. */
+  readonly leaseAuthority?: LeaseAuthority | undefined;
+  /** Resolves when the log cannot be trusted any more, whatever the engine does. */
+  readonly failed?: Promise<Error> | undefined;
+  /**
+   * The value in the row at `position`; the row must be retained and no tombstone.
+   *
+   * @throws RowGoneError when another server removed it after a compaction that this engine has not seen yet
+   * @throws LogUnavailableError
+   */
   readValue(position: number): Uint8Array | Promise<Uint8Array>;
+  /** The same for many, in order, where each request takes long. */
+  readValues?(positions: readonly number[]): Promise<Uint8Array[]>;
   /** Removes rows that no read can reach any more, in small steps beside appends. */
   remove(positions: readonly number[], signal: AbortSignal): Promise<void>;
   /** Gives space of removed rows back to the file system, in small steps beside appends. */
@@ -101,8 +131,11 @@ export interface LogBatch {
 }
 
 export interface LogChanges {
+  /** Set when rows that the engine has not seen were removed since: it takes this over instead of the rest. */
+  readonly reload?: LoadedState | undefined;
   readonly records: readonly LoadedRecord[];
-  readonly leases: readonly LeaseChange[];
+  /** In order of position, like the records. */
+  readonly leases: ReadonlyArray<LeaseChange & { readonly position: number }>;
   /** May hold facts that did not change. */
   readonly facts: readonly FactChange[];
   readonly compactRevision: number;
@@ -114,6 +147,8 @@ export interface LoadedState {
   readonly compactRevision: number;
   readonly leases: ReadonlyArray<{ id: bigint; ttlSeconds: number }>;
   readonly facts: readonly FactChange[];
+  /** Where the log ends; absent: at its last record. */
+  readonly head?: LogHead | undefined;
   readonly records: AsyncIterable<readonly LoadedRecord[]>;
 }
 

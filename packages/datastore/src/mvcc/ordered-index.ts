@@ -49,6 +49,12 @@ export class OrderedIndex {
     return this.#size;
   }
 
+  clear(): void {
+    this.#chunks = [];
+    this.#firsts = [];
+    this.#size = 0;
+  }
+
   /** Position of the chunk that holds `key` or would. */
   #chunkOf(key: BinaryKey): number {
     const firsts = this.#firsts;

@@ -325,6 +325,14 @@ export class MvccState {
     for (const { name, value } of changes) this.facts.set(name, value);
   }
 
+  /** Forgets everything, to be adopted anew. Nothing may be pending. */
+  clear(): void {
+    this.index.clear();
+    this.history.dropBefore(Infinity);
+    this.leases.clear();
+    this.facts.clear();
+  }
+
   /** Sets where the log ends. Nothing may be pending. */
   adoptHead(head: StateHead): void {
     this.#visible = head;

@@ -6,19 +6,27 @@ import { keyValueOf, type Version } from './version.ts';
 const sliceMs = 4;
 const coldReadsPerClockLook = 64;
 
-export type ReadValue = (position: number) => Uint8Array | Promise<Uint8Array>;
+/** Values read from a distant log in one request. */
+const maxDistantValues = 1000;
+const maxDistantBytes = 4 * 1024 * 1024;
+
+export interface ValueSource {
+  readValue(position: number): Uint8Array | Promise<Uint8Array>;
+  /** Present where each request takes long and one may ask for many values. */
+  readValues?: ((positions: readonly number[]) => Promise<Uint8Array[]>) | undefined;
+}
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Values of versions: from the cache, or from the log without holding up the event loop. */
 export class ValueReader {
   readonly #cache: ValueCache;
-  readonly #readValue: ReadValue;
+  readonly #source: ValueSource;
   readonly #underWay = new Set<Promise<unknown>>();
 
-  constructor(cache: ValueCache, readValue: ReadValue) {
+  constructor(cache: ValueCache, source: ValueSource) {
     this.#cache = cache;
-    this.#readValue = readValue;
+    this.#source = source;
   }
 
   /** The value if it is in memory. */
@@ -31,7 +39,10 @@ export class ValueReader {
     const kvs: KeyValue[] = [];
     const cold = this.#readSlice(versions, kvs);
     if (kvs.length === versions.length) return kvs;
-    const rest = this.#readRest(versions, kvs, cold);
+    const rest =
+      this.#source.readValues === undefined
+        ? this.#readRest(versions, kvs, cold)
+        : this.#readDistant(versions, kvs, this.#source.readValues);
     this.#underWay.add(rest);
     return rest.finally(() => this.#underWay.delete(rest));
   }
@@ -49,12 +60,13 @@ export class ValueReader {
       const version = versions[kvs.length] as Version;
       let kv = this.#cache.get(version);
       if (kv === undefined) {
+        if (this.#source.readValues !== undefined) return undefined;
         if (coldReads++ % coldReadsPerClockLook === 0) {
           const now = performance.now();
           if (until === 0) until = now + sliceMs;
           else if (now > until) return undefined;
         }
-        const value = this.#readValue(version.position);
+        const value = this.#source.readValue(version.position);
         if (value instanceof Promise) return value;
         kv = this.#keep(version, value);
       }
@@ -74,6 +86,35 @@ export class ValueReader {
       cold = this.#readSlice(versions, kvs);
       if (kvs.length === versions.length) return kvs;
     }
+  }
+
+  /** Asks for many cold values at a time; those that are hot meanwhile need none. */
+  async #readDistant(
+    versions: readonly Version[],
+    kvs: KeyValue[],
+    readValues: NonNullable<ValueSource['readValues']>,
+  ): Promise<KeyValue[]> {
+    while (kvs.length < versions.length) {
+      const positions: number[] = [];
+      const found = new Map<number, KeyValue>();
+      let to = kvs.length;
+      for (let bytes = 0; to < versions.length; to++) {
+        const version = versions[to] as Version;
+        const kv = this.#cache.get(version);
+        // Kept here: reading on may push it out of the cache.
+        if (kv !== undefined) found.set(to, kv);
+        else if (positions.length >= maxDistantValues || bytes >= maxDistantBytes) break;
+        else {
+          positions.push(version.position);
+          bytes += version.valueBytes;
+        }
+      }
+      const values = await readValues(positions);
+      for (let at = kvs.length, next = 0; at < to; at++) {
+        kvs.push(found.get(at) ?? this.#keep(versions[at] as Version, values[next++] as Uint8Array));
+      }
+    }
+    return kvs;
   }
 
   #keep(version: Version, value: Uint8Array): KeyValue {

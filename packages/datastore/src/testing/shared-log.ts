@@ -87,7 +87,9 @@ class SharedLogConnection implements Log {
     const changes = this.#shared.changes.filter(({ position }) => position > head.position);
     return {
       records: changes.flatMap((change) => ('record' in change ? [loadedOf(change.record)] : [])),
-      leases: changes.flatMap((change) => ('lease' in change ? [change.lease] : [])),
+      leases: changes.flatMap((change) =>
+        'lease' in change ? [{ ...change.lease, position: change.position }] : [],
+      ),
       facts: changes.flatMap((change) => ('fact' in change ? [change.fact] : [])),
       compactRevision: this.#shared.compactRevision,
       head: this.#shared.head,

@@ -30,6 +30,8 @@ export interface HubOptions {
   log: Logger;
   /** How often an idle watch with `progressNotify` hears the revision. */
   progressIntervalMs: number;
+  /** After a failed read of history: resolves with true when it is worth another try, from a newer state perhaps. */
+  mend: (error: unknown) => Promise<boolean>;
 }
 
 /** Watches of one interval: a change is matched once for all of them. */
@@ -132,8 +134,11 @@ export class WatchHub {
           shared.set(variant, events);
         }
       }
-      if (events instanceof Promise) this.#fallBehind(watcher, firstRevision);
-      else if (events.length > 0) this.#deliverEvents(watcher, events);
+      if (events instanceof Promise) {
+        // They are read again behind, where a failure has its answer.
+        events.catch(() => undefined);
+        this.#fallBehind(watcher, firstRevision);
+      } else if (events.length > 0) this.#deliverEvents(watcher, events);
     }
   }
 
@@ -215,6 +220,7 @@ export class WatchHub {
         if (watcher.next <= state.visible.revision) await nextTurn();
       }
     } catch (error) {
+      if (!watcher.canceled && (await this.#options.mend(error))) return void this.#catchUp(watcher);
       this.#options.log.error({ err: error }, 'a watch could not read its history');
       await this.#deliver(watcher, { type: 'canceled', compactRevision: 0, error: error as Error });
       this.#remove(watcher);
@@ -287,6 +293,11 @@ export class WatchHub {
       }
       if (this.#all.size > 0) this.#scheduleProgress();
     }, this.#options.progressIntervalMs);
+  }
+
+  /** Lets every watch that is in step go on at `revision` by the history, which was replaced. */
+  resume(revision: number): void {
+    for (const watcher of this.#all) if (watcher.inStep) this.#fallBehind(watcher, revision);
   }
 
   /** Cancels every watch with `error`. */
