@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module';
-import { LoadError } from '@cloudless/kube/lazy';
+import { lazyModule } from '@cloudless/kube/lazy';
 import type { KubeObject } from '@cloudless/kube/object';
 import type { LazyCodecs } from './encode.ts';
 
@@ -7,23 +6,10 @@ import type { LazyCodecs } from './encode.ts';
  * YAML and protobuf, whose libraries take longer to load than the server takes to start: they come in with the first
  * request that needs them.
  */
-const require = createRequire(import.meta.url);
-
-function load(module: string): unknown {
-  try {
-    return require(module);
-  } catch (cause) {
-    throw new LoadError(module, cause);
-  }
-}
-
-type Protobuf = typeof import('@cloudless/kube/codec/protobuf');
-type ProtobufWatch = typeof import('@cloudless/kube/codec/protobuf-watch');
-type Yaml = typeof import('@cloudless/kube/codec/yaml');
-
-const protobuf = (): Protobuf => load('@cloudless/kube/codec/protobuf') as Protobuf;
-const protobufWatch = (): ProtobufWatch => load('@cloudless/kube/codec/protobuf-watch') as ProtobufWatch;
-const yaml = (): Yaml => load('@cloudless/kube/codec/yaml') as Yaml;
+const codec = <T>(name: string): (() => T) => lazyModule<T>(import.meta.url, `@cloudless/kube/codec/${name}`);
+const protobuf = codec<typeof import('@cloudless/kube/codec/protobuf')>('protobuf');
+const protobufWatch = codec<typeof import('@cloudless/kube/codec/protobuf-watch')>('protobuf-watch');
+const yaml = codec<typeof import('@cloudless/kube/codec/yaml')>('yaml');
 
 export const lazyCodecs: LazyCodecs = {
   yaml: (object) => yaml().stringifyYaml(object),

@@ -1,13 +1,14 @@
-import { createRequire } from 'node:module';
 import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
+import { lazyModule } from '@cloudless/kube/lazy';
 import type { MatchCondition, Variable } from '@cloudless/kube/types/admissionregistration-v1';
 import type { ResultType } from '../../../admission/expressions/check.ts';
 import { qualifiedName } from '../../validation/fields.ts';
 
 /** CEL comes in with the first expression: most clusters have none. */
-const load = createRequire(import.meta.url);
-type Checks = typeof import('../../../admission/expressions/check.ts');
-const checks = (): Checks => load('../../../admission/expressions/check.ts') as Checks;
+const checks = lazyModule<typeof import('../../../admission/expressions/check.ts')>(
+  import.meta.url,
+  '../../../admission/expressions/check.ts',
+);
 
 /** What one expression may be and read. */
 export interface ExpressionRules {

@@ -1,13 +1,14 @@
 /** CEL expressions that choose devices. */
-import { createRequire } from 'node:module';
 import { fieldErrors, type FieldError, type FieldPath } from '@cloudless/kube/field';
+import { lazyModule } from '@cloudless/kube/lazy';
 import type { DeviceSelector } from '@cloudless/kube/types/resource-v1';
 import { validateItems } from './names.ts';
 
 /** CEL comes in with the first expression: most clusters have none. */
-const load = createRequire(import.meta.url);
-type Expressions = typeof import('./device-expressions.ts');
-const expressions = (): Expressions => load('./device-expressions.ts') as Expressions;
+const expressions = lazyModule<typeof import('./device-expressions.ts')>(
+  import.meta.url,
+  './device-expressions.ts',
+);
 
 const maxSelectors = 32;
 const maxExpressionBytes = 10 * 1024;
