@@ -5,35 +5,30 @@ import { isDns1123Subdomain, isPortNumber } from '../../validation/names.ts';
 
 const form = '; desired format: https://host[/path]';
 
+/** Not WHATWG's idea of a URL: Go's takes anything apart that has a colon or slashes. */
+const urlParts = /^(?:([a-zA-Z][a-zA-Z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/;
+
 function validateUrl(text: string, path: FieldPath): FieldError[] {
-  // Go parses more than WHATWG's parser does: what has no scheme, or an empty host, is a URL too.
-  const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*):/.exec(text)?.[1]?.toLowerCase() ?? '';
-  const authority = /^[^:/?#]*:?\/\/([^/?#]*)/.exec(text)?.[1] ?? '';
+  const [, scheme = '', authority = '', , query = '', fragment = ''] = urlParts.exec(text) ?? [];
   const at = authority.lastIndexOf('@');
   const host = authority.slice(at + 1);
-  const wrong: FieldError[] = [];
-  if (scheme === 'https' && host !== '' && !URL.canParse(text))
+  const isHttps = scheme.toLowerCase() === 'https';
+  // What goes to a host must be a URL for the one who calls it, too.
+  if (/\p{Cc}/u.test(text) || (isHttps && host !== '' && !URL.canParse(text)))
     return [
       fieldErrors.required(
         path,
         `url must be a valid URL: parse ${JSON.stringify(text)}: invalid URL${form}`,
       ),
     ];
-  if (scheme !== 'https')
-    wrong.push(fieldErrors.invalid(path, scheme, `'https' is the only allowed URL scheme${form}`));
-  if (host === '') wrong.push(fieldErrors.invalid(path, host, `host must be specified${form}`));
-  if (at >= 0)
-    wrong.push(
-      fieldErrors.invalid(path, authority.slice(0, at), 'user information is not permitted in the URL'),
-    );
-  const [beforeFragment = '', ...fragment] = text.split('#');
-  if (fragment.join('#') !== '')
-    wrong.push(fieldErrors.invalid(path, fragment.join('#'), 'fragments are not permitted in the URL'));
-  const mark = beforeFragment.indexOf('?');
-  const query = mark < 0 ? '' : beforeFragment.slice(mark + 1);
-  if (query !== '')
-    wrong.push(fieldErrors.invalid(path, query, 'query parameters are not permitted in the URL'));
-  return wrong;
+  const found: FieldError[] = [];
+  const wrong = (value: string, why: string): void => void found.push(fieldErrors.invalid(path, value, why));
+  if (!isHttps) wrong(scheme.toLowerCase(), `'https' is the only allowed URL scheme${form}`);
+  if (host === '') wrong(host, `host must be specified${form}`);
+  if (at >= 0) wrong(authority.slice(0, at), 'user information is not permitted in the URL');
+  if (fragment !== '') wrong(fragment, 'fragments are not permitted in the URL');
+  if (query !== '') wrong(query, 'query parameters are not permitted in the URL');
+  return found;
 }
 
 function validateServicePath(text: string, path: FieldPath): FieldError[] {
