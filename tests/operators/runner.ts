@@ -1,6 +1,5 @@
 /** Asks an API server, ours or upstream's, for what the cases say, and notes its answers. */
 import { type Agent, request as httpsRequest } from 'node:https';
-import { isDeepStrictEqual } from 'node:util';
 import type { CustomResourceDefinition } from '@cloudless/kube/types/apiextensions-v1';
 import type { Case, Sample, Step } from './cases/case.ts';
 
@@ -209,7 +208,3 @@ export async function judge(target: Target, { of, steps }: Case, name: string): 
   await ask(target, 'DELETE', `${collection(of)}/${name}`);
   return verdicts;
 }
-
-/** Whether two answers are the same answer. */
-export const sameVerdicts = (a: readonly Verdict[], b: readonly Verdict[]): boolean =>
-  isDeepStrictEqual(a, b);

@@ -241,7 +241,6 @@ const masked =
 
 export const nameIsDnsSubdomain: NameRule = masked(isDns1123Subdomain);
 export const nameIsDnsLabel: NameRule = masked(isDns1123Label);
-export const nameIsDns1035Label: NameRule = masked(isDns1035Label);
 
 /** Anything that can stand between two slashes of a URL (RBAC kinds, events). */
 export const nameIsPathSegment: NameRule = (name, isPrefix = false) => {
