@@ -22,6 +22,8 @@ export class Compactor {
   readonly #stop = new AbortController();
   #garbage: number[] = [];
   #due = false;
+  readonly #stopped = Promise.withResolvers<void>();
+  readonly #holds = new Set<Promise<void>>();
   #work: Promise<void> | undefined;
 
   constructor(state: MvccState, values: ValueReader, log: Log, logger: Logger) {
@@ -40,6 +42,24 @@ export class Compactor {
     });
   }
 
+  /**
+   * Keeps the next compactions from removing what is retained now: for copies of the whole history, which take
+   * long. Call what it returns when the copy ends; whoever holds for ever keeps the file growing.
+   */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#holds.add(promise);
+    return () => {
+      this.#holds.delete(promise);
+      resolve();
+    };
+  }
+
+  async #released(): Promise<void> {
+    while (this.#holds.size > 0 && !this.#stop.signal.aborted)
+      await Promise.race([Promise.all(this.#holds), this.#stopped.promise]);
+  }
+
   /** Resolves when no work is under way. */
   async idle(): Promise<void> {
     while (this.#work !== undefined) await this.#work;
@@ -47,12 +67,15 @@ export class Compactor {
 
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#stopped.resolve();
     await this.idle();
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (this.#due && !signal.aborted) {
+      await this.#released();
+      if (signal.aborted) return;
       this.#due = false;
       for (const garbage of this.#state.cut(changesPerStep)) {
         for (const position of garbage) this.#garbage.push(position);

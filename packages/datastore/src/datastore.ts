@@ -27,6 +27,7 @@ import { Committer, unavailable } from './committer.ts';
 import { Compactor } from './compactor.ts';
 import { DatastoreFailedError, LogUnavailableError, RowGoneError } from './errors.ts';
 import { Lessor } from './lease/lessor.ts';
+import type { MeasuredHistory } from './history/history.ts';
 import type { LoadedRecord, LoadedState, Log, LogChanges } from './log/log.ts';
 import {
   checkDelete,
@@ -605,6 +606,44 @@ export class Datastore implements EtcdStore {
       size: this.#log.size(),
       log: this.#log.figures(),
     };
+  }
+
+  /**
+   * Everything retained at this instant, read while writes go on. Compactions take effect at once, but give space back
+   * only when it is closed.
+   */
+  async history(options?: CallOptions): Promise<MeasuredHistory> {
+    this.#alive(options);
+    const [{ gatherRetained }, { historyOfState }] = await Promise.all([
+      import('./history/retained.ts'),
+      import('./history/state-history.ts'),
+    ]);
+    await this.#current();
+    let release = (): void => undefined;
+    try {
+      const gathering = Promise.withResolvers<Awaited<ReturnType<typeof gatherRetained>>>();
+      // Begun between two batches, where leases and keys agree, and gone on with beside the next ones.
+      await this.#committer.between(async () => {
+        release = this.#compactor.hold();
+        gatherRetained(this.#state).then(gathering.resolve, gathering.reject);
+      });
+      const retained = await gathering.promise;
+      const readValue = (version: Version): Uint8Array | Promise<Uint8Array> => {
+        this.#alive(options);
+        return this.#values.hot(version)?.value ?? this.#log.readValue(version.position);
+      };
+      return historyOfState({ name: this.#name, retained, readValue, close: async () => release() });
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Everything retained at this instant as etcd's snapshot file (etcd's Maintenance.Snapshot). */
+  async *snapshot(options?: CallOptions): AsyncGenerator<Uint8Array> {
+    this.#alive(options);
+    const { pacedSnapshot } = await import('./snapshot/paced.ts');
+    yield* pacedSnapshot(() => this.history(options), { clock: this.#clock, signal: options?.signal });
   }
 
   /** Resolves when space of all compactions so far has been given back. */

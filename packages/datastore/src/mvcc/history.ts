@@ -28,6 +28,11 @@ export class History {
     return low;
   }
 
+  /** The changes from `revision` on, as they are now. */
+  since(revision: number): readonly Version[] {
+    return this.#versions.slice(this.indexOf(revision));
+  }
+
   /** Cuts off and returns what is before `revision`. */
   dropBefore(revision: number): Version[] {
     const at = this.indexOf(revision);
