@@ -1,4 +1,4 @@
-import type { ContainerStatus as CriContainerStatus } from '../cri/generated/types.ts';
+import type { ContainerStatus as CriContainerStatus, PodSandboxStatus } from '../cri/generated/types.ts';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../cri/generated/types.ts';
 import { unlessGone } from '../cri/error.ts';
 import type { CriRuntime } from '../cri/runtime.ts';
@@ -16,6 +16,14 @@ export interface ContainerNotes {
   gracePeriodSeconds: number | undefined;
 }
 
+/** Looks at one thing that wait for their answers. */
+interface Looks {
+  waiting: number;
+  lastAsked: number;
+  /** The look whose answer was taken, or beyond every look asked for before the thing was forgotten. */
+  taken: number;
+}
+
 interface PodEntry {
   uid: string;
   namespace: string;
@@ -27,12 +35,15 @@ interface PodEntry {
 /**
  * The runtime's pods as last seen. Kept true by {@link RuntimeView.relist} at the start and now and then, and by
  * looks at single things when the runtime says that they changed; ended containers are never asked for again.
+ * Listings and looks overlap: an answer never takes the place of one that was asked for after it (upstream: the
+ * timestamps of the kubelet's pod cache).
  */
 export class RuntimeView {
   readonly #cri: CriRuntime;
   readonly #pods = new Map<string, PodEntry>();
   readonly #ownerOf = new Map<string, string>();
   readonly #notes = new Map<string, ContainerNotes>();
+  readonly #looks = new Map<string, Looks>();
 
   constructor(cri: CriRuntime) {
     this.#cri = cri;
@@ -69,6 +80,8 @@ export class RuntimeView {
 
   /** Lists everything, looks closer at what is new or has changed; resolves to the pods that differ. */
   async relist(signal?: AbortSignal): Promise<Set<string>> {
+    // What is made after this moment need not be in the listing, and is there all the same.
+    const before = [...this.#ownerOf];
     const [sandboxes, containers] = await Promise.all([
       this.#cri.listPodSandbox({}, { signal }),
       this.#cri.listContainers({}, { signal }),
@@ -92,8 +105,8 @@ export class RuntimeView {
       changed.add(uid);
       await this.lookAtContainer(item.id, item.podSandboxId);
     }
-    for (const [id, uid] of this.#ownerOf) {
-      if (seen.has(id)) continue;
+    for (const [id, uid] of before) {
+      if (seen.has(id) || !this.#ownerOf.has(id)) continue;
       changed.add(uid);
       this.forget(id);
     }
@@ -101,43 +114,42 @@ export class RuntimeView {
   }
 
   async lookAtSandbox(id: string): Promise<ObservedSandbox | undefined> {
-    const status = (await unlessGone(this.#cri.podSandboxStatus({ podSandboxId: id })))?.status;
-    const uid = status?.labels[labels.podUid];
-    if (!status || uid === undefined) {
-      this.forget(id);
-      return undefined;
-    }
-    const hostNetwork = status.linux?.namespaces?.options?.network === NamespaceMode.NODE;
-    const network = status.network;
-    const sandbox: ObservedSandbox = {
-      id,
-      attempt: status.metadata?.attempt ?? 0,
-      ready: status.state === PodSandboxState.SANDBOX_READY,
-      hostNetwork,
-      ips: hostNetwork || !network?.ip ? [] : [network.ip, ...network.additionalIps.map(({ ip }) => ip)],
-      createdAtMs: milliseconds(status.createdAt),
-    };
-    this.#entry(uid, status.labels).sandboxes.set(id, sandbox);
-    this.#ownerOf.set(id, uid);
-    return sandbox;
+    return this.#looking(id, async (take) => {
+      const status = (await unlessGone(this.#cri.podSandboxStatus({ podSandboxId: id })))?.status;
+      const uid = status?.labels[labels.podUid];
+      if (!status || uid === undefined) {
+        this.forget(id);
+        return undefined;
+      }
+      if (!take()) return this.#pods.get(uid)?.sandboxes.get(id);
+      const sandbox = sandboxOf(status);
+      this.#entry(uid, status.labels).sandboxes.set(id, sandbox);
+      this.#ownerOf.set(id, uid);
+      return sandbox;
+    });
   }
 
   /** `sandboxId` is needed once for a container not seen before; found by listing when left out. */
   async lookAtContainer(id: string, sandboxId?: string): Promise<ObservedContainer | undefined> {
-    const status = (await unlessGone(this.#cri.containerStatus({ containerId: id })))?.status;
-    const uid = status?.labels[labels.podUid];
-    if (!status || uid === undefined) {
-      this.forget(id);
-      return undefined;
-    }
-    const entry = this.#entry(uid, status.labels);
-    const owner = sandboxId ?? entry.containers.get(id)?.sandboxId ?? (await this.#sandboxOf(id));
-    const container = await observedOf(status, owner);
-    entry.containers.set(id, container);
-    this.#ownerOf.set(id, uid);
-    const grace = Number(status.annotations[annotations.gracePeriodSeconds]);
-    this.#notes.set(id, { gracePeriodSeconds: Number.isFinite(grace) && grace > 0 ? grace : undefined });
-    return container;
+    return this.#looking(id, async (take) => {
+      const status = (await unlessGone(this.#cri.containerStatus({ containerId: id })))?.status;
+      const uid = status?.labels[labels.podUid];
+      if (!status || uid === undefined) {
+        this.forget(id);
+        return undefined;
+      }
+      const known = (): ObservedContainer | undefined => this.#pods.get(uid)?.containers.get(id);
+      const container = await observedOf(
+        status,
+        sandboxId ?? known()?.sandboxId ?? (await this.#sandboxOf(id)),
+      );
+      if (!take()) return known();
+      this.#entry(uid, status.labels).containers.set(id, container);
+      this.#ownerOf.set(id, uid);
+      const grace = Number(status.annotations[annotations.gracePeriodSeconds]);
+      this.#notes.set(id, { gracePeriodSeconds: Number.isFinite(grace) && grace > 0 ? grace : undefined });
+      return container;
+    });
   }
 
   /**
@@ -152,6 +164,8 @@ export class RuntimeView {
   }
 
   forget(id: string): void {
+    const looks = this.#looks.get(id);
+    if (looks) looks.taken = looks.lastAsked + 1;
     const uid = this.#ownerOf.get(id);
     this.#ownerOf.delete(id);
     this.#notes.delete(id);
@@ -160,6 +174,25 @@ export class RuntimeView {
     entry.sandboxes.delete(id);
     entry.containers.delete(id);
     if (entry.sandboxes.size === 0 && entry.containers.size === 0) this.#pods.delete(entry.uid);
+  }
+
+  /** `take` is called when the answer is at hand: false when one that was asked for later has come first. */
+  async #looking<T>(id: string, look: (take: () => boolean) => Promise<T>): Promise<T> {
+    const looks = this.#looks.get(id) ?? { waiting: 0, lastAsked: 0, taken: 0 };
+    this.#looks.set(id, looks);
+    looks.waiting += 1;
+    const turn = (looks.lastAsked = Math.max(looks.lastAsked, looks.taken) + 1);
+    const take = (): boolean => {
+      if (looks.taken > turn) return false;
+      looks.taken = turn;
+      return true;
+    };
+    try {
+      return await look(take);
+    } finally {
+      looks.waiting -= 1;
+      if (looks.waiting === 0) this.#looks.delete(id);
+    }
   }
 
   async #sandboxOf(containerId: string): Promise<string> {
@@ -181,6 +214,19 @@ export class RuntimeView {
     }
     return entry;
   }
+}
+
+function sandboxOf(status: PodSandboxStatus): ObservedSandbox {
+  const hostNetwork = status.linux?.namespaces?.options?.network === NamespaceMode.NODE;
+  const network = status.network;
+  return {
+    id: status.id,
+    attempt: status.metadata?.attempt ?? 0,
+    ready: status.state === PodSandboxState.SANDBOX_READY,
+    hostNetwork,
+    ips: hostNetwork || !network?.ip ? [] : [network.ip, ...network.additionalIps.map(({ ip }) => ip)],
+    createdAtMs: milliseconds(status.createdAt),
+  };
 }
 
 const stateNames: Record<ContainerState, ObservedContainerState> = {
