@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addDatastoreCommands } from './commands/datastore/index.ts';
 import { errorPrefix, errorText } from './error-text.ts';
 import type { RawOptions } from './options.ts';
 
@@ -110,6 +111,7 @@ export function program(): Command {
   withRoot(image.command('list').description('what is here')).action(async (raw: { root: string }) =>
     (await import('./commands/image.ts')).list(raw),
   );
+  addDatastoreCommands(cli);
   cli
     .command('version')
     .description('versions of Cloudless and of Kubernetes')

@@ -23,12 +23,15 @@ import {
 } from '@cloudless/kube/etcd/store';
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { type Logger, logger } from '@cloudless/kube/logger';
+import type { AlarmType } from '@cloudless/kube/etcd/maintenance';
 import { Committer, unavailable } from './committer.ts';
 import { Compactor } from './compactor.ts';
 import { DatastoreFailedError, LogUnavailableError, RowGoneError } from './errors.ts';
 import { Lessor } from './lease/lessor.ts';
 import type { MeasuredHistory } from './history/history.ts';
 import type { LoadedRecord, LoadedState, Log, LogChanges } from './log/log.ts';
+import { alarmsOf } from './maintenance/alarms.ts';
+import { drawClusterId, type Identity, identityOf } from './maintenance/identity.ts';
 import {
   checkDelete,
   checkPut,
@@ -50,7 +53,7 @@ import { type Counters, type DatastoreFigures, newCounters } from './metrics.ts'
 import { WatchHub } from './watch/hub.ts';
 
 /** The etcd version whose behaviour is implemented; API servers enable features by it. */
-const etcdVersion = '3.5.24';
+export const etcdVersion = '3.5.24';
 /** etcd: lease.MaxLeaseTTL, and the minimum that its default election timeout gives. */
 const maxLeaseTtlSeconds = 9_000_000_000;
 const minLeaseTtlSeconds = 2;
@@ -72,6 +75,8 @@ export interface EngineOptions {
   /** Gathers transactions for so long before each flush: fewer writes to the device, later answers. */
   commitWindowMs?: number | undefined;
   limits?: Partial<Limits> | undefined;
+  /** Size of the database at which writes are refused; none by default. */
+  quotaBytes?: number | undefined;
 }
 
 /** The engine: etcd's store over any {@link Log}. Made by `openDatastore`, or by {@link startEngine}. */
@@ -83,6 +88,7 @@ export class Datastore implements EtcdStore {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #limits: Limits;
+  readonly #quotaBytes: number;
   readonly #cache: ValueCache;
   readonly #state: MvccState;
   readonly #values: ValueReader;
@@ -106,6 +112,7 @@ export class Datastore implements EtcdStore {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? logger('datastore');
     this.#limits = { ...defaultLimits, ...options.limits };
+    this.#quotaBytes = options.quotaBytes ?? Infinity;
     this.#cache = new ValueCache(options.cacheBytes ?? 32 * 1024 * 1024);
     const state = new MvccState(this.#cache);
     this.#state = state;
@@ -590,6 +597,36 @@ export class Datastore implements EtcdStore {
       dbSizeBytes: bytes,
       dbSizeInUseBytes: bytesInUse,
     };
+  }
+
+  /** Of everything that is readable. */
+  get revision(): number {
+    return this.#state.visible.revision;
+  }
+
+  /** Alarms that are raised. */
+  get raisedAlarms(): ReadonlySet<AlarmType> {
+    return alarmsOf(this.#state.facts.get('alarms') ?? 0n);
+  }
+
+  /** Size of the database at which writes are refused; `Infinity`: none. */
+  get quotaBytes(): number {
+    return this.#quotaBytes;
+  }
+
+  /** Who this store is, to clients: drawn once, and the same for every server of it, for ever. */
+  async identity(): Promise<Identity> {
+    const clusterId = await this.#committer.propose({
+      bytes: 0,
+      evaluate: () => {
+        const known = this.#state.facts.get('cluster_id');
+        if (known !== undefined) return known;
+        const drawn = drawClusterId();
+        this.#state.setFact('cluster_id', drawn);
+        return drawn;
+      },
+    });
+    return identityOf(clusterId);
   }
 
   /** Counters and sizes, for metrics, `status` and the wear figure. */

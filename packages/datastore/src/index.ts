@@ -38,6 +38,8 @@ export interface DatastoreOptions {
   checkpointBytes?: number | undefined;
   /** Free pages (4 KiB) kept for coming writes after a compaction; default 1024. */
   reservePages?: number | undefined;
+  /** Size of the database at which writes are refused; none by default. */
+  quotaBytes?: number | undefined;
   /** Replaces the kernel's fdatasync; only for tests that prove what is lost without it. */
   flush?: ((fd: number) => Promise<void>) | undefined;
 }
@@ -64,6 +66,7 @@ export async function openDatastore(options: DatastoreOptions): Promise<Datastor
     logger: log,
     cacheBytes: options.cacheBytes,
     commitWindowMs: options.commitWindowMs,
+    quotaBytes: options.quotaBytes,
   });
   signal?.addEventListener('abort', () => void datastore.close(), { once: true });
   return datastore;

@@ -1,0 +1,201 @@
+/**
+ * The responses of etcd's KV and Watch services as gRPC frames. Field numbers:
+ * `packages/kube/data/etcd-v3-proto.json`. Everything is written backwards, see {@link BackwardWriter}.
+ */
+import type {
+  DeleteRangeResponse,
+  KeyValue,
+  PutResponse,
+  RangeResponse,
+  ResponseOp,
+  TxnResponse,
+  WatchEvent,
+} from '@cloudless/kube/etcd/store';
+import { BackwardWriter } from './writer.ts';
+
+/** What every answer says about who gave it. */
+export interface Header {
+  readonly clusterId: bigint;
+  readonly memberId: bigint;
+  readonly raftTerm: number;
+}
+
+/** Bytes that a key-value's numbers, tags and lengths take at most. */
+const kvOverheadBytes = 64;
+
+const kvBytes = ({ key, value }: KeyValue): number => key.byteLength + value.byteLength + kvOverheadBytes;
+
+const kvsBytes = (kvs: readonly KeyValue[]): number => kvs.reduce((sum, kv) => sum + kvBytes(kv), 0);
+
+export function writeHeader(writer: BackwardWriter, header: Header | undefined, revision: number): void {
+  const before = writer.written;
+  if (header !== undefined) writer.integer(4, header.raftTerm);
+  writer.integer(3, revision);
+  if (header !== undefined) {
+    writer.integer(2, header.memberId);
+    writer.integer(1, header.clusterId);
+  }
+  writer.nested(1, before);
+}
+
+function writeKv(writer: BackwardWriter, field: number, kv: KeyValue): void {
+  const before = writer.written;
+  writer.integer(6, kv.lease);
+  writer.bytes(5, kv.value);
+  writer.integer(4, kv.version);
+  writer.integer(3, kv.modRevision);
+  writer.integer(2, kv.createRevision);
+  writer.bytes(1, kv.key);
+  writer.nested(field, before);
+}
+
+function writeKvs(writer: BackwardWriter, field: number, kvs: readonly KeyValue[]): void {
+  for (let i = kvs.length - 1; i >= 0; i--) writeKv(writer, field, kvs[i] as KeyValue);
+}
+
+function writeRange(writer: BackwardWriter, header: Header | undefined, response: RangeResponse): void {
+  writer.integer(4, response.count);
+  writer.bool(3, response.more);
+  writeKvs(writer, 2, response.kvs);
+  writeHeader(writer, header, response.revision);
+}
+
+export function encodeRange(header: Header, response: RangeResponse): Buffer {
+  const writer = new BackwardWriter(kvsBytes(response.kvs) + kvOverheadBytes);
+  writeRange(writer, header, response);
+  return writer.frame();
+}
+
+/** One piece of a streamed range. `last`: what only the whole answer can say. */
+export function encodeRangeChunk(
+  header: Header,
+  revision: number,
+  kvs: readonly KeyValue[],
+  last?: { count: number; more: boolean },
+): Buffer {
+  const writer = new BackwardWriter(kvsBytes(kvs) + kvOverheadBytes);
+  const before = writer.written;
+  if (last !== undefined) {
+    writer.integer(4, last.count);
+    writer.bool(3, last.more);
+  }
+  writeKvs(writer, 2, kvs);
+  writeHeader(writer, header, revision);
+  writer.nested(1, before);
+  return writer.frame();
+}
+
+function writePut(writer: BackwardWriter, header: Header | undefined, response: PutResponse): void {
+  if (response.prevKv !== undefined) writeKv(writer, 2, response.prevKv);
+  writeHeader(writer, header, response.revision);
+}
+
+export function encodePut(header: Header, response: PutResponse): Buffer {
+  const { prevKv } = response;
+  const writer = new BackwardWriter((prevKv === undefined ? 0 : kvBytes(prevKv)) + kvOverheadBytes);
+  writePut(writer, header, response);
+  return writer.frame();
+}
+
+function writeDelete(
+  writer: BackwardWriter,
+  header: Header | undefined,
+  response: DeleteRangeResponse,
+): void {
+  writeKvs(writer, 3, response.prevKvs);
+  writer.integer(2, response.deleted);
+  writeHeader(writer, header, response.revision);
+}
+
+export function encodeDelete(header: Header, response: DeleteRangeResponse): Buffer {
+  const writer = new BackwardWriter(kvsBytes(response.prevKvs) + kvOverheadBytes);
+  writeDelete(writer, header, response);
+  return writer.frame();
+}
+
+function writeOp(writer: BackwardWriter, op: ResponseOp): void {
+  const op0 = writer.written;
+  if ('range' in op) {
+    writeRange(writer, undefined, op.range);
+    writer.nested(1, op0);
+  } else if ('put' in op) {
+    writePut(writer, undefined, op.put);
+    writer.nested(2, op0);
+  } else if ('deleteRange' in op) {
+    writeDelete(writer, undefined, op.deleteRange);
+    writer.nested(3, op0);
+  } else {
+    // etcd leaves the header of a nested transaction empty.
+    writeTxn(writer, undefined, { ...op.txn, revision: 0 });
+    writer.nested(4, op0);
+  }
+}
+
+function writeTxn(writer: BackwardWriter, header: Header | undefined, response: TxnResponse): void {
+  const { responses } = response;
+  for (let i = responses.length - 1; i >= 0; i--) {
+    const before = writer.written;
+    writeOp(writer, responses[i] as ResponseOp);
+    writer.nested(3, before);
+  }
+  writer.bool(2, response.succeeded);
+  writeHeader(writer, header, response.revision);
+}
+
+function opBytes(op: ResponseOp): number {
+  if ('range' in op) return kvsBytes(op.range.kvs) + kvOverheadBytes;
+  if ('deleteRange' in op) return kvsBytes(op.deleteRange.prevKvs) + kvOverheadBytes;
+  if ('put' in op) return kvOverheadBytes + (op.put.prevKv === undefined ? 0 : kvBytes(op.put.prevKv));
+  return op.txn.responses.reduce((sum, nested) => sum + opBytes(nested), kvOverheadBytes);
+}
+
+export function encodeTxn(header: Header, response: TxnResponse): Buffer {
+  const estimate = response.responses.reduce((sum, op) => sum + opBytes(op), kvOverheadBytes);
+  const writer = new BackwardWriter(estimate);
+  writeTxn(writer, header, response);
+  return writer.frame();
+}
+
+/** An answer that is its header and nothing else. */
+export function encodeHeader(header: Header, revision: number): Buffer {
+  const writer = new BackwardWriter(kvOverheadBytes);
+  writeHeader(writer, header, revision);
+  return writer.frame();
+}
+
+export interface WatchAnswer {
+  revision: number;
+  watchId: bigint;
+  created?: boolean;
+  canceled?: boolean;
+  compactRevision?: number;
+  cancelReason?: string;
+  fragment?: boolean;
+  events?: readonly WatchEvent[];
+}
+
+/** At least what the event takes on the wire. */
+export const eventBytes = ({ kv, prevKv }: WatchEvent): number =>
+  kvBytes(kv) + (prevKv === undefined ? 0 : kvBytes(prevKv)) + 16;
+
+function writeEvent(writer: BackwardWriter, { type, kv, prevKv }: WatchEvent): void {
+  const before = writer.written;
+  if (prevKv !== undefined) writeKv(writer, 3, prevKv);
+  writeKv(writer, 2, kv);
+  writer.integer(1, type === 'delete' ? 1 : 0);
+  writer.nested(11, before);
+}
+
+export function encodeWatch(header: Header, answer: WatchAnswer): Buffer {
+  const { events = [] } = answer;
+  const writer = new BackwardWriter(events.reduce((sum, event) => sum + eventBytes(event), 128));
+  for (let i = events.length - 1; i >= 0; i--) writeEvent(writer, events[i] as WatchEvent);
+  writer.bool(7, answer.fragment ?? false);
+  writer.string(6, answer.cancelReason ?? '');
+  writer.integer(5, answer.compactRevision ?? 0);
+  writer.bool(4, answer.canceled ?? false);
+  writer.bool(3, answer.created ?? false);
+  writer.integer(2, answer.watchId);
+  writeHeader(writer, header, answer.revision);
+  return writer.frame();
+}

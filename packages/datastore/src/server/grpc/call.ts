@@ -1,0 +1,262 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
+import type { Clock, ClockTimer } from '@cloudless/kube/clock';
+import { acceptedEncodings, decompress, MessageCutter } from './messages.ts';
+import type { DuplexReceiver, Method, Methods, SendingStream } from './method.ts';
+import { encodeMessage, type Status, statusOf, timeoutMs } from './status.ts';
+
+const maxTimerMs = 2 ** 31 - 1;
+/** How long a caller that has its answer may leave its side open. */
+const lingerMs = 5_000;
+const ok = { 'grpc-status': '0' } as const;
+const answerHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const;
+const waitForTrailers = { waitForTrailers: true } as const;
+
+export interface CallOptions {
+  methods: Methods;
+  maxMessageBytes: number;
+  clock: Clock;
+  /** Calls that may last: ended when the server stops. */
+  lasting: Set<SendingStream>;
+  /** Told of calls that failed inside the server, not by what the caller sent. */
+  failed: (path: string, error: unknown) => void;
+}
+
+/** Carries out one gRPC call that arrived as an HTTP/2 stream. */
+export function answerCall(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  options: CallOptions,
+): void {
+  const path = headers[':path'] as string;
+  const method = options.methods.get(path);
+  const call = new Call(stream, headers, options, path);
+  if (method === undefined) {
+    const [, service = '', name = ''] = path.split('/');
+    call.end(new EtcdError(grpcCode.unimplemented, `unknown method ${name} for service ${service}`));
+    return;
+  }
+  call.start(method);
+}
+
+class Call implements SendingStream {
+  readonly #stream: ServerHttp2Stream;
+  readonly #options: CallOptions;
+  readonly #path: string;
+  readonly #encoding: string | undefined;
+  readonly #messages: MessageCutter;
+  #receiver: DuplexReceiver | undefined;
+  #deadline: ClockTimer | undefined;
+  #abort: AbortController | undefined;
+  #responded = false;
+  #ended = false;
+  /** The caller has sent all. */
+  #half = false;
+  /** A message of the caller is being dealt with: the next ones wait. */
+  #busy = false;
+  #room: PromiseWithResolvers<void> | undefined;
+  #trailers: Record<string, string> = ok;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: CallOptions, path: string) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#path = path;
+    this.#encoding = headers['grpc-encoding'] as string | undefined;
+    this.#messages = new MessageCutter(options.maxMessageBytes);
+    const timeout = headers['grpc-timeout'];
+    if (typeof timeout === 'string') this.#setDeadline(timeout);
+    stream.on('error', () => undefined);
+    stream.once('close', () => this.#close());
+  }
+
+  #setDeadline(header: string): void {
+    const ms = timeoutMs(header);
+    if (ms === undefined) return;
+    this.#deadline = this.#options.clock.setTimeout(
+      () => this.end(new EtcdError(grpcCode.deadlineExceeded, 'context deadline exceeded')),
+      Math.min(maxTimerMs, Math.ceil(ms)),
+    );
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#ended) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  start(method: Method): void {
+    const stream = this.#stream;
+    if (this.#ended) return;
+    if (method.type !== 'unary') this.#options.lasting.add(this);
+    if (method.type === 'duplex') {
+      this.#receiver = method.open(this);
+    } else {
+      this.#receiver = once(this, (message) => {
+        if (method.type === 'unary') return this.#unary(method.call(message));
+        method.call(message, this).then(
+          () => this.end(),
+          (error: unknown) => this.end(error),
+        );
+      });
+    }
+    stream.on('data', (chunk: Buffer) => {
+      if (this.#ended) return;
+      this.#messages.push(chunk);
+      if (!this.#busy) this.#receive();
+    });
+    stream.once('end', () => {
+      this.#half = true;
+      if (!this.#busy) this.#receive();
+    });
+  }
+
+  /** Hands over the messages that are whole, one after the other. */
+  #receive(): void {
+    try {
+      while (!this.#ended) {
+        const next = this.#messages.next();
+        if (next === undefined) break;
+        const message = next.compressed
+          ? decompress(next.message, this.#encoding, this.#options.maxMessageBytes)
+          : next.message;
+        const receiver = this.#receiver as DuplexReceiver;
+        const settled =
+          message instanceof Promise
+            ? message.then((plain) => (this.#ended ? undefined : receiver.receive(plain)))
+            : receiver.receive(message);
+        if (settled instanceof Promise) return this.#receiveAfter(settled);
+      }
+      if (!this.#half || this.#ended) return;
+      if (this.#messages.isInside)
+        throw new EtcdError(grpcCode.internal, 'grpc: the request ends inside a message');
+      this.#half = false;
+      this.#receiver?.half();
+    } catch (error) {
+      this.end(error);
+    }
+  }
+
+  #receiveAfter(settled: Promise<void>): void {
+    this.#busy = true;
+    // What arrives meanwhile stays in the stream: its window closes, and the caller waits.
+    this.#stream.pause();
+    settled.then(
+      () => {
+        this.#busy = false;
+        this.#stream.resume();
+        this.#receive();
+      },
+      (error: unknown) => this.end(error),
+    );
+  }
+
+  #unary(answer: Buffer | Promise<Buffer>): void {
+    if (!(answer instanceof Promise)) return this.#finish(answer);
+    answer.then(
+      (frame) => this.#finish(frame),
+      (error: unknown) => this.end(error),
+    );
+  }
+
+  #respond(): void {
+    if (this.#responded) return;
+    this.#responded = true;
+    this.#stream.respond(answerHeaders, waitForTrailers);
+    this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(this.#trailers));
+  }
+
+  /** The one answer of a unary call, and its good end. */
+  #finish(frame: Buffer): void {
+    if (this.#ended || this.#stream.destroyed) return;
+    this.#respond();
+    this.#over();
+    this.#stream.end(frame);
+  }
+
+  send(frame: Buffer): Promise<void> | undefined {
+    if (this.#ended || this.#stream.destroyed) return undefined;
+    this.#respond();
+    if (this.#stream.write(frame)) return undefined;
+    if (this.#room === undefined) {
+      this.#room = Promise.withResolvers<void>();
+      this.#stream.once('drain', () => this.#makeRoom());
+    }
+    return this.#room.promise;
+  }
+
+  #makeRoom(): void {
+    const room = this.#room;
+    this.#room = undefined;
+    room?.resolve();
+  }
+
+  end(error?: unknown): void {
+    if (this.#ended) return;
+    const status: Status = error === undefined ? { code: grpcCode.ok, message: '' } : statusOf(error);
+    if (
+      status.code === grpcCode.unknown ||
+      (status.code === grpcCode.internal && !(error instanceof EtcdError))
+    )
+      this.#options.failed(this.#path, error);
+    this.#over();
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    const trailers: Record<string, string> = { 'grpc-status': String(status.code) };
+    if (status.message !== '') trailers['grpc-message'] = encodeMessage(status.message);
+    if (status.code === grpcCode.unimplemented) trailers['grpc-accept-encoding'] = acceptedEncodings;
+    if (this.#responded) {
+      this.#trailers = trailers;
+      stream.end();
+    } else {
+      this.#responded = true;
+      stream.respond({ ...answerHeaders, ...trailers }, { endStream: true });
+    }
+    this.#dropRest();
+  }
+
+  /**
+   * A caller that has its answer ends its side by itself; one that goes on sending is told that nobody listens
+   * (RFC 9113, 8.1). Not at once: a reset may overtake the answer in the caller's program.
+   */
+  #dropRest(): void {
+    const stream = this.#stream;
+    if (stream.readableEnded) return;
+    stream.resume();
+    const timer = this.#options.clock.setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lingerMs);
+    stream.once('close', () => timer.cancel());
+  }
+
+  #over(): void {
+    this.#ended = true;
+    this.#deadline?.cancel();
+    this.#abort?.abort();
+    this.#options.lasting.delete(this);
+    this.#makeRoom();
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    receiver?.closed();
+  }
+
+  #close(): void {
+    if (!this.#ended) this.#over();
+    else this.#makeRoom();
+  }
+}
+
+/** Of a call with one request, which is dealt with when the caller has sent all. */
+function once(call: SendingStream, handle: (message: Buffer) => void): DuplexReceiver {
+  let received: Buffer | undefined;
+  return {
+    receive(message) {
+      if (received !== undefined)
+        throw new EtcdError(grpcCode.internal, 'grpc: a second message in a call that takes one');
+      received = message;
+    },
+    half() {
+      if (received === undefined)
+        call.end(new EtcdError(grpcCode.internal, 'grpc: the call ended without a request'));
+      else handle(received);
+    },
+    closed: () => undefined,
+  };
+}
