@@ -665,11 +665,16 @@ export class Datastore implements EtcdStore {
         gatherRetained(this.#state).then(gathering.resolve, gathering.reject);
       });
       const retained = await gathering.promise;
-      const readValue = (version: Version): Uint8Array | Promise<Uint8Array> => {
-        this.#alive(options);
-        return this.#values.hot(version)?.value ?? this.#log.readValue(version.position);
+      const log = this.#log;
+      const values = {
+        hot: (version: Version) => {
+          this.#alive(options);
+          return this.#values.hot(version)?.value;
+        },
+        readValue: (position: number) => log.readValue(position),
+        ...(log.readValues && { readValues: log.readValues.bind(log) }),
       };
-      return historyOfState({ name: this.#name, retained, readValue, close: async () => release() });
+      return historyOfState({ name: this.#name, retained, values, close: async () => release() });
     } catch (error) {
       release();
       throw error;

@@ -1,5 +1,6 @@
 import type { Clock } from '@cloudless/kube/clock';
 import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
+import { RowGoneError } from '../errors.ts';
 import type { MeasuredHistory } from '../history/history.ts';
 import { streamSnapshot } from './etcd-writer.ts';
 
@@ -40,6 +41,13 @@ export async function* pacedSnapshot(
         );
       }
     }
+  } catch (error) {
+    if (!(error instanceof RowGoneError)) throw error;
+    throw new EtcdError(
+      grpcCode.unavailable,
+      'etcdserver: another server compacted while the snapshot was taken: take it again',
+      error,
+    );
   } finally {
     stall?.cancel();
     whole.cancel();
