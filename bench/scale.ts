@@ -2,7 +2,8 @@
 // nodes report and pods come and go, under the watches that a cluster of this size has. NODES, PODS_PER_NODE, CHURN (pods
 // a second) and SECONDS change it. The server is a process of its own; all kubelets are this one.
 import { Connection } from './h2.ts';
-import { startServer, type Figures } from './server.ts';
+import { type Figures, measure } from './figures.ts';
+import { startServer } from './server.ts';
 import { timed } from './cluster.ts';
 import { nodeBody, nodeConditions, nodeName, podBody, runningStatus } from './scale-pods.ts';
 import { megabytes, ms, perSecond, printTable, quantile, type Row } from './table.ts';
@@ -144,18 +145,21 @@ function bound(name: string): void {
   else samples.set('pod created to heard of by its kubelet', [performance.now() - atMs]);
 }
 
-function loopRow(what: string, { delayMs, gc, cpu }: Figures): Row {
+function loopRow(what: string, { delayMs, gc, cpu, waitedMs }: Figures): Row {
   return {
     what: `event-loop delay p99, ${what}`,
     value:
       `${delayMs.p99.toFixed(1)} ms (p50 ${delayMs.p50.toFixed(1)}, worst ${ms(delayMs.max)}; ` +
-      `gc ${ms(gc.totalMs)} in ${gc.pauses}, worst ${ms(gc.maxMs)}; ${(cpu * 100).toFixed(0)}% of a core)`,
+      `gc ${ms(gc.totalMs)} in ${gc.pauses}, worst ${ms(gc.maxMs)}; ${(cpu * 100).toFixed(0)}% of a core, ` +
+      `${ms(waitedMs)} without a processor)`,
     goal: '< 30 ms',
   };
 }
 
 const flags = (process.env['SERVER_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
 const server = await startServer(flags);
+/** Of this process, which is all kubelets: when it is late, so is all that it measures. */
+const ownFigures = measure();
 const rows: Row[] = [];
 try {
   const admins = await Promise.all(Array.from({ length: 8 }, () => Connection.open(server.kubeconfig)));
@@ -286,6 +290,7 @@ try {
   failures = 0;
   await server.profile();
   await server.figures();
+  ownFigures();
   const windows: Figures[] = [];
   for (let window = 0; window < Math.max(1, seconds / 10); window++) {
     await sleep(Math.min(10, seconds) * 1000);
@@ -293,9 +298,11 @@ try {
     peakBytes = Math.max(peakBytes, figures.residentBytes);
     windows.push(figures);
   }
+  const own = ownFigures();
   await server.profile('load');
   for (const stop of stops) stop();
   for (const [i, figures] of windows.entries()) rows.push(loopRow(`under load, window ${i + 1}`, figures));
+  rows.push({ ...loopRow('of the load itself, all windows', own), goal: '' });
   const last = windows.at(-1) as Figures;
   rows.push({
     what: 'resident under load, most',

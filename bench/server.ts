@@ -6,21 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { Session } from 'node:inspector/promises';
 import { join } from 'node:path';
-import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { startCluster } from 'cloudless/testing';
 import { controlPlaneFlags } from '../packages/cli/src/supervisor/node-flags.ts';
+import { type Figures, measure } from './figures.ts';
 
-/** What the server's process went through since it was last asked. */
-export interface Figures {
-  /** Milliseconds by which a timer was late, at the 99th and 50th percentile, and the worst. */
-  delayMs: { p50: number; p99: number; max: number };
-  gc: { pauses: number; totalMs: number; maxMs: number };
-  /** Processor time as a share of one core. */
-  cpu: number;
-  residentBytes: number;
-  heapBytes: number;
-  externalBytes: number;
-}
+export type { Figures } from './figures.ts';
 
 export interface Server extends AsyncDisposable {
   readonly kubeconfig: string;
@@ -32,8 +22,6 @@ export interface Server extends AsyncDisposable {
   /** Without a name: starts a profile of the processor's time; with one: writes it to `CPU_PROF`/NAME.cpuprofile. */
   profile(name?: string): Promise<unknown>;
 }
-
-const delayResolutionMs = 5;
 
 /** Starts it with `nodeFlags`; `CPU_PROF=DIR` in the environment lets {@link Server.profile} write profiles there. */
 export async function startServer(nodeFlags: readonly string[] = []): Promise<Server> {
@@ -103,40 +91,6 @@ async function serve(folder: string): Promise<void> {
   for (const question of questions) take(question);
   // Whoever started it is gone: nobody will ask any more.
   process.once('disconnect', () => void cluster.stop().then(() => process.exit()));
-}
-
-function measure(): () => Figures {
-  const delay = monitorEventLoopDelay({ resolution: delayResolutionMs });
-  delay.enable();
-  let pauses: number[] = [];
-  new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) pauses.push(duration);
-  }).observe({ entryTypes: ['gc'] });
-  let cpu = process.cpuUsage();
-  let sinceMs = performance.now();
-  return () => {
-    const used = process.cpuUsage(cpu);
-    const elapsedMs = performance.now() - sinceMs;
-    const late = (ns: number): number => Math.max(0, ns / 1e6 - delayResolutionMs);
-    const { heapUsed, external } = process.memoryUsage();
-    const result: Figures = {
-      delayMs: { p50: late(delay.percentile(50)), p99: late(delay.percentile(99)), max: late(delay.max) },
-      gc: {
-        pauses: pauses.length,
-        totalMs: pauses.reduce((sum, ms) => sum + ms, 0),
-        maxMs: Math.max(0, ...pauses),
-      },
-      cpu: (used.user + used.system) / 1000 / elapsedMs,
-      residentBytes: process.memoryUsage.rss(),
-      heapBytes: heapUsed,
-      externalBytes: external,
-    };
-    delay.reset();
-    pauses = [];
-    cpu = process.cpuUsage();
-    sinceMs = performance.now();
-    return result;
-  };
 }
 
 if (process.env['CLOUDLESS_BENCH_SERVER'] === '1' && process.send) await serve(process.argv[2] as string);
