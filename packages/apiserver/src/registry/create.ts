@@ -30,17 +30,20 @@ export const invalid = (stored: StoredResource, name: string, found: readonly Fi
 
 /**
  * Creates an object. `body` gives a fresh object of the storage version, decoded and defaulted, at every call: a
- * race lost on a generated name or an allocation starts over.
+ * race lost on a generated name or an allocation starts over. `anyVersion`: a resourceVersion in it is ignored, as where
+ * an update creates (upstream: only etcd3's Create refuses one).
  */
 export async function createObject(
   registry: Registry,
   context: WriteContext,
   body: () => KubeObject,
+  options: { anyVersion?: boolean } = {},
 ): Promise<Entry> {
   const stored = registry.open(context.served.resource);
   let names = 0;
   for (let races = 0; races < maxRaces; races++) {
     const object = body();
+    if (options.anyVersion) delete object.metadata.resourceVersion;
     open(stored, context, object);
     await withConversions(() => trackFields(registry, stored, context, object, undefined));
     const transaction = newTransaction();
@@ -114,6 +117,7 @@ async function finish(
   checkAdmittedFields(object, managedFields, (text) => context.warn(text));
   const generated = complete(registry, stored, context, object);
   const strategyContext = registry.strategyContext(context);
+  strategy.dropDisabledFields?.(object);
   strategy.prepareForCreate?.(strategyContext, object);
   await strategy.allocate?.(strategyContext, { object, old: undefined, transaction });
   const rules = {

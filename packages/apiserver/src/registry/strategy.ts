@@ -33,6 +33,11 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   beforeDefaults?(context: StrategyContext, object: T): void;
   /** Sets defaults (upstream: SetDefaults_*). Also run on objects read from storage, so it must be idempotent and cheap. */
   defaults?(object: T): void;
+  /**
+   * Drops fields of features that are off, in place. Runs on what is about to be written, after its fields were given
+   * to their manager (who owns such a field although nobody keeps it, as upstream), never on what is read.
+   */
+  dropDisabledFields?(object: T): void;
   prepareForCreate?(context: StrategyContext, object: T): void;
   prepareForUpdate?(context: StrategyContext, object: T, old: T): void;
   /** Beyond metadata, which the generic store validates. */

@@ -58,7 +58,10 @@ export async function updateObject(
     if (!old) {
       if (!options.create || !(options.forceCreate || allowsCreateOnUpdate(stored.resource)))
         throw errors.notFound(resource, context.name);
-      return { entry: await createObject(registry, context, options.create), created: true };
+      return {
+        entry: await createObject(registry, context, options.create, { anyVersion: true }),
+        created: true,
+      };
     }
     const before = await ready(old, stored.working(resource));
     const entry = old;
@@ -124,7 +127,11 @@ function checkPreconditions(
   const { resource } = context.served;
   const current = old.object.metadata;
   if (!isPatch && metadata.uid && metadata.uid !== current.uid) {
-    const why = `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${current.uid ?? ''}`;
+    // What upstream's storage says; a dry run does not get as far as its prefix.
+    const key = stored.keys.of(context.namespace, context.name);
+    const shown = context.dryRun ? key.slice(stored.keys.prefixLength) : key;
+    const reason = `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${current.uid ?? ''}`;
+    const why = `StorageError: invalid object, Code: 4, Key: ${shown}, ResourceVersion: 0, AdditionalErrorMsg: ${reason}`;
     throw errors.conflict(resource, context.name, why);
   }
   const given = (metadata.resourceVersion ?? '') !== '' && metadata.resourceVersion !== '0';
@@ -138,11 +145,8 @@ function checkPreconditions(
   }
   if (stored.custom || !allowsUnconditionalUpdate(stored.resource)) {
     const path = FieldPath.of('metadata', 'resourceVersion');
-    const text = 'must be specified for an update';
     throw errors.invalid({ group: resource.group, kind: resource.plural }, context.name, [
-      stored.custom
-        ? fieldErrors.invalid(path, 0, text)
-        : { ...fieldErrors.invalid(path, 0, text), message: `Invalid value: 0x0: ${text}` },
+      fieldErrors.invalid(path, 0, 'must be specified for an update'),
     ]);
   }
   metadata.resourceVersion = current.resourceVersion as string;
@@ -170,6 +174,7 @@ async function prepareUpdate(
   carrySystemFields(object, old);
   setManagedFields(object, managedFields);
   const strategyContext = registry.strategyContext(context);
+  strategy.dropDisabledFields?.(object);
   strategy.prepareForUpdate?.(strategyContext, object, old);
   if (countsUpdates(stored.resource)) bumpGeneration(object, old);
   await strategy.allocate?.(strategyContext, { object, old, transaction });

@@ -30,6 +30,8 @@ export function resourcePrefix(resource: { group: string; plural: string }, cust
 export interface ResourceKeys {
   /** `/registry/pods/` */
   readonly root: string;
+  /** Of the storage prefix, with which keys begin. */
+  readonly prefixLength: number;
   /** `/registry/pods/NAMESPACE/`, or the root for cluster-scoped resources and every namespace. */
   under(namespace: string): string;
   of(namespace: string, name: string): string;
@@ -39,10 +41,12 @@ export interface ResourceKeys {
 
 /** `storagePrefix` as upstream's `--etcd-prefix`, `/registry`. */
 export function resourceKeys(storagePrefix: string, resource: Resource, custom = false): ResourceKeys {
-  const root = `${storagePrefix.replace(/\/+$/, '')}/${resourcePrefix(resource, custom)}/`;
+  const prefix = storagePrefix.replace(/\/+$/, '');
+  const root = `${prefix}/${resourcePrefix(resource, custom)}/`;
   const { namespaced } = resource;
   return {
     root,
+    prefixLength: prefix.length,
     under: (namespace) => (namespaced && namespace !== '' ? `${root}${namespace}/` : root),
     of: (namespace, name) => (namespaced ? `${root}${namespace}/${name}` : `${root}${name}`),
     parse(key) {

@@ -13,7 +13,7 @@ import {
   semanticallyEqual,
 } from '../../validation/fields.ts';
 import { validateLabelSelector } from '../../validation/metadata.ts';
-import { defaultPodTemplate } from '../pod/defaults.ts';
+import { defaultPodTemplate, dropDisabledPodFields } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import {
   ageColumn,
@@ -41,6 +41,8 @@ function defaults(set: DaemonSet): void {
   }
   spec.revisionHistoryLimit ??= 10;
   defaultPodTemplate((spec.template ??= {}));
+  // Upstream's conversion always writes it, so that whoever wrote the object owns it.
+  setTemplateGeneration(set, templateGeneration(set));
 }
 
 function validateStrategy(spec: DaemonSetSpec): FieldError[] {
@@ -86,11 +88,11 @@ function validateSelector({ selector, template }: DaemonSetSpec): FieldError[] {
   return wrong;
 }
 
-function validate(set: DaemonSet): FieldError[] {
+function validate(set: DaemonSet, old?: DaemonSet): FieldError[] {
   const spec = set.spec ?? ({} as DaemonSetSpec);
   return [
     ...validateSelector(spec),
-    ...validateEndlessTemplate(spec.template, {}, 'DaemonSet'),
+    ...validateEndlessTemplate(spec.template, {}, 'DaemonSet', old?.spec?.template),
     ...nonNegative(spec.minReadySeconds, specPath.child('minReadySeconds')),
     ...validateStrategy(spec),
     ...nonNegative(spec.revisionHistoryLimit, specPath.child('revisionHistoryLimit')),
@@ -125,6 +127,7 @@ function setTemplateGeneration(set: DaemonSet, generation: number): void {
 /** Upstream: pkg/apis/apps, pkg/registry/apps/daemonset. */
 export const daemonSet: Strategy<DaemonSet> = {
   defaults,
+  dropDisabledFields: (object) => dropDisabledPodFields(object.spec?.template?.spec),
   prepareForCreate: (_context, object) =>
     setTemplateGeneration(object, Math.max(templateGeneration(object), 1)),
   prepareForUpdate(_context, object, old) {
@@ -134,7 +137,7 @@ export const daemonSet: Strategy<DaemonSet> = {
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
     ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
-    ...validate(object),
+    ...validate(object, old),
   ],
   validateStatusUpdate: (_context, { status }, old) => [
     ...nonNegativeEach(status, counters, statusPath),

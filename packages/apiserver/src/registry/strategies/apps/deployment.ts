@@ -13,7 +13,7 @@ import {
   selectorOf,
   semanticallyEqual,
 } from '../../validation/fields.ts';
-import { defaultPodTemplate } from '../pod/defaults.ts';
+import { defaultPodTemplate, dropDisabledPodFields } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import {
   ageColumn,
@@ -74,14 +74,14 @@ function validateStrategy(strategy: DeploymentStrategy): FieldError[] {
   return validateRollingUpdate(strategy.rollingUpdate ?? {});
 }
 
-function validate(deployment: Deployment): FieldError[] {
+function validate(deployment: Deployment, old?: Deployment): FieldError[] {
   const spec = deployment.spec ?? ({} as NonNullable<Deployment['spec']>);
   const wrong = [
     ...nonNegative(spec.replicas, specPath.child('replicas')),
     ...validateRequiredSelector(spec.selector, 'deployment'),
   ];
   if (selectorOf(spec.selector))
-    wrong.push(...validateEndlessTemplate(spec.template, spec.selector, 'ReplicaSet'));
+    wrong.push(...validateEndlessTemplate(spec.template, spec.selector, 'ReplicaSet', old?.spec?.template));
   else wrong.push(fieldErrors.invalid(specPath.child('selector'), spec.selector, 'invalid label selector'));
   wrong.push(
     ...validateStrategy(spec.strategy ?? {}),
@@ -127,6 +127,7 @@ function validateStatusUpdate(deployment: Deployment, old: Deployment): FieldErr
 /** Upstream: pkg/apis/apps/v1/defaults.go, pkg/apis/apps/validation, pkg/registry/apps/deployment. */
 export const deployment: Strategy<Deployment> = {
   defaults,
+  dropDisabledFields: (object) => dropDisabledPodFields(object.spec?.template?.spec),
   /** Annotations are copied to replica sets: a change of them is one that the controller has to observe. */
   prepareForUpdate({ subresource }, object, old) {
     if (subresource === 'status') return;
@@ -136,7 +137,7 @@ export const deployment: Strategy<Deployment> = {
   },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
-    ...validate(object),
+    ...validate(object, old),
     ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
   ],
   validateStatusUpdate: (_context, object, old) => validateStatusUpdate(object, old),

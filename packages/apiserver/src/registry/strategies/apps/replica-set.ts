@@ -2,7 +2,7 @@ import { fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { ReplicaSet } from '@cloudless/kube/types/apps-v1';
 import type { Strategy } from '../../strategy.ts';
 import { immutable, nonNegative, selectorOf } from '../../validation/fields.ts';
-import { defaultPodTemplate } from '../pod/defaults.ts';
+import { defaultPodTemplate, dropDisabledPodFields } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import { selectorCell } from '../table/table.ts';
 import { replicasField, replicasTable, validateCounters } from './replicas.ts';
@@ -14,7 +14,7 @@ function defaults(set: ReplicaSet): void {
   defaultPodTemplate((spec.template ??= {}));
 }
 
-function validate(set: ReplicaSet): FieldError[] {
+function validate(set: ReplicaSet, old?: ReplicaSet): FieldError[] {
   const spec = set.spec ?? ({} as NonNullable<ReplicaSet['spec']>);
   const wrong = [
     ...nonNegative(spec.replicas, specPath.child('replicas')),
@@ -23,7 +23,7 @@ function validate(set: ReplicaSet): FieldError[] {
     ...validateRequiredSelector(spec.selector, 'deployment'),
   ];
   if (selectorOf(spec.selector))
-    wrong.push(...validateEndlessTemplate(spec.template, spec.selector, 'ReplicaSet'));
+    wrong.push(...validateEndlessTemplate(spec.template, spec.selector, 'ReplicaSet', old?.spec?.template));
   else wrong.push(fieldErrors.invalid(specPath.child('selector'), spec.selector, 'invalid label selector'));
   return wrong;
 }
@@ -31,9 +31,10 @@ function validate(set: ReplicaSet): FieldError[] {
 /** Upstream: pkg/apis/apps, pkg/registry/apps/replicaset. */
 export const replicaSet: Strategy<ReplicaSet> = {
   defaults,
+  dropDisabledFields: (object) => dropDisabledPodFields(object.spec?.template?.spec),
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => [
-    ...validate(object),
+    ...validate(object, old),
     ...immutable(object.spec?.selector, old.spec?.selector, specPath.child('selector')),
   ],
   validateStatusUpdate: (_context, { status }) => validateCounters(status),

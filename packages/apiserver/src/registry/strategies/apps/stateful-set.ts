@@ -1,5 +1,6 @@
 import { fieldErrors, type FieldError } from '@cloudless/kube/field';
 import type { StatefulSet, StatefulSetSpec } from '@cloudless/kube/types/apps-v1';
+import type { PodTemplateSpec } from '@cloudless/kube/types/core-v1';
 import type { Strategy } from '../../strategy.ts';
 import {
   dns1123Label,
@@ -15,7 +16,7 @@ import {
   semanticallyEqual,
 } from '../../validation/fields.ts';
 import { validateClaimSpec } from '../storage/validate-claim.ts';
-import { defaultClaimSpec, defaultPodTemplate } from '../pod/defaults.ts';
+import { defaultClaimSpec, defaultPodTemplate, dropDisabledPodFields } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import {
   ageColumn,
@@ -106,15 +107,15 @@ function validate(set: StatefulSet, old?: StatefulSet): FieldError[] {
     ...nonNegative(spec.ordinals?.start, specPath.child('ordinals.start')),
     ...(spec.serviceName && !old ? dns1123Label(spec.serviceName, specPath.child('serviceName')) : []),
     ...validateRequiredSelector(spec.selector, 'statefulset'),
-    ...validateTemplate(spec),
+    ...validateTemplate(spec, old?.spec?.template),
   ];
 }
 
 /** Against a selector that cannot be read no template is judged. */
-function validateTemplate(spec: StatefulSetSpec): FieldError[] {
+function validateTemplate(spec: StatefulSetSpec, old: PodTemplateSpec | undefined): FieldError[] {
   if (spec.selector && !selectorOf(spec.selector))
     return [fieldErrors.invalid(specPath.child('selector'), spec.selector, '')];
-  return validateEndlessTemplate(withClaimVolumes(spec), spec.selector, 'StatefulSet');
+  return validateEndlessTemplate(withClaimVolumes(spec), spec.selector, 'StatefulSet', old);
 }
 
 /** The pods' volumes as the controller makes them: those of the claims first, in place of others of their names. */
@@ -176,6 +177,11 @@ function validateStatusUpdate(set: StatefulSet, old: StatefulSet): FieldError[] 
 /** Upstream: pkg/apis/apps, pkg/registry/apps/statefulset. */
 export const statefulSet: Strategy<StatefulSet> = {
   defaults,
+  dropDisabledFields({ spec }) {
+    dropDisabledPodFields(spec?.template?.spec);
+    // MaxUnavailableStatefulSet is off.
+    delete spec?.updateStrategy?.rollingUpdate?.maxUnavailable;
+  },
   validate: (_context, object) => validate(object),
   validateUpdate: (_context, object, old) => validateUpdate(object, old),
   validateStatusUpdate: (_context, object, old) => validateStatusUpdate(object, old),

@@ -32,16 +32,17 @@ export function validateTemplateLabels(
   return [fieldErrors.invalid(path, labels, '`selector` does not match template `labels`')];
 }
 
-/** The template as a whole, with what a workload of endless pods refuses; `kind` as upstream's text names it. */
+/** The template as a whole, with what a workload of endless pods refuses; `kind` as upstream's text names it, `old` as it stands. */
 export function validateEndlessTemplate(
   template: PodTemplateSpec | undefined,
   selector: LabelSelector | undefined,
   kind: string,
+  old?: PodTemplateSpec,
 ): FieldError[] {
   if (!template) return [fieldErrors.required(templatePath)];
   const wrong = [
     ...validateTemplateLabels(template, selector),
-    ...validatePodTemplate(template, templatePath),
+    ...validatePodTemplate(template, templatePath, old),
   ];
   const path = templatePath.child('spec');
   const policy = template.spec?.restartPolicy ?? '';

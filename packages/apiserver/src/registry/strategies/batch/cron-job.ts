@@ -2,6 +2,7 @@ import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
 import type { CronJob, CronJobSpec } from '@cloudless/kube/types/batch-v1';
 import type { Strategy } from '../../strategy.ts';
 import { nonNegative, oneOf } from '../../validation/fields.ts';
+import { dropDisabledPodFields } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import { age } from '../table/age.ts';
 import {
@@ -129,14 +130,18 @@ function validateTimeZone(zone: string | undefined | null): FieldError[] {
   }
 }
 
-function validate(cronJob: CronJob): FieldError[] {
+function validate(cronJob: CronJob, old?: CronJob): FieldError[] {
   const spec = cronJob.spec ?? ({} as CronJobSpec);
   return [
     ...validateSchedule(spec),
     ...nonNegative(spec.startingDeadlineSeconds, specPath.child('startingDeadlineSeconds')),
     ...validateTimeZone(spec.timeZone),
     ...oneOf(spec.concurrencyPolicy, ['Allow', 'Forbid', 'Replace'], specPath.child('concurrencyPolicy')),
-    ...validateTemplateOfJobs(spec.jobTemplate?.spec, specPath.child('jobTemplate', 'spec')),
+    ...validateTemplateOfJobs(
+      spec.jobTemplate?.spec,
+      specPath.child('jobTemplate', 'spec'),
+      old?.spec?.jobTemplate?.spec,
+    ),
     ...nonNegative(spec.successfulJobsHistoryLimit, specPath.child('successfulJobsHistoryLimit')),
     ...nonNegative(spec.failedJobsHistoryLimit, specPath.child('failedJobsHistoryLimit')),
   ];
@@ -156,8 +161,9 @@ function validateCreate(cronJob: CronJob): FieldError[] {
 /** Upstream: pkg/apis/batch, pkg/registry/batch/cronjob. */
 export const cronJob: Strategy<CronJob> = {
   defaults,
+  dropDisabledFields: ({ spec }) => dropDisabledPodFields(spec?.jobTemplate?.spec?.template?.spec),
   validate: (_context, object) => validateCreate(object),
-  validateUpdate: (_context, object) => validate(object),
+  validateUpdate: (_context, object, old) => validate(object, old),
   warnings: (_context, object, old) =>
     templateWarnings(
       object.spec?.jobTemplate?.spec?.template,

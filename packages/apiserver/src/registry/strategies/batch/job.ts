@@ -2,7 +2,7 @@ import { FieldPath } from '@cloudless/kube/field';
 import type { Job, JobSpec } from '@cloudless/kube/types/batch-v1';
 import type { Strategy } from '../../strategy.ts';
 import { isDns1123Label } from '../../validation/names.ts';
-import { defaultPodTemplate } from '../pod/defaults.ts';
+import { defaultPodTemplate, dropDisabledPodFields } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import { humanDuration } from '../table/age.ts';
 import {
@@ -43,7 +43,8 @@ export function defaultJobSpec(spec: JobSpec): void {
 function defaults(job: Job): void {
   const spec = (job.spec ??= {} as JobSpec);
   const labels = spec.template?.metadata?.labels;
-  if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...labels };
+  // The same map: what generateSelector adds to the template's labels shows in the job's own, as upstream.
+  if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = labels;
   defaultJobSpec(spec);
 }
 
@@ -102,6 +103,7 @@ function warnings(job: Job, old: Job | undefined): string[] {
 /** Upstream: pkg/apis/batch, pkg/registry/batch/job. */
 export const job: Strategy<Job> = {
   defaults,
+  dropDisabledFields: (object) => dropDisabledPodFields(object.spec?.template?.spec),
   prepareForCreate: (_context, object) => generateSelector(object),
   validate: (_context, object) => validateJob(object),
   validateUpdate: (_context, object, old) => validateJobUpdate(object, old),

@@ -100,14 +100,14 @@ function validateRestartPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
 }
 
 /** Of jobs and of what cron jobs make them from (upstream: validateJobSpec). */
-function validateCommon(spec: JobSpec, path: FieldPath): FieldError[] {
+function validateCommon(spec: JobSpec, path: FieldPath, old?: JobSpec): FieldError[] {
   return [
     ...validateNumbers(spec, path),
     ...validateCompletionMode(spec, path),
     ...validateFailurePolicy(spec, path.child('podFailurePolicy')),
     ...validateSuccessPolicy(spec, path.child('successPolicy')),
     ...validateReplacement(spec, path.child('podReplacementPolicy')),
-    ...validatePodTemplate(spec.template ?? {}, path.child('template')),
+    ...validatePodTemplate(spec.template ?? {}, path.child('template'), old?.template),
     ...validateRestartPolicy(spec, path.child('template', 'spec', 'restartPolicy')),
   ];
 }
@@ -116,8 +116,9 @@ function validateCommon(spec: JobSpec, path: FieldPath): FieldError[] {
 export function validateTemplateOfJobs(
   spec: JobSpec = {} as JobSpec,
   path: FieldPath = specPath,
+  old?: JobSpec,
 ): FieldError[] {
-  const wrong = validateCommon(spec, path);
+  const wrong = validateCommon(spec, path, old);
   if (spec.selector) {
     const why = '`selector` will be auto-generated';
     wrong.push(fieldErrors.invalid(path.child('selector'), spec.selector, why));
@@ -136,7 +137,7 @@ function validateSelector(spec: JobSpec): FieldError[] {
   const labels = spec.template?.metadata?.labels;
   if (selects && !selects.matches(labels)) {
     const why = '`selector` does not match template `labels`';
-    wrong.push(fieldErrors.invalid(specPath.child('template', 'metadata', 'labels'), labels ?? {}, why));
+    wrong.push(fieldErrors.invalid(specPath.child('template', 'metadata', 'labels'), labels, why));
   }
   return wrong;
 }
@@ -166,11 +167,11 @@ function validateGenerated(job: Job, withPrefixed: boolean): FieldError[] {
   return wrong;
 }
 
-function validate(job: Job, withPrefixed: boolean): FieldError[] {
+function validate(job: Job, withPrefixed: boolean, old?: JobSpec): FieldError[] {
   const spec = job.spec ?? ({} as JobSpec);
   const wrong = [
     ...validateGenerated(job, withPrefixed),
-    ...validateCommon(spec, specPath),
+    ...validateCommon(spec, specPath, old),
     ...validateSelector(spec),
   ];
   if (spec.completionMode !== 'Indexed' || (spec.completions ?? 0) <= 0) return wrong;
@@ -241,7 +242,7 @@ export function validateJobUpdate(job: Job, old: Job): FieldError[] {
   const labels = before.template?.metadata?.labels ?? {};
   const hadPrefixed = labels[jobName] !== undefined && labels[controllerUid] !== undefined;
   const wrong = [
-    ...validate(job, hadPrefixed),
+    ...validate(job, hadPrefixed, before),
     ...validateCompletions(now, before),
     ...immutable(now.selector, before.selector, specPath.child('selector')),
     ...validateTemplateUpdate(now, old),

@@ -5,7 +5,7 @@ import type { Strategy } from '../../strategy.ts';
 import { nonNegative } from '../../validation/fields.ts';
 import { replicasField, replicasTable, validateCounters } from '../apps/replicas.ts';
 import { specPath, templatePath, validateEndlessTemplate } from '../apps/template.ts';
-import { defaultPodTemplate } from '../pod/defaults.ts';
+import { defaultPodTemplate, dropDisabledPodFields } from '../pod/defaults.ts';
 import { templateWarnings } from '../pod/warnings.ts';
 import { labelsCell } from '../table/table.ts';
 
@@ -21,7 +21,7 @@ function defaults(controller: ReplicationController): void {
   defaultPodTemplate(spec.template);
 }
 
-function validate(controller: ReplicationController): FieldError[] {
+function validate(controller: ReplicationController, old?: ReplicationController): FieldError[] {
   const spec = controller.spec ?? {};
   const wrong = nonNegative(spec.minReadySeconds, specPath.child('minReadySeconds'));
   if (Object.keys(spec.selector ?? {}).length === 0)
@@ -33,14 +33,16 @@ function validate(controller: ReplicationController): FieldError[] {
     const at = templatePath.child('metadata', 'labels');
     wrong.push(fieldErrors.invalid(at, labels, '`selector` does not match template `labels`'));
   }
-  return [...wrong, ...validateEndlessTemplate(spec.template, {}, 'ReplicationController')];
+  const before = old?.spec?.template;
+  return [...wrong, ...validateEndlessTemplate(spec.template, {}, 'ReplicationController', before)];
 }
 
 /** Upstream: pkg/registry/core/replicationcontroller. */
 export const replicationController: Strategy<ReplicationController> = {
   defaults,
+  dropDisabledFields: (object) => dropDisabledPodFields(object.spec?.template?.spec),
   validate: (_context, object) => validate(object),
-  validateUpdate: (_context, object) => validate(object),
+  validateUpdate: (_context, object, old) => validate(object, old),
   validateStatusUpdate: (_context, { status }) => validateCounters(status),
   warnings: (_context, object, old) =>
     templateWarnings(object.spec?.template, old?.spec?.template, templatePath),

@@ -11,6 +11,7 @@ import type {
   ObjectFieldSelector,
   Pod,
   PodSpec,
+  PodStatus,
   PodTemplateSpec,
   PersistentVolumeClaimSpec,
   Probe,
@@ -149,12 +150,12 @@ export function defaultPodTemplate(template: PodTemplateSpec | undefined): void 
   if (!template) return;
   template.metadata ??= {};
   template.spec ??= { containers: [] };
-  dropDisabledFields(template.spec);
   defaultPodSpec(template.spec);
 }
 
 /** Fields of features that are off by default: they are not kept (upstream: pkg/api/pod, dropDisabledFields). */
-function dropDisabledFields(spec: PodSpec): void {
+export function dropDisabledPodFields(spec: PodSpec | undefined): void {
+  if (!spec) return;
   delete spec.schedulingGroup;
   for (const list of [spec.containers, spec.initContainers]) {
     for (const { lifecycle } of list ?? []) if (lifecycle) delete lifecycle.stopSignal;
@@ -178,10 +179,17 @@ function defaultHostPorts(ports: ContainerPort[] | undefined): void {
   for (const port of ports ?? []) port.hostPort ||= port.containerPort;
 }
 
+/** `podIP` is the first of `podIPs`; where both were given and differ, it rules (Convert_v1_PodStatus_To_core_PodStatus). */
+function agreeOnAddress(status: PodStatus | undefined): void {
+  if (!status) return;
+  const first = status.podIPs?.[0]?.ip;
+  if (status.podIP && status.podIP !== first) status.podIPs = [{ ip: status.podIP }];
+  else if (first && !status.podIP) status.podIP = first;
+}
+
 /** A pod's own defaults, which templates do not get: requests from limits, host ports of host network pods. */
 export function defaultPod(pod: Pod): void {
   const spec = (pod.spec ??= { containers: [] });
-  dropDisabledFields(spec);
   for (const container of spec.containers ?? []) defaultRequests(container);
   for (const container of spec.initContainers ?? []) defaultRequests(container);
   defaultPodLevelResources(spec);
@@ -191,6 +199,8 @@ export function defaultPod(pod: Pod): void {
     for (const container of spec.initContainers ?? []) defaultHostPorts(container.ports);
   }
   defaultPodSpec(spec);
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
+  agreeOnAddress(pod.status);
   for (const statuses of [
     pod.status?.containerStatuses,
     pod.status?.initContainerStatuses,

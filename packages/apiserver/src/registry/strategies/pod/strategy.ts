@@ -1,7 +1,7 @@
 import { fieldErrors, FieldPath } from '@cloudless/kube/field';
 import type { Pod, PodSpec } from '@cloudless/kube/types/core-v1';
 import type { Strategy, StrategyContext } from '../../strategy.ts';
-import { defaultPod } from './defaults.ts';
+import { defaultPod, dropDisabledPodFields } from './defaults.ts';
 import { qosClass } from './qos.ts';
 import { podTable } from './table.ts';
 import { validatePodCreate } from './validate-pod.ts';
@@ -100,6 +100,10 @@ const nodeNamePath = FieldPath.of('spec', 'nodeName');
 /** Upstream: pkg/registry/core/pod. */
 export const pod: Strategy<Pod> = {
   defaults: defaultPod,
+  dropDisabledFields(object) {
+    dropDisabledPodFields(object.spec);
+    delete object.status?.nodeAllocatableResourceClaimStatuses;
+  },
   prepareForCreate,
   prepareForUpdate,
   validate: (_context, object) => validatePodCreate(object),

@@ -217,7 +217,7 @@ function validateRestartRules(container: Container, path: FieldPath): FieldError
     if (rules.length === 0) return [];
     wrong.push(fieldErrors.required(at, 'must specify restartPolicy when restart rules are used'));
   } else wrong.push(...optionalOneOf(container.restartPolicy, ['Always', 'Never', 'OnFailure'], at));
-  if (rules.length > 20) wrong.push(fieldErrors.tooLong(path.child('restartPolicyRules'), 20));
+  if (rules.length > 20) wrong.push(fieldErrors.tooMany(path.child('restartPolicyRules'), rules.length, 20));
   for (const [i, rule] of rules.entries()) {
     const rulePath = path.child('restartPolicyRules').index(i);
     const actions = ['Restart', 'RestartAllContainers'];
@@ -226,9 +226,8 @@ function validateRestartRules(container: Container, path: FieldPath): FieldError
     if (!rule.exitCodes) wrong.push(fieldErrors.required(codes, 'must be specified'));
     else {
       wrong.push(...optionalOneOf(rule.exitCodes.operator ?? '', ['In', 'NotIn'], codes.child('operator')));
-      if ((rule.exitCodes.values?.length ?? 0) > 255) {
-        wrong.push(fieldErrors.tooLong(codes.child('values'), 255));
-      }
+      const count = rule.exitCodes.values?.length ?? 0;
+      if (count > 255) wrong.push(fieldErrors.tooMany(codes.child('values'), count, 255));
     }
   }
   return wrong;
@@ -283,14 +282,7 @@ export function validateInitContainers(scope: PodScope, path: FieldPath): FieldE
   for (const [i, container] of (spec.initContainers ?? []).entries()) {
     const at = path.index(i);
     wrong.push(...validateCommon(container, scope, at));
-    if (container.restartPolicy != null) {
-      if (isRestartableInit(container)) {
-        if (container.restartPolicyRules?.length) {
-          const text = 'restartPolicyRules are not allowed for init containers with restart policy Always';
-          wrong.push(fieldErrors.forbidden(at.child('restartPolicyRules'), text));
-        }
-      } else wrong.push(...validateRestartRules(container, at));
-    }
+    wrong.push(...validateRestartRules(container, at));
     if (names.has(container.name)) wrong.push(fieldErrors.duplicate(at.child('name'), container.name));
     else if (container.name) names.add(container.name);
     wrong.push(...hostPortConflicts([container], path));

@@ -8,11 +8,11 @@ const specPath = FieldPath.of('spec');
 const annotationsPath = FieldPath.of('metadata', 'annotations');
 
 /** What holds for a pod at all times (upstream: validatePodMetadataAndSpec). */
-export function validatePod(pod: Pod): FieldError[] {
+export function validatePod(pod: Pod, old?: Pod): FieldError[] {
   const spec = pod.spec ?? { containers: [] };
   const wrong = [
     ...validatePodAnnotations(pod.metadata.annotations, spec, annotationsPath),
-    ...validatePodSpec(spec, pod.metadata, specPath),
+    ...validatePodSpec(spec, pod.metadata, specPath, old?.spec),
   ];
   if (!spec.serviceAccountName) {
     for (const [i, volume] of (spec.volumes ?? []).entries()) {

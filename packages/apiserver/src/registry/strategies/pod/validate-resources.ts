@@ -202,7 +202,11 @@ export const validateOverhead = (list: ResourceAmounts | undefined | null, path:
   list ? validateRequirements({ limits: list }, validateContainerResourceName, path) : [];
 
 /** Resources of the pod as a whole must hold those of its containers. */
-export function validatePodResources(spec: PodSpec, path: FieldPath): FieldError[] {
+export function validatePodResources(
+  spec: PodSpec,
+  podClaims: ReadonlySet<string>,
+  path: FieldPath,
+): FieldError[] {
   const resources = spec.resources;
   if (!resources) return [];
   if (spec.os?.name === 'windows') return [fieldErrors.forbidden(path, 'may not be set for a windows pod')];
@@ -211,7 +215,10 @@ export function validatePodResources(spec: PodSpec, path: FieldPath): FieldError
     const text = 'claims may not be set for Resources at pod-level';
     wrong.push(fieldErrors.forbidden(path.child('claims'), text));
   }
-  wrong.push(...validateRequirements(resources, validatePodResourceName, path));
+  wrong.push(
+    ...validateRequirements(resources, validatePodResourceName, path),
+    ...validateClaims(resources, podClaims, path.child('claims')),
+  );
   for (const [name, amount] of aggregateResources(spec, 'requests')) {
     const request = resources.requests?.[name];
     if (request === undefined || compareQuantities(amount.toString(), request) <= 0) continue;

@@ -6,13 +6,13 @@ import type {
   PodSpec,
   SeccompProfile,
   SecurityContext,
-  WindowsSecurityContextOptions,
 } from '@cloudless/kube/types/core-v1';
 import type { ObjectMeta } from '@cloudless/kube/types/meta-v1';
 import { type Integer, invalidEach, oneOf, optionalOneOf } from '../../validation/fields.ts';
 import { isGroupId, isUserId } from '../../validation/names.ts';
 import { containersOf } from './containers.ts';
 import { relativePath } from './paths.ts';
+import { validateWindowsOptions } from './validate-windows.ts';
 
 const userId = (id: Integer | undefined | null, path: FieldPath): FieldError[] =>
   id == null ? [] : invalidEach(path, id, isUserId(id));
@@ -61,44 +61,6 @@ function validateAppArmor(profile: AppArmorProfile | undefined | null, path: Fie
     : [fieldErrors.invalid(at, name, 'can only be set when AppArmor type is Localhost')];
 }
 
-// eslint-disable-next-line no-control-regex -- a user name must not hold control characters
-const controlCharacters = /[\u0000-\u001f\u007f]/;
-
-function validateWindows(
-  options: WindowsSecurityContextOptions | undefined | null,
-  path: FieldPath,
-): FieldError[] {
-  if (!options) return [];
-  const wrong: FieldError[] = [];
-  const spec = options.gmsaCredentialSpec;
-  if (spec != null) {
-    const at = path.child('gmsaCredentialSpec');
-    if (spec === '')
-      wrong.push(fieldErrors.invalid(at, spec, 'gmsaCredentialSpec cannot be an empty string'));
-    else if (Buffer.byteLength(spec) > 65_536) {
-      wrong.push(fieldErrors.invalid(at, spec, 'gmsaCredentialSpec size must be under 64 KiB'));
-    }
-  }
-  const user = options.runAsUserName;
-  if (user != null) {
-    const at = path.child('runAsUserName');
-    const parts = user.split('\\');
-    if (user === '') wrong.push(fieldErrors.invalid(at, user, 'runAsUserName cannot be an empty string'));
-    else if (controlCharacters.test(user)) {
-      wrong.push(fieldErrors.invalid(at, user, 'runAsUserName cannot contain control characters'));
-    } else if (parts.length > 2) {
-      wrong.push(fieldErrors.invalid(at, user, 'runAsUserName cannot contain more than one backslash'));
-    } else if ((parts.at(-1) as string) === '') {
-      wrong.push(fieldErrors.invalid(at, user, 'runAsUserName cannot be empty'));
-    } else if ((parts.at(-1) as string).length > 104) {
-      wrong.push(
-        fieldErrors.invalid(at, user, "runAsUserName's User length must not be longer than 104 characters"),
-      );
-    }
-  }
-  return wrong;
-}
-
 const sysctl = '[a-z0-9]([-_a-z0-9]*[a-z0-9])?';
 const sysctlName = `([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*${sysctl}`;
 const sysctlPattern = new RegExp(`^${sysctlName}$`);
@@ -131,7 +93,8 @@ function validateSysctls(context: PodSecurityContext, spec: PodSpec, path: Field
   return wrong;
 }
 
-export function validatePodSecurity(spec: PodSpec, path: FieldPath): FieldError[] {
+/** `old`: the spec that this one replaces. */
+export function validatePodSecurity(spec: PodSpec, path: FieldPath, old?: PodSpec): FieldError[] {
   const context = spec.securityContext;
   if (!context) return [];
   const wrong = [
@@ -155,7 +118,7 @@ export function validatePodSecurity(spec: PodSpec, path: FieldPath): FieldError[
       path.child('fsGroupChangePolicy'),
     ),
     ...validateSeccomp(context.seccompProfile, path.child('seccompProfile')),
-    ...validateWindows(context.windowsOptions, path.child('windowsOptions')),
+    ...validateWindowsOptions(context.windowsOptions, path.child('windowsOptions')),
     ...validateAppArmor(context.appArmorProfile, path.child('appArmorProfile')),
     ...optionalOneOf(
       context.supplementalGroupsPolicy,
@@ -164,7 +127,8 @@ export function validatePodSecurity(spec: PodSpec, path: FieldPath): FieldError[
     ),
     ...optionalOneOf(
       context.seLinuxChangePolicy,
-      ['MountOption', 'Recursive'],
+      // SELinuxMount is off: only who has a policy already may have another one.
+      old?.securityContext?.seLinuxChangePolicy == null ? ['Recursive'] : ['MountOption', 'Recursive'],
       path.child('seLinuxChangePolicy'),
     ),
   ];
@@ -201,7 +165,7 @@ export function validateContainerSecurity(
   }
   return [
     ...wrong,
-    ...validateWindows(context.windowsOptions, path.child('windowsOptions')),
+    ...validateWindowsOptions(context.windowsOptions, path.child('windowsOptions')),
     ...validateAppArmor(context.appArmorProfile, path.child('appArmorProfile')),
   ];
 }

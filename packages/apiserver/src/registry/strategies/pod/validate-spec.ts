@@ -6,6 +6,7 @@ import { validateLegacyIp } from '../../validation/addresses.ts';
 import {
   dns1123Label,
   dns1123Subdomain,
+  type Integer,
   invalidEach,
   oneOfAsListed,
   optionalOneOf,
@@ -28,6 +29,7 @@ import {
   validateTolerations,
 } from './validate-scheduling.ts';
 import { validatePodSecurity } from './validate-security.ts';
+import { validateHostProcesses } from './validate-windows.ts';
 import { validateVolumes } from './validate-volumes.ts';
 
 const maxInt32 = 2147483647;
@@ -148,6 +150,11 @@ function validateHostname(spec: PodSpec, path: FieldPath): FieldError[] {
   const wrong: FieldError[] = [];
   if (spec.hostname) wrong.push(...dns1123Label(spec.hostname, path.child('hostname')));
   if (spec.subdomain) wrong.push(...dns1123Label(spec.subdomain, path.child('subdomain')));
+  return wrong;
+}
+
+function validateHostnameOverride(spec: PodSpec, path: FieldPath): FieldError[] {
+  const wrong: FieldError[] = [];
   const override = spec.hostnameOverride;
   if (override == null) return wrong;
   const at = path.child('hostnameOverride');
@@ -241,44 +248,43 @@ function validateOs(spec: PodSpec, path: FieldPath): FieldError[] {
   return wrong;
 }
 
-/** Names of other objects that the spec holds. */
-function validateNames(spec: PodSpec, path: FieldPath): FieldError[] {
-  const names = ['serviceAccountName', 'nodeName', 'priorityClassName', 'runtimeClassName'] as const;
-  return names.flatMap((name) => {
-    const value = spec[name];
-    if (value == null || (value === '' && name !== 'runtimeClassName')) return [];
-    return invalidEach(path.child(name), value, nameIsDnsSubdomain(value));
+/** The name of another object; '' is as none, where the field has no pointer upstream. */
+function validateName(
+  spec: PodSpec,
+  name: 'serviceAccountName' | 'nodeName' | 'priorityClassName' | 'runtimeClassName',
+  path: FieldPath,
+): FieldError[] {
+  const value = spec[name];
+  if (value == null || (value === '' && name !== 'runtimeClassName')) return [];
+  return invalidEach(path.child(name), value, nameIsDnsSubdomain(value));
+}
+
+function validateDeadline(deadline: Integer | undefined | null, path: FieldPath): FieldError[] {
+  if (deadline == null || (deadline >= 1 && deadline <= maxInt32)) return [];
+  return [fieldErrors.invalid(path, deadline, rangeError(1, maxInt32))];
+}
+
+function validateHostAliases(spec: PodSpec, path: FieldPath): FieldError[] {
+  return (spec.hostAliases ?? []).flatMap((alias, i) => {
+    const at = path.index(i);
+    const names = (alias.hostnames ?? []).flatMap((name, j) =>
+      dns1123Subdomain(name, at.child('hostnames').index(j)),
+    );
+    return [...validateLegacyIp(alias.ip ?? '', at.child('ip')), ...names];
   });
 }
 
-function validateRest(spec: PodSpec, path: FieldPath): FieldError[] {
-  const wrong: FieldError[] = [];
-  const deadline = spec.activeDeadlineSeconds;
-  if (deadline != null && (deadline < 1 || deadline > maxInt32)) {
-    const text = rangeError(1, maxInt32);
-    wrong.push(fieldErrors.invalid(path.child('activeDeadlineSeconds'), deadline, text));
-  }
-  for (const [i, alias] of (spec.hostAliases ?? []).entries()) {
-    const at = path.child('hostAliases').index(i);
-    wrong.push(...validateLegacyIp(alias.ip ?? '', at.child('ip')));
-    for (const [j, name] of (alias.hostnames ?? []).entries()) {
-      wrong.push(...dns1123Subdomain(name, at.child('hostnames').index(j)));
-    }
-  }
-  for (const [i, gate] of (spec.readinessGates ?? []).entries()) {
-    const at = path.child('readinessGates').index(i).child('conditionType');
-    wrong.push(...qualifiedName(gate.conditionType ?? '', at));
-  }
-  const preemption = ['Never', 'PreemptLowerPriority'];
-  wrong.push(...optionalOneOf(spec.preemptionPolicy, preemption, path.child('preemptionPolicy')));
-  return wrong;
-}
+const validateReadinessGates = (spec: PodSpec, path: FieldPath): FieldError[] =>
+  (spec.readinessGates ?? []).flatMap((gate, i) =>
+    qualifiedName(gate.conditionType ?? '', path.index(i).child('conditionType')),
+  );
 
-/** `metadata` is the pod's, absent for a template. */
+/** `metadata` is the pod's, absent for a template; `old` is what it replaces, which may hold what new specs may not. */
 export function validatePodSpec(
   spec: PodSpec,
   metadata: ObjectMeta | undefined,
   path: FieldPath,
+  old?: PodSpec,
 ): FieldError[] {
   const wrong: FieldError[] = [];
   if (spec.terminationGracePeriodSeconds == null) {
@@ -294,7 +300,7 @@ export function validatePodSpec(
     ...validateContainers(scope, path.child('containers')),
     ...validateInitContainers(scope, path.child('initContainers')),
     ...validateEphemeralContainers(scope, path.child('ephemeralContainers')),
-    ...validatePodResources(spec, path.child('resources')),
+    ...validatePodResources(spec, claims, path.child('resources')),
     ...validateHostNetwork(spec, path, metadata !== undefined),
     ...oneOfAsListed(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], path.child('restartPolicy')),
     ...oneOfAsListed(
@@ -303,16 +309,28 @@ export function validatePodSpec(
       path.child('dnsPolicy'),
     ),
     ...validateLabels(spec.nodeSelector, path.child('nodeSelector')),
-    ...validatePodSecurity(spec, path.child('securityContext')),
+    ...validatePodSecurity(spec, path.child('securityContext'), old),
     ...validateAffinity(spec.affinity, path.child('affinity')),
     ...validateDnsConfig(spec.dnsConfig, spec.dnsPolicy, path.child('dnsConfig')),
+    ...validateReadinessGates(spec, path.child('readinessGates')),
     ...validateGates(spec.schedulingGates, path.child('schedulingGates')),
     ...validateSpread(spec.topologySpreadConstraints, path.child('topologySpreadConstraints')),
+    ...validateHostProcesses(spec, path),
     ...validateHostUsers(spec, path),
+    ...validateHostnameOverride(spec, path),
+    ...validateName(spec, 'serviceAccountName', path),
+    ...validateName(spec, 'nodeName', path),
+    ...validateDeadline(spec.activeDeadlineSeconds, path.child('activeDeadlineSeconds')),
     ...validateHostname(spec, path),
-    ...validateNames(spec, path),
     ...validateTolerations(spec.tolerations, path.child('tolerations')),
-    ...validateRest(spec, path),
+    ...validateHostAliases(spec, path.child('hostAliases')),
+    ...validateName(spec, 'priorityClassName', path),
+    ...validateName(spec, 'runtimeClassName', path),
+    ...optionalOneOf(
+      spec.preemptionPolicy,
+      ['Never', 'PreemptLowerPriority'],
+      path.child('preemptionPolicy'),
+    ),
     ...validateOverhead(spec.overhead, path.child('overhead')),
     ...validateOs(spec, path),
     ...validateFileKeyVolumes(scope, path),

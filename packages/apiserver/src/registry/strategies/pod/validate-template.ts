@@ -4,15 +4,19 @@ import { validateAnnotations, validateLabels } from '../../validation/metadata.t
 import { validatePodAnnotations, validateProfileAnnotations } from './validate-security.ts';
 import { validatePodSpec } from './validate-spec.ts';
 
-/** A pod template at `path` (upstream: ValidatePodTemplateSpec). */
-export function validatePodTemplate(template: PodTemplateSpec, path: FieldPath): FieldError[] {
+/** A pod template at `path` (upstream: ValidatePodTemplateSpec); `old` is the one that it replaces. */
+export function validatePodTemplate(
+  template: PodTemplateSpec,
+  path: FieldPath,
+  old?: PodTemplateSpec,
+): FieldError[] {
   const spec = template.spec ?? { containers: [] };
   const metadata = template.metadata;
   const wrong = [
     ...validateLabels(metadata?.labels, path.child('labels')),
     ...validateAnnotations(metadata?.annotations, path.child('annotations')),
     ...validatePodAnnotations(metadata?.annotations, spec, path.child('annotations')),
-    ...validatePodSpec(spec, undefined, path.child('spec')),
+    ...validatePodSpec(spec, undefined, path.child('spec'), old?.spec),
     ...validateProfileAnnotations(metadata, spec, path.child('spec')),
   ];
   if (spec.ephemeralContainers?.length) {

@@ -43,14 +43,10 @@ function validateDeadline(now: PodSpec, before: PodSpec): FieldError[] {
     if (old == null) return [];
     return [fieldErrors.invalid(path, null, 'must not update from a positive integer to nil value')];
   }
-  const wrong: FieldError[] = [];
-  if (deadline < 0 || deadline > 2147483647) {
-    wrong.push(fieldErrors.invalid(path, deadline, rangeError(0, 2147483647)));
-  }
-  if (old != null && old < deadline) {
-    wrong.push(fieldErrors.invalid(path, deadline, 'must be less than or equal to previous value'));
-  }
-  return wrong;
+  if (deadline < 0 || deadline > 2147483647)
+    return [fieldErrors.invalid(path, deadline, rangeError(0, 2147483647))];
+  if (old == null || old >= deadline) return [];
+  return [fieldErrors.invalid(path, deadline, 'must be less than or equal to previous value')];
 }
 
 type Terms = NonNullable<NodeAffinity['requiredDuringSchedulingIgnoredDuringExecution']>['nodeSelectorTerms'];
@@ -121,7 +117,7 @@ export function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
   const now = pod.spec ?? { containers: [] };
   const before = old.spec ?? { containers: [] };
   const wrong = [
-    ...validatePod(pod),
+    ...validatePod(pod, old),
     ...validateAnnotationUpdates(pod.metadata.annotations, old.metadata.annotations, annotationsPath),
   ];
   for (const name of ['containers', 'initContainers'] as const) {
@@ -129,8 +125,11 @@ export function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
     const text = 'pod updates may not add or remove containers';
     return [...wrong, fieldErrors.forbidden(specPath.child(name), text)];
   }
+  const deadline = validateDeadline(now, before);
+  wrong.push(...deadline);
+  // Upstream looks no further behind a deadline that moves out.
+  if (deadline.length > 0 && now.activeDeadlineSeconds != null) return wrong;
   wrong.push(
-    ...validateDeadline(now, before),
     ...validateAddedTolerations(now.tolerations, before.tolerations, specPath.child('tolerations')),
     ...validateDeletedGates(now.schedulingGates, before.schedulingGates, specPath.child('schedulingGates')),
   );
@@ -254,7 +253,7 @@ export function validatePodStatusUpdate(pod: Pod, old: Pod): FieldError[] {
 
 export function validateEphemeralUpdate(pod: Pod, old: Pod): FieldError[] {
   const wrong = [
-    ...validatePod(pod),
+    ...validatePod(pod, old),
     ...validateAnnotationUpdates(pod.metadata.annotations, old.metadata.annotations, annotationsPath),
   ];
   if (old.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined) {
@@ -323,7 +322,7 @@ export function validateResize(pod: Pod, old: Pod): FieldError[] {
   if (pod.spec?.resources || old.spec?.resources) {
     return [fieldErrors.forbidden(nowhere, 'pods with pod-level resources cannot be resized')];
   }
-  const wrong = validatePod(pod);
+  const wrong = validatePod(pod, old);
   if ((old.status?.qosClass ?? qosClass(old)) !== qosClass(pod)) {
     const text = 'Pod QOS Class may not change as a result of resizing';
     wrong.push(fieldErrors.invalid(specPath, pod.status?.qosClass ?? '', text));

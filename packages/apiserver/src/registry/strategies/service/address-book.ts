@@ -123,9 +123,14 @@ export class AddressBook {
     return this.#ranges;
   }
 
-  /** Families of the cluster's ranges, the default one first. */
+  /**
+   * Families of the cluster, the default one first: those of the ranges that the server was started with. Further ranges
+   * add addresses, but no family (upstream takes the families from its flags).
+   */
   get families(): IpFamily[] {
-    return [...new Set(this.ranges.map((range) => range.family))];
+    const cidrs = this.#cidrs.get('', 'kubernetes')?.spec?.cidrs ?? [];
+    const own = cidrs.flatMap((text) => parseCidr(text)?.family ?? []);
+    return [...new Set(own.length > 0 ? own : this.ranges.map((range) => range.family))];
   }
 
   /** Takes any free address of a family. Throws {@link AddressError}. */
