@@ -1,3 +1,4 @@
+import { apiVersionOf } from '@cloudless/kube/object';
 import { flowcontrol } from '@cloudless/kube/resources';
 import { isConflict, isNotFound } from '@cloudless/kube/status';
 import type { FlowSchema, FlowSchemaCondition } from '@cloudless/kube/types/flowcontrol-v1';
@@ -101,14 +102,16 @@ class Statuses {
     const schema = caches.of(flowschemas).get('', name);
     if (!schema) return;
     this.#writes.set(name, [...(this.#writes.get(name) ?? []), clock.monotonicMs()]);
-    const others = (schema.status?.conditions ?? []).filter(({ type }) => type !== 'Dangling');
-    const status = { ...schema.status, conditions: [...others, condition] };
+    const { kind } = flowschemas;
+    const status = { conditions: [condition] };
+    const applied = { apiVersion: apiVersionOf(flowschemas), kind, metadata: { name }, status };
     try {
-      await client.update(
-        flowschemas,
-        { ...schema, status },
-        { subresource: 'status', fieldManager, signal },
-      );
+      await client.patch(flowschemas, name, 'apply', applied, {
+        subresource: 'status',
+        fieldManager,
+        force: true,
+        signal,
+      });
     } catch (error) {
       // A newer state of it comes by the cache.
       if (isConflict(error) || isNotFound(error) || signal.aborted) return;

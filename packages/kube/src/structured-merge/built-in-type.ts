@@ -34,9 +34,16 @@ const zeros: Partial<Record<TypeSchema['kind'], unknown>> = {
 const defaultOf = ({ default: declared, omitEmpty, pointer, type }: FieldSchema): unknown =>
   declared ?? (omitEmpty || pointer ? undefined : zeros[type.kind]);
 
-const structs = new WeakMap<StructSchema, { granular: MergeType; atomic: MergeType }>();
+/** A struct's type as it says itself, and as a field that holds it may say instead. */
+interface StructTypes {
+  readonly own: MergeType;
+  readonly granular: MergeType;
+  readonly atomic: MergeType;
+}
 
-function structTypes(struct: StructSchema): { granular: MergeType; atomic: MergeType } {
+const structs = new WeakMap<StructSchema, StructTypes>();
+
+function structTypes(struct: StructSchema): StructTypes {
   let types = structs.get(struct);
   if (!types) {
     const fields = new Map<string, MapField>();
@@ -46,7 +53,8 @@ function structTypes(struct: StructSchema): { granular: MergeType; atomic: Merge
     // A struct of no fields takes anything, by member.
     const element = fields.size === 0 ? deducedType : undefined;
     types = {
-      granular: { map: { fields, element, atomic: struct.atomic } },
+      own: { map: { fields, element, atomic: struct.atomic } },
+      granular: { map: { fields, element, atomic: false } },
       atomic: { map: { fields, element, atomic: true } },
     };
     structs.set(struct, types);
@@ -59,7 +67,7 @@ function structTypes(struct: StructSchema): { granular: MergeType; atomic: Merge
  * pkg/schemaconv, over the markers in the schema (listType, listMapKeys, mapType, patch strategies where there is no
  * list type).
  */
-export const mergeTypeOf = (struct: StructSchema): MergeType => structTypes(struct).granular;
+export const mergeTypeOf = (struct: StructSchema): MergeType => structTypes(struct).own;
 
 function fieldType({
   type,
@@ -80,6 +88,7 @@ function fieldType({
     if (type.kind === 'struct') return structTypes(type.struct).atomic;
     if (type.kind === 'map') return mapOf(type.values, true);
   }
+  if (mapType === 'granular' && type.kind === 'struct') return structTypes(type.struct).granular;
   return plainType(type);
 }
 
