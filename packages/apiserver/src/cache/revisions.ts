@@ -1,14 +1,17 @@
 import { goQuote } from '@cloudless/kube/field';
 import { errors, StatusError } from '@cloudless/kube/status';
 
-/** A resourceVersion that the server has not reached (upstream: storage.NewTooLargeResourceVersionError). */
-export function tooLargeRevision(wanted: number, current: number): StatusError {
+/**
+ * A resourceVersion that the server has not reached (upstream: storage.NewTooLargeResourceVersionError); `retryAfter` where
+ * a cache may yet reach it.
+ */
+export function tooLargeRevision(wanted: number, current: number, retryAfter = true): StatusError {
   return new StatusError(
     504,
     'Timeout',
     `Timeout: Too large resource version: ${wanted}, current: ${current}`,
     {
-      retryAfterSeconds: 1,
+      ...(retryAfter ? { retryAfterSeconds: 1 } : {}),
       causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
     },
   );

@@ -40,6 +40,10 @@ export interface CacheParts {
   signal: AbortSignal;
 }
 
+/** Upstream serves all but Events from a cache, which may yet reach a version. */
+const isCachedUpstream = ({ root, prefixLength }: ResourceKeys): boolean =>
+  root.slice(prefixLength) !== '/events/';
+
 interface Waiter {
   revision: number;
   resolve: () => void;
@@ -169,7 +173,7 @@ export class StorageCache {
         reject: (error) => settle(() => reject(error))(),
       };
       const timer = this.#parts.clock.setTimeout(
-        () => waiter.reject(tooLargeRevision(revision, this.#revision)),
+        () => waiter.reject(tooLargeRevision(revision, this.#revision, isCachedUpstream(this.keys))),
         freshTimeoutMs,
       );
       this.#waiters.add(waiter);

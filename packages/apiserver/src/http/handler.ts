@@ -20,7 +20,7 @@ import type { Pipeline } from '../request/pipeline.ts';
 import { isTrue, type ParsedRequest, parseRequest } from '../request/parse.ts';
 import { timeoutSeconds } from '../request/parameters.ts';
 import type { Impersonate } from '../server/options.ts';
-import type { Streams } from '../streams/streams.ts';
+import { type Streams, withoutHost } from '../streams/streams.ts';
 import { auditResult, beginAudit, failedMethods, onHead, requestReceived, tell } from './audited.ts';
 import { Answering } from './answering.ts';
 import { credentialsOf } from './credentials.ts';
@@ -292,6 +292,8 @@ export class Handler {
         });
       case 'stream': {
         if (result.request.subresource !== 'log') {
+          const { name, pod } = result.request;
+          if (!pod.spec?.nodeName) throw withoutHost(name);
           throw errors.badRequest('Upgrade request required: use HTTP/1.1 with SPDY/3.1 or WebSocket');
         }
         return await streams.respond(

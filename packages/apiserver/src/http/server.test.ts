@@ -200,7 +200,7 @@ describe('the TLS port', () => {
         400,
         /Pod in version "v1" cannot be handled as a ConfigMap/,
       ],
-      ['application/yaml', 'a: [', 400, /error converting YAML to JSON: yaml: line 1/],
+      ['application/yaml', 'a: [', 400, /unrecognized \(must be of type ConfigMap\): yaml: line 1/],
       ['application/vnd.kubernetes.protobuf', 'nonsense', 400, /./],
     ];
     for (const [type, body, status, text] of bad) {

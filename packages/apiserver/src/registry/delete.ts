@@ -1,4 +1,4 @@
-import type { KubeObject } from '@cloudless/kube/object';
+import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { errors, isNotFound } from '@cloudless/kube/status';
 import type { DeleteOptions } from '@cloudless/kube/types/meta-v1';
 import type { Entry } from '../cache/entry.ts';
@@ -10,6 +10,7 @@ import { type ListParameters, type ListResult, listObjects } from './list.ts';
 import { timestamp } from './metadata.ts';
 import type { Registry, StoredResource } from './registry.ts';
 import { defaultPropagation, finalizersLeft } from './rules.ts';
+import { selectionOf } from './selection.ts';
 import { endedEntry } from './update.ts';
 import { validateDeleteOptions } from './validation/metadata.ts';
 import { objectIn, prepareViews } from './view.ts';
@@ -47,11 +48,29 @@ function collectorFinalizers(stored: StoredResource, object: KubeObject, options
   return wanted === undefined ? rest : [...rest, wanted];
 }
 
+/** Kinds whose storage judges preconditions itself, before the common one does. */
+const checksItself: ReadonlySet<string> = new Set([
+  '/Namespace',
+  'apiextensions.k8s.io/CustomResourceDefinition',
+]);
+
+function checkOwnPreconditions(resource: Resource, { metadata }: KubeObject, options: DeleteOptions): void {
+  const { uid, resourceVersion } = options.preconditions ?? {};
+  const refuse = (what: string, given: string, real: string | undefined): never => {
+    const why = `Precondition failed: ${what} in precondition: ${given}, ${what} in object meta: ${real ?? ''}`;
+    throw errors.conflict(resource, metadata.name ?? '', why);
+  };
+  if (uid != null && uid !== metadata.uid) refuse('UID', uid, metadata.uid);
+  if (resourceVersion != null && resourceVersion !== metadata.resourceVersion)
+    refuse('ResourceVersion', resourceVersion, metadata.resourceVersion);
+}
+
 function checkPreconditions(stored: StoredResource, object: KubeObject, options: DeleteOptions): void {
   const { preconditions } = options;
   const { group, kind } = stored.resource;
-  const resource = { group, plural: kind };
   const { uid, resourceVersion, name = '' } = object.metadata;
+  if (checksItself.has(`${group}/${kind}`)) return checkOwnPreconditions(stored.resource, object, options);
+  const resource = { group, plural: kind };
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
     const why = `the UID in the precondition (${preconditions.uid}) does not match the UID in record (${uid ?? ''}). The object might have been deleted and then recreated`;
     throw errors.conflict(resource, name, why);
@@ -241,6 +260,8 @@ export async function deleteCollection(
   options: DeleteOptions,
 ): Promise<ListResult> {
   checkDeleteOptions(options);
+  // Selectors are judged before anybody is warned, versions after.
+  selectionOf(context.served.resource, registry.open(context.served.resource), parameters);
   warnOfOrphans(context, options);
   const list = await listObjects(registry, context.served, parameters);
   const waiting = list.entries.values();

@@ -6,7 +6,8 @@ import type { Scale } from '@cloudless/kube/types/autoscaling-v1';
 import type { LabelSelector } from '@cloudless/kube/types/meta-v1';
 import type { ScaleMapping } from './strategy.ts';
 import { cloneJson } from '../storage/codec.ts';
-import { ageColumn, ageOf, integer, table } from './strategies/table/table.ts';
+import { age } from './strategies/table/age.ts';
+import { ageColumn, integer, nameColumn, text } from './strategies/table/table.ts';
 import type { TableDefinition } from './strategy.ts';
 
 interface Scalable extends KubeObject {
@@ -68,8 +69,18 @@ export function withScale(object: KubeObject, scale: Scale, mapping?: ScaleMappi
   return changed;
 }
 
-/** Upstream: printScale. */
-export const scaleTable: TableDefinition<KubeObject> = table<Scale & KubeObject>(
-  [integer('Desired', 'Pods that are wanted.'), integer('Available', 'Pods that there are.'), ageColumn],
-  (scale, nowMs) => [scale.spec?.replicas ?? 0, scale.status?.replicas ?? 0, ageOf(scale, nowMs)],
-);
+/** Upstream: printScale, whose name has no format. */
+export const scaleTable: TableDefinition<Scale & KubeObject> = {
+  columns: [
+    text('Name', nameColumn.description),
+    integer('Desired', 'Pods that are wanted.'),
+    integer('Available', 'Pods that there are.'),
+    ageColumn,
+  ],
+  cells: ({ metadata, spec, status }, nowMs) => [
+    metadata.name ?? '',
+    spec?.replicas ?? 0,
+    status?.replicas ?? 0,
+    age(metadata.creationTimestamp, nowMs),
+  ],
+};

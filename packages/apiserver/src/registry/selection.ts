@@ -1,3 +1,4 @@
+import { goQuote } from '@cloudless/kube/field';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import {
   type FieldSelector,
@@ -51,6 +52,14 @@ function checkSliceField(resource: Resource, field: string, known: object): void
   throw errors.badRequest(`field label not supported for ${kind}: ${field}`);
 }
 
+/** Upstream's text is that of each kind's conversion of field labels; ReplicaSets have fields, but no conversion. */
+function unknownField({ group, kind }: Resource, field: string, hasConversion: boolean): string {
+  if (group === 'batch' && kind === 'Job') return `field label ${goQuote(field)} not supported for Job`;
+  if (hasConversion && !(group === 'apps' && kind === 'ReplicaSet'))
+    return `field label not supported: ${field}`;
+  return `${goQuote(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
+}
+
 function checkField(resource: Resource, stored: StoredResource, field: string): void {
   if (field === 'metadata.name') return;
   if (resource.group === 'resource.k8s.io' && resource.kind === 'ResourceSlice')
@@ -59,11 +68,7 @@ function checkField(resource: Resource, stored: StoredResource, field: string): 
     return;
   const fields = stored.strategyOf(resource).selectableFields;
   if (fields && storedField(resource, field) in fields) return;
-  throw errors.badRequest(
-    fields || stored.custom
-      ? `field label not supported: ${field}`
-      : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`,
-  );
+  throw errors.badRequest(unknownField(resource, field, fields !== undefined || stored.custom !== undefined));
 }
 
 /** Parses the selectors of a request; throws 400 in upstream's words. */

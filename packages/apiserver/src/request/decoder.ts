@@ -97,10 +97,14 @@ function summary(bytes: Uint8Array): string {
 }
 
 function unrecognized(expected: BodyKind, why: string, bytes: Uint8Array): StatusError {
-  const error = `couldn't get version/kind; json parse error: ${why}`;
-  if (isMetaKind(expected)) return errors.badRequest(error);
+  return unreadable(expected, `couldn't get version/kind; json parse error: ${why}`, bytes);
+}
+
+/** 400 for a body in which no object is found (handlers/rest.go, transformDecodeError). */
+function unreadable(expected: BodyKind, why: string, bytes: Uint8Array): StatusError {
+  if (isMetaKind(expected)) return errors.badRequest(why);
   return errors.badRequest(
-    `the object provided is unrecognized (must be of type ${expected.kind}): ${error} (${summary(bytes)})`,
+    `the object provided is unrecognized (must be of type ${expected.kind}): ${why} (${summary(bytes)})`,
   );
 }
 
@@ -240,9 +244,9 @@ export class Decoder implements BodyDecoder {
   #parse(body: Body & { type: 'bytes' }, expected: BodyKind, problems: string[] | undefined): unknown {
     switch (body.mediaType) {
       case 'application/vnd.kubernetes.protobuf':
-        return this.#protobuf(body.bytes);
+        return this.#protobuf(body.bytes, expected);
       case 'application/yaml':
-        return this.#yaml(body, problems);
+        return this.#yaml(body, expected, problems);
       case '':
       case 'application/json':
       case 'text/json':
@@ -254,12 +258,12 @@ export class Decoder implements BodyDecoder {
     }
   }
 
-  #protobuf(bytes: Uint8Array): unknown {
+  #protobuf(bytes: Uint8Array, expected: BodyKind): unknown {
     try {
       return this.#parts.readProtobuf(bytes);
     } catch (cause) {
       if (cause instanceof LoadError) throw cause;
-      throw errors.badRequest(cause instanceof Error ? cause.message : String(cause));
+      throw unreadable(expected, cause instanceof Error ? cause.message : String(cause), bytes);
     }
   }
 
@@ -277,14 +281,12 @@ export class Decoder implements BodyDecoder {
     }
   }
 
-  #yaml(body: Body & { type: 'bytes' }, problems: string[] | undefined): unknown {
+  #yaml(body: Body & { type: 'bytes' }, expected: BodyKind, problems: string[] | undefined): unknown {
     try {
       return this.#readYaml(body, (text) => problems?.push(text));
     } catch (cause) {
       if (cause instanceof LoadError) throw cause;
-      throw errors.badRequest(
-        `error converting YAML to JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
-      );
+      throw unreadable(expected, cause instanceof Error ? cause.message : String(cause), body.bytes);
     }
   }
 
@@ -329,11 +331,19 @@ export class Decoder implements BodyDecoder {
   }
 }
 
+const notRegistered = (given: { apiVersion: string; kind: string }): string =>
+  `no kind ${goQuote(given.kind)} is registered for version ${goQuote(given.apiVersion)} in scheme "pkg/runtime/scheme.go:111"`;
+
 /** Go's words for a kind that is known, but not the one wanted. */
 function unknownConversion(given: { apiVersion: string; kind: string }, expected: BodyKind): string {
   const goType = (schema: StructSchema | undefined): string =>
     schema?.name.split('.').slice(-2).join('.') ?? '';
-  const internal = `${schemaOf(expected)?.name.split('.')[0] ?? ''}.${expected.kind}`;
+  // The servers of these groups have schemes of their own, which know no other groups' kinds.
+  const ownScheme = expected.group === 'apiregistration.k8s.io' || expected.group === 'apiextensions.k8s.io';
+  if (ownScheme) return notRegistered(given);
+  // Events of both groups are one type inside.
+  const inner = expected.group === 'events.k8s.io' ? 'core' : schemaOf(expected)?.name.split('.')[0];
+  const internal = `${inner ?? ''}.${expected.kind}`;
   return `converting (${goType(schemaOfObject(given))}) to (${internal}): unknown conversion`;
 }
 
@@ -365,15 +375,11 @@ function checkTypes(object: KubeObject, expected: BodyKind): { apiVersion: strin
   if (!isMetaKind(expected) && !schemaOf(expected)) return checkCustomTypes(named, apiVersion);
   const known = schemaOfObject(named) !== undefined;
   if (!known) {
-    const why = `no kind ${goQuote(named.kind)} is registered for version ${goQuote(named.apiVersion)} in scheme "pkg/runtime/scheme.go:111"`;
+    const why = notRegistered(named);
     throw isMetaKind(expected) ? errors.badRequest(why) : cannotBeHandled(expected, named, why);
   }
   if (named.kind !== expected.kind) {
-    if (isMetaKind(expected)) {
-      throw errors.badRequest(
-        `no kind ${goQuote(named.kind)} is registered for version ${goQuote(named.apiVersion)} in scheme "pkg/runtime/scheme.go:111"`,
-      );
-    }
+    if (isMetaKind(expected)) throw errors.badRequest(notRegistered(named));
     throw cannotBeHandled(expected, named, unknownConversion(named, expected));
   }
   if (given !== '' && given !== apiVersion) {

@@ -231,12 +231,13 @@ export class ObjectRequests {
     };
     const create = (): KubeObject => {
       mayCreate();
+      const object = merged(undefined);
       const { uid } = applied.document.metadata ?? {};
       if (uid) {
         const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
         throw errors.conflict(served.resource, context.name, why);
       }
-      return merged(undefined);
+      return object;
     };
     const { entry, created } = await updateObject(
       this.registry,

@@ -1,3 +1,4 @@
+import { patchMediaTypes } from '@cloudless/kube/client/client';
 import { apiregistration } from '@cloudless/kube/resources';
 import { escapeFieldValue } from '@cloudless/kube/selector/selector';
 import { errors, type StatusError } from '@cloudless/kube/status';
@@ -125,7 +126,9 @@ export class Pipeline {
     const isServed =
       served.verbs.includes(info.verb) &&
       (onItem ? info.name !== '' : info.verb !== 'create' || info.name === '');
-    if (deprecation && (isServed || info.subresource !== '')) {
+    const isRouted = info.subresource === '' ? isServed : served.subresources.has(info.subresource);
+    // What upstream's router refuses is warned of nothing: it looks at a patch's type before its handlers do.
+    if (deprecation && isRouted && (info.verb !== 'patch' || isPatchType(call.patchMediaType))) {
       call.warn(deprecation);
       call.audit?.annotate('k8s.io/deprecated', 'true');
     }
@@ -189,6 +192,9 @@ export class Pipeline {
     return { type: 'entry', code: 200, served, entry };
   }
 }
+
+const isPatchType = (mediaType: string | undefined): boolean =>
+  mediaType !== undefined && Object.values(patchMediaTypes).includes(mediaType);
 
 /**
  * Whether the URL has the shape of the resource's scope. The namespace of a URL is what authorization goes by: a

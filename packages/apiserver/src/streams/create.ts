@@ -23,7 +23,7 @@ import {
   portParameters,
   statusFromKubelet,
 } from './parameters.ts';
-import type { KubeletEndpoint, StreamRequest, Streams } from './streams.ts';
+import { type KubeletEndpoint, type StreamRequest, type Streams, withoutHost } from './streams.ts';
 
 export interface StreamsOptions {
   /** Where a node's kubelet listens; throws `StatusError` for an unknown node. */
@@ -64,7 +64,7 @@ export function createStreams(options: StreamsOptions): Streams {
 
   const locate = async (request: StreamRequest, path: string[], query: URLSearchParams): Promise<Kubelet> => {
     const nodeName = request.pod.spec?.nodeName ?? '';
-    if (nodeName === '') throw errors.badRequest(`pod ${request.name} does not have a host assigned`);
+    if (nodeName === '') throw withoutHost(request.name);
     const { host, port } = await options.kubeletEndpoint(nodeName);
     const authority = isIP(host) === 6 ? `[${host}]` : host;
     const url = new URL(`https://${authority}:${port}/${path.map(encodeURIComponent).join('/')}`);
@@ -78,8 +78,8 @@ export function createStreams(options: StreamsOptions): Streams {
       const container = chosenContainer(request.pod, request.query.get('container') ?? '');
       const query = logParameters(request.query, request.name);
       if (!request.pod.spec?.nodeName) {
-        // Upstream answers a pod without a node with an empty log.
-        response.writeHead(200, { 'content-type': 'text/plain' });
+        // There is no log yet.
+        response.writeHead(204);
         response.end();
         return;
       }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { errors, type StatusError } from '@cloudless/kube/status';
 import type { Pod } from '@cloudless/kube/types/core-v1';
 import type { UserInfo } from '@cloudless/kube/user';
 
@@ -31,3 +32,7 @@ export interface Streams {
   /** `exec`, `attach`, `portforward`: an HTTP/1.1 upgrade, SPDY/3.1 or WebSocket (v4, v5). */
   upgrade(request: StreamRequest, incoming: IncomingMessage, socket: Duplex, head: Buffer): Promise<void>;
 }
+
+/** 400: the pod waits for the scheduler. */
+export const withoutHost = (pod: string): StatusError =>
+  errors.badRequest(`pod ${pod} does not have a host assigned`);
