@@ -86,6 +86,19 @@ function complaint(body: unknown): string {
 
 type Add = (group: string, upstream: unknown, ours: unknown) => void;
 
+/** Go goes through a map in any order: the causes of one map's keys are put in order of these. */
+function inKeyOrder(causes: readonly Cause[]): Cause[] {
+  const mapOf = ({ field }: Cause): string => field.replace(/\[\D[^\]]*\].*$|\.matchLabels$/, '[]');
+  const out: Cause[] = [];
+  for (let from = 0, to; from < causes.length; from = to) {
+    const map = mapOf(causes[from] as Cause);
+    for (to = from + 1; to < causes.length && mapOf(causes[to] as Cause) === map;) to++;
+    const run = causes.slice(from, to);
+    out.push(...(map.endsWith('[]') ? run.sort((a, b) => (causeText(a) < causeText(b) ? -1 : 1)) : run));
+  }
+  return out;
+}
+
 function compareCauses(upstream: readonly Cause[], all: readonly Cause[], add: Add): void {
   // Upstream repeats a cause that two of its rules find; here it is said once.
   const texts = (causes: readonly Cause[]): string[] => [...new Set(causes.map(causeText))];
@@ -93,7 +106,7 @@ function compareCauses(upstream: readonly Cause[], all: readonly Cause[], add: A
     a.field === b.field && a.reason === b.reason && sameMessage(a.message, b.message);
   // Where only the printed struct differs, go on with upstream's.
   const ours = all.map((cause) => upstream.find((other) => same(other, cause)) ?? cause);
-  const [theirs, own] = [texts(upstream), texts(ours)];
+  const [theirs, own] = [texts(inKeyOrder(upstream)), texts(inKeyOrder(ours))];
   const missing = upstream.filter((cause) => !own.includes(causeText(cause)));
   const extra = ours.filter((cause) => !theirs.includes(causeText(cause)));
   for (const cause of missing) {
@@ -118,13 +131,19 @@ function compareCauses(upstream: readonly Cause[], all: readonly Cause[], add: A
   add(`causes in another ${kind}`, theirs.join(' | '), own.join(' | '));
 }
 
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+
 function compareBodies(upstream: unknown, ours: unknown, path: string, add: Add): void {
   if (isDeepStrictEqual(upstream, ours)) return;
+  // Go writes null for a time, list or map that is not set and has no `omitempty`; ours is left out, or empty.
+  if (upstream === null && isEmpty(ours)) return;
   const object = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
   if (object(upstream) && object(ours)) {
     for (const name of new Set([...Object.keys(upstream), ...Object.keys(ours)])) {
       const at = path === '' ? name : `${path}.${name}`;
+      if (!(name in ours) && upstream[name] === null) continue;
       if (!(name in ours)) add(`body: ${general(at)} only upstream`, upstream[name], undefined);
       else if (!(name in upstream)) add(`body: ${general(at)} only ours`, undefined, ours[name]);
       else compareBodies(upstream[name], ours[name], at, add);

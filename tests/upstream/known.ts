@@ -7,7 +7,31 @@ export interface Known {
   matches(difference: Difference): boolean;
 }
 
-const empty = new Set(['[]', '{}', 'absent']);
+/** Where a body stands: alone, in a list, a Table's row or a watch's event. */
+const at = String.raw`^body: (?:\[\]\.(?:object\.)?)?(?:items\[\]\.|rows\[\]\.(?:object\.)?)?`;
+const inBody = (rest: string): RegExp => new RegExp(at + rest);
+/** A text in which an empty list or map is as none. */
+const withoutEmpty = (text: string): string =>
+  text.replace(/(Invalid value|Unsupported value): (?:null|\[\]|\{\})/g, '$1: none');
+/** Whether of managedFields that upstream alone has, all are of lists that it writes as null. */
+const ownsOnlyNulls = (fields: string): boolean =>
+  [...fields.matchAll(/"f:(\w+)":\{\}/g)].every(([, name]) => nullLists.has(name as string)) &&
+  /"f:\w+":\{\}/.test(fields);
+const nullLists = new Set([
+  'rules',
+  'limits',
+  'drivers',
+  'topologyKeys',
+  'requests',
+  'endpoints',
+  'ports',
+  'currentMetrics',
+  'conditions',
+  'sources',
+]);
+/** Kinds of which each server makes objects for itself at its start. */
+const selfMade =
+  / (?:ClusterRole|ClusterRoleBinding|Role|RoleBinding|Namespace|PriorityClass|FlowSchema|PriorityLevelConfiguration|ServiceCIDR|IPAddress|Service|Endpoints|EndpointSlice|ServiceAccount|ConfigMap|Lease)$/;
 
 export const known: readonly Known[] = [
   {
@@ -18,76 +42,12 @@ export const known: readonly Known[] = [
       kind.endsWith(' ServiceCIDR') && /managedFields|finalizers only ours|status\.conditions/.test(group),
   },
   {
-    id: 'addresses in a dry run',
-    reason:
-      'A dry run of a Service is refused where the write itself would be: an address that is taken. Upstream does not look in a dry run, and finds other faults first.',
-    matches: ({ kind, group, upstream, ours }) =>
-      kind === 'v1 Service' &&
-      (/failed to allocate IP/.test(`${group}${upstream}${ours}`) || group.startsWith('code: 409 here 422')),
-  },
-  {
-    id: 'proxy',
-    reason: 'The proxy subresources are not served.',
-    matches: ({ group, name }) => /\bproxy\b/.test(`${group} ${name}`),
-  },
-  {
-    id: 'apply with the resourceVersion of nothing',
-    reason:
-      'An apply that names a resourceVersion means an object that exists: it does not create one; upstream does.',
-    matches: ({ family, group }) =>
-      family === 'apply' && group.includes('resourceVersion should not be set on objects to be created'),
-  },
-  {
-    id: 'owner of a FlowSchema’s condition',
-    reason:
-      'Upstream applies the condition on the server, here it is a status update: manager and operation differ.',
-    matches: ({ kind, group }) => kind.endsWith(' FlowSchema') && group.includes('managedFields'),
-  },
-  {
-    id: 'generation of a DaemonSet’s template',
-    reason:
-      'Upstream counts the annotation in which it keeps the generation of the template as the writer’s; here it is the server’s.',
-    matches: ({ kind, group }) =>
-      kind.endsWith(' DaemonSet') && /managedFields|template\.generation/.test(group),
-  },
-  {
-    id: 'owners of fields of features that are off',
-    reason: 'Upstream counts a field as owned that it then drops, as its feature is off.',
-    matches: ({ group }) => /managedFields.*f:stopSignal only upstream$/.test(group),
-  },
-  {
-    id: 'owners of null',
-    reason:
-      'Go writes null for a list or map that is not set, and upstream counts it as owned; here it is not written.',
-    matches: ({ group }) => /managedFields(\[\]\.fieldsV1(\.f:\w+)?)? only upstream$/.test(group),
-  },
-  {
-    id: 'aggregation',
-    reason:
-      "Aggregated APIs are not served: registrations are stored with a warning, nobody reports on their services or registers this server's own kinds.",
-    matches: ({ kind, group, upstream, ours }) =>
-      kind === 'apiregistration.k8s.io/v1 APIService' &&
-      (/^(body: status(\.conditions)? |warning extra: aggregated APIs|body: (items|rows)( |\[\])|body: metadata\.(continue|remaining))/.test(
-        group,
-      ) ||
-        /Local|ServiceNotFound|Available/.test(`${upstream}${ours}`)),
-  },
-  {
     id: 'generation of dropped fields',
     reason:
       'Upstream counts a change of which nothing is stored: empty texts, parts of schemas that say nothing, fields of features that are off.',
     matches: ({ kind, group }) =>
       / (ResourceSlice|CustomResourceDefinition|MutatingWebhookConfiguration)$/.test(kind) &&
       group === 'body: metadata.generation differs',
-  },
-  {
-    id: 'status of policies',
-    reason:
-      "Here the API server checks the types of a policy's expressions and reports on it; upstream's controller manager does, which does not run.",
-    matches: ({ kind, group, ours }) =>
-      kind.endsWith(' ValidatingAdmissionPolicy') &&
-      (/status\.(observedGeneration|typeChecking) only ours$/.test(group) ||
-        (group.includes('managedFields') && ours.includes('validatingadmissionpolicy-status'))),
   },
   {
     id: 'names of services of webhooks',
@@ -99,21 +59,15 @@ export const known: readonly Known[] = [
       ),
   },
   {
-    id: 'null in messages',
-    reason: 'Go prints null for a required list that is not set; here it is empty from its decoding on.',
-    matches: ({ group }) =>
-      /^cause text: (spec\.versions|spec\.nodeSelector\.nodeSelectorTerms): Invalid value: null: /.test(
-        group,
-      ),
-  },
-  {
     id: 'pace of finalizers',
     reason:
       'Custom resources without objects are deleted at once here, and later upstream: an answer shows either.',
     matches: ({ kind, group, name }) =>
       kind.endsWith(' CustomResourceDefinition') &&
       name.endsWith(' life') &&
-      /^body: (metadata\.finalizers|status\.conditions\[\]\.(message|reason|status)) differs$/.test(group),
+      /^body: (?:metadata\.finalizers(?: differs|\[\] only)|status\.conditions\[\]\.(?:message|reason|status) differs|metadata\.managedFields)/.test(
+        group,
+      ),
   },
   {
     id: 'words of the strategic patch converter',
@@ -121,58 +75,6 @@ export const known: readonly Known[] = [
       'A strategic patch whose result has a wrong type is refused as by JSON and merge patches; upstream has a converter with words of its own there.',
     matches: ({ group, name }) =>
       group.startsWith('cause text: patch: ') && name.endsWith('strategic-merge-patch'),
-  },
-  {
-    id: 'patch without apiVersion',
-    reason:
-      'A patch that takes apiVersion away is refused alike; upstream adds warnings of its internal type, in which no field is known.',
-    matches: ({ group }) => /^warning missing: unknown field \\?"/.test(group),
-  },
-  {
-    id: 'storage error',
-    reason: 'A conflict says what does not match; upstream adds code and key of its storage.',
-    matches: ({ group }) => group.includes('StorageError: invalid object'),
-  },
-  {
-    id: 'versions in texts',
-    reason: 'Each server counts its own versions; only their numbers differ.',
-    matches: ({ group }) => group.includes('the ResourceVersion in the precondition (#)'),
-  },
-  {
-    id: 'words of YAML and protobuf readers',
-    reason: 'Broken YAML and protobuf are refused with the words of the reader used here.',
-    matches: ({ name }) => /(verbs bad yaml body|apply bad yaml| protobuf)$/.test(name),
-  },
-  {
-    id: 'resourceVersion of an update',
-    reason: 'Upstream prints the missing resourceVersion as 0x0 or 0, by the version of its store.',
-    matches: ({ group }) =>
-      group === 'cause text: metadata.resourceVersion: Invalid value: #: must be specified for an update',
-  },
-  {
-    id: 'objects of upstream itself',
-    reason: 'Lists hold what each server makes for itself at its start, and ages of that moment.',
-    matches: ({ group }) =>
-      /^body: (items|rows) differs$|rows\[\]\.cells\[\] differs$|items\[\]\.description differs|^body: items\[\] only (ours|upstream): (cloudless|kubeadm|system):|^body: items\[\]\.rules differs/.test(
-        group,
-      ),
-  },
-  {
-    id: 'mutating admission policies',
-    reason: 'They are stored with a warning that they are not applied.',
-    matches: ({ group }) =>
-      group.startsWith('warning extra: mutating admission policies are not applied yet'),
-  },
-  {
-    id: 'column descriptions',
-    reason: 'Descriptions of Table columns are our own words; upstream quotes its API documentation.',
-    matches: ({ group }) => /^body: (\[\]\.object\.)?columnDefinitions\[\]\.description differs$/.test(group),
-  },
-  {
-    id: 'null',
-    reason:
-      'Go writes null for a time, list or map that is not set and has no `omitempty`; here a time is left out, a list or map is empty. Clients read both alike.',
-    matches: ({ upstream, ours }) => upstream === 'null' && empty.has(ours),
   },
   {
     id: 'node ports of load balancers',
@@ -183,14 +85,6 @@ export const known: readonly Known[] = [
       /body: (items\[\]\.|rows\[\]\.object\.|\[\]\.object\.)?spec\.(allocateLoadBalancerNodePorts|ports\[\]\.nodePort|healthCheckNodePort)/.test(
         group,
       ),
-  },
-  {
-    id: 'status of validating policies',
-    reason:
-      'The server writes it itself, where upstream leaves it to the controllers, which do not run here.',
-    matches: ({ kind, group }) =>
-      kind.endsWith(' ValidatingAdmissionPolicy') &&
-      /status\.(observedGeneration|typeChecking) only ours|managedFields differs/.test(group),
   },
   {
     id: 'first unknown field',
@@ -232,11 +126,6 @@ export const known: readonly Known[] = [
         )),
   },
   {
-    id: 'document hashes',
-    reason: 'Hashes in the index of OpenAPI documents differ with their contents.',
-    matches: ({ name }) => name === 'GET /openapi/v3',
-  },
-  {
     id: 'node ports in dry runs',
     reason:
       'A dry run refuses a node port out of range as the write itself does; upstream only does the latter.',
@@ -245,14 +134,176 @@ export const known: readonly Known[] = [
       /^code: 20\d here 422: spec\.ports\[\]\.nodePort: .*not in the valid range/.test(group),
   },
   {
-    id: 'warnings of a replication controller',
-    reason: 'An update is warned of what it asks for; upstream looks at the old template there.',
-    matches: ({ kind, group }) => kind === 'v1 ReplicationController' && group.startsWith('warning '),
-  },
-  {
     id: 'bindings that cannot be',
     reason:
       'A binding to something that is no node is refused as invalid; upstream answers 500 with the same words.',
     matches: ({ kind, group }) => kind === 'v1 Pod' && /^code: 500 here 422: +target\./.test(group),
+  },
+  {
+    id: 'proxy',
+    reason: 'The proxy subresources are not served.',
+    matches: ({ group, name }) => /(?:: |\/)proxy$/.test(group) || name.endsWith(' read get proxy'),
+  },
+  {
+    id: 'componentstatuses',
+    reason: 'Component statuses, deprecated since 1.19, are not served.',
+    matches: ({ group }) => group.endsWith('resources[] only upstream: componentstatuses'),
+  },
+  {
+    id: 'empty lists and maps',
+    reason:
+      'An empty list or map is as none here: a rule that looks whether there is one finds none, and texts show null for it.',
+    matches: ({ group, upstream, ours, name }) =>
+      (group.startsWith('cause text: ') && withoutEmpty(upstream) === withoutEmpty(ours)) ||
+      // The same cause once more: upstream has it twice.
+      (group.startsWith('cause missing: ') &&
+        withoutEmpty(ours).includes(withoutEmpty(upstream)) &&
+        upstream !== withoutEmpty(upstream)) ||
+      (/ added \[\]( |$)/.test(name) && group.endsWith(' Forbidden: cannot be set')),
+  },
+  {
+    id: 'owners of null',
+    reason:
+      'Go writes null for a required list that is not set, and whoever wrote the object owns it; here nobody does.',
+    matches: ({ group, upstream, name }) =>
+      (/managedFields(\[\]\.fieldsV1(\.f:\w+)*)? only upstream$/.test(group) &&
+        ownsOnlyNulls(
+          /fieldsV1\.f:(\w+) only upstream$/.exec(group) && upstream === '{}'
+            ? `"${group.split('.').at(-1)?.split(' ')[0]}":{}`
+            : upstream,
+        )) ||
+      (group === 'body: metadata.managedFields differs' && name.includes('status.currentMetrics added []')),
+  },
+  {
+    id: 'owners of answers',
+    reason: 'The answer to a review or a request for a token is no stored object, and is owned by nobody.',
+    matches: ({ group, name }) =>
+      group === 'body: metadata.managedFields only upstream' &&
+      /^access |^v1 ServiceAccount token/.test(name),
+  },
+  {
+    id: 'owners of addresses',
+    reason:
+      'Addresses that a server takes for its own Services are written by nobody here, by itself upstream.',
+    matches: ({ kind, group }) =>
+      kind.endsWith(' IPAddress') && inBody('metadata.managedFields only upstream$').test(group),
+  },
+  {
+    id: 'owner of an image after a resize',
+    reason:
+      'A resize that sends another image takes the image from its owner upstream, although nothing but resources is changed.',
+    matches: ({ group, name }) =>
+      name === 'v1 Pod resize of image' && group === 'body: metadata.managedFields differs',
+  },
+  {
+    id: 'aggregation',
+    reason:
+      "Aggregated APIs are not served: registrations are stored with a warning and nobody reports on their services or registers this server's own kinds.",
+    matches: ({ kind, group, name }) =>
+      kind === 'apiregistration.k8s.io/v1 APIService' &&
+      (inBody('(?:status(?: |\\.conditions)|metadata\\.managedFields(?: |\\[\\]))').test(group) ||
+        inBody('metadata\\.(?:continue|remainingItemCount) (?:differs|only upstream)$').test(group) ||
+        /^body: (?:items|rows)(?:\[\] only upstream: v| differs$)/.test(group) ||
+        /^body: (?:\[\]\.object\.)?rows\[\]\.cells\[\] differs$/.test(group) ||
+        name.endsWith(' read list with limit') ||
+        group.startsWith('warning extra: aggregated APIs are not served yet')),
+  },
+  {
+    id: 'group of an aggregated API',
+    reason: 'The group of the registered API is not in discovery, and its paths answer without a proxy.',
+    matches: ({ group, name }) =>
+      /only upstream: (?:\/apis\/)?nothing\.example\.com/.test(group) ||
+      name.startsWith('GET /apis/nothing.example.com'),
+  },
+  {
+    id: 'status of policies',
+    reason:
+      "Here the API server checks the types of a policy's expressions and reports on it; upstream's controller manager does, which does not run.",
+    matches: ({ kind, group, ours, name }) =>
+      kind.endsWith(' ValidatingAdmissionPolicy') &&
+      (inBody('status\\.(?:observedGeneration|typeChecking) only ours$').test(group) ||
+        (group.includes('managedFields') && /validatingadmissionpolicy-status|f:typeChecking/.test(ours)) ||
+        (name.endsWith(' watch life') && group === 'body:  differs')),
+  },
+  {
+    id: 'words of YAML and protobuf readers',
+    reason: 'Broken YAML and protobuf are refused with the words of the reader used here, and the same code.',
+    matches: ({ group, name }) =>
+      group.startsWith('message: ') && /(?:verbs bad yaml body|apply bad yaml| protobuf)$/.test(name),
+  },
+  {
+    id: 'patch without apiVersion',
+    reason:
+      'A patch that takes apiVersion away is refused alike; upstream adds warnings of its internal type, in which no field is known.',
+    matches: ({ group, name }) =>
+      /^warning missing: unknown field \\?"/.test(group) &&
+      /patch apiVersion (?:null|removed|"") /.test(name),
+  },
+  {
+    id: 'objects of the servers themselves',
+    reason:
+      'Lists hold what each server makes for itself at its start: roles for parts of its own, other words in descriptions, aggregated roles filled at once.',
+    matches: ({ kind, group, name }) =>
+      selfMade.test(kind) &&
+      /read list|access \w+ list|watch /.test(name) &&
+      (/^body: (?:items|rows) differs$/.test(group) ||
+        inBody('(?:cells\\[\\]|description|rules) differs$').test(group) ||
+        /^body: items\[\] only (?:ours|upstream): (?:cloudless|kubeadm|system):/.test(group) ||
+        group === 'body: items[].metadata.managedFields[].fieldsV1.f:rules only ours' ||
+        (name.endsWith('with limit') && inBody('(?:metadata|roleRef|subjects\\[\\]|rules)').test(group))),
+  },
+  {
+    id: 'OpenAPI index',
+    reason:
+      'Hashes in the index of OpenAPI documents differ with their contents, and the index is called JSON, which it is.',
+    matches: ({ name }) => / \/openapi\/v3$| at \/openapi\/v3$/.test(name),
+  },
+  {
+    id: 'warnings of a replication controller',
+    reason: 'An update is warned of what it asks for; upstream looks at the old template there.',
+    matches: ({ kind, group, request }) =>
+      kind === 'v1 ReplicationController' &&
+      /^P(?:UT|ATCH) /.test(request) &&
+      group.startsWith('warning extra: '),
+  },
+  {
+    id: 'taken address in a dry run',
+    reason:
+      'A dry run of a Service is refused where the write itself would be: an address that is taken. Upstream does not look.',
+    matches: ({ kind, group, ours }) =>
+      kind === 'v1 Service' &&
+      / here 422: /.test(group) &&
+      /failed to allocate IP [\d.]+: provided IP is already allocated/.test(ours),
+  },
+  {
+    id: 'annotation of a DaemonSet’s template',
+    reason:
+      'The generation of the template is an annotation of apps/v1 that upstream makes in its conversion: it is not in the metadata alone.',
+    matches: ({ kind, group }) =>
+      kind.endsWith(' DaemonSet') &&
+      group.endsWith('metadata.annotations.deprecated.daemonset.template.generation only ours'),
+  },
+  {
+    id: 'port twice',
+    reason:
+      'A Service with one port twice is refused as invalid; upstream gives both a node port first, and complains of that, or answers 500 where they have one.',
+    matches: ({ kind, group, name }) =>
+      kind === 'v1 Service' &&
+      (group.startsWith('code: 500 here 422:  duplicate nodePort') ||
+        (group.startsWith('cause missing: spec.ports[].nodePort: Duplicate value') &&
+          name.includes('spec.ports first twice'))),
+  },
+  {
+    id: 'order of an APIService’s causes',
+    reason: 'Its name is judged after the rest of its metadata, upstream before.',
+    matches: ({ kind, group }) => kind.endsWith(' APIService') && group === 'causes in another order',
+  },
+  {
+    id: 'pace of a FlowSchema’s condition',
+    reason: 'The condition comes a moment after the object, on either server: an answer shows it or not.',
+    matches: ({ kind, group, name }) =>
+      kind.endsWith(' FlowSchema') &&
+      / (?:collection|watch life|life)$/.test(name) &&
+      inBody('(?:status\\.conditions |metadata\\.(?:managedFields|annotations)| differs)').test(group),
   },
 ];

@@ -7,6 +7,18 @@ const patterns: ReadonlyArray<readonly [RegExp, string]> = [
   [/\bmade-[a-z0-9]{5}\b/g, 'made-XXXXX'],
   [/(Too large resource version: \d+, current:) \d+/g, '$1 VERSION'],
   [/(?:127\.0\.0\.1|192\.0\.2\.1):\d+/g, 'SERVER'],
+  [
+    /(the ResourceVersion in the precondition \(\d+\) does not match the ResourceVersion in record) \(\d+\)/g,
+    '$1 (VERSION)',
+  ],
+  [/(ResourceVersion in precondition: \d+, ResourceVersion in object meta:) \d+/g, '$1 VERSION'],
+  // Node ports, in messages and in cells.
+  [/\bnodePort: ?\d+/g, 'nodePort:PORT'],
+  [/:3\d{4}\/(TCP|UDP|SCTP)/g, ':PORT/$1'],
+  // How Go writes these in JSON; some of its messages hold JSON.
+  [/\\u0026/g, '&'],
+  [/\\u003c/g, '<'],
+  [/\\u003e/g, '>'],
 ];
 
 /** A text without what belongs to one server only. The difference that a refused update of a pod shows is cut off. */
@@ -56,10 +68,14 @@ const inOrder = (list: ManagedFields[]): ManagedFields[] =>
 const identity = ({ manager, operation, subresource }: ManagedFields): string =>
   `${operation} ${manager} ${subresource ?? ''}`;
 
+/** What `kubectl get` shows of a moment: how long ago it was. */
+const age = /^(?:\d+[ydhms])+$/;
+
 /** A parsed body without what belongs to one server only; members in the order of their names. */
 export function normalBody(value: unknown, key = '', parent = ''): unknown {
   if (Array.isArray(value)) return value.map((each) => normalBody(each, '', key));
   if (typeof value === 'string') {
+    if (parent === 'cells' && age.test(value)) return '<age>';
     if (value !== '' && serverGiven.has(key)) return `<${key}>`;
     return normalText(value);
   }
@@ -72,6 +88,11 @@ export function normalBody(value: unknown, key = '', parent = ''): unknown {
     if (key === 'metadata' && dropped.has(name)) continue;
     if (key === 'details' && name === 'uid') continue;
     if (name === 'resourceVersion' && parent === '' && key === 'metadata') continue;
+    // Columns are described in words of our own.
+    if (parent === 'columnDefinitions' && name === 'description') {
+      out[name] = '<words>';
+      continue;
+    }
     if (name === 'creationTimestamp' && typeof member === 'string') {
       out[name] = 'TIME';
       continue;

@@ -39,6 +39,8 @@ function distinct(key: string, object: Record<string, unknown>): Record<string, 
     } = object['spec'] as Record<string, unknown>;
     return { ...object, spec };
   }
+  if (key === 'networking.k8s.io/ServiceCIDR')
+    return { ...object, spec: { cidrs: ['10.110.0.0/16', 'fd01::/112'] } };
   if (key !== '/Service') return object;
   const spec = { ...(object['spec'] as object), clusterIP: '10.96.0.20', clusterIPs: ['10.96.0.20'] };
   return { ...object, spec };

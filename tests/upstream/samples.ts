@@ -338,9 +338,10 @@ const others: Record<string, Sample> = {
     metadata: { name: '10.96.0.77' },
     spec: { parentRef: { group: '', resource: 'services', namespace: 'default', name: 'nothing' } },
   },
+  // Of a family that no Service has: in a dry run upstream takes an address from whichever range its map gives first.
   'networking.k8s.io/ServiceCIDR': {
     metadata: clusterMetadata,
-    spec: { cidrs: ['10.110.0.0/16', 'fd00::/112'] },
+    spec: { cidrs: ['fd00::/112'] },
   },
   'networking.k8s.io/NetworkPolicy': {
     metadata,
@@ -477,9 +478,13 @@ const withoutUid = ({ metadata: own, ...rest }: { metadata: object }): Sample =>
   return { metadata: kept, ...rest };
 };
 
+const balanced = ofStrategies['/Service'] as { spec?: object };
+
 /** By `group/Kind`. A kind without one gets a bare object with a name. */
 export const samples: Readonly<Record<string, Sample>> = {
   ...Object.fromEntries(Object.entries(ofStrategies).map(([key, object]) => [key, withoutUid(object)])),
+  // Node ports are given on both servers when they are asked for.
+  '/Service': { ...balanced, spec: { ...balanced.spec, allocateLoadBalancerNodePorts: true } },
   ...others,
 };
 

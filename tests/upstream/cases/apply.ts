@@ -80,7 +80,7 @@ export function applyCases(tested: Tested): Case[] {
     ['uid', apply('fieldManager=one&dryRun=All', { ...first, metadata: { ...place, uid: 'abc' } })],
     [
       'resourceVersion',
-      apply('fieldManager=one', { ...first, metadata: { ...place, resourceVersion: '1' } }),
+      apply('fieldManager=one&dryRun=All', { ...first, metadata: { ...place, resourceVersion: '1' } }),
     ],
     ['unknown field', apply('fieldManager=one&dryRun=All', { ...first, unknown: 1 })],
     [

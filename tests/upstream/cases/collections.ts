@@ -13,6 +13,10 @@ function marked(object: Record<string, unknown>, mark: string): string {
   return JSON.stringify({ ...object, metadata: { ...metadata, labels: { ...metadata.labels, mark } } });
 }
 
+/** A label's value of the case and the version: versions of a kind, and groups of Events, are one collection. */
+const markOf = ({ facts }: Tested, word: string): string =>
+  [word, facts.group, facts.version].filter((part) => part !== '').join('-');
+
 /** Deletion of collections with options good and bad. */
 export function collectionCases(tested: Tested): Case[] {
   const { label, facts } = tested;
@@ -20,9 +24,10 @@ export function collectionCases(tested: Tested): Case[] {
   const [one, two] = [another(tested, 'gone', 41), another(tested, 'gone-too', 42)];
   if (!one || !two) return [];
   const { collection } = tested;
+  const mark = markOf(tested, 'gone');
   const remove = (query: string, body?: string): Ask => ({
     method: 'DELETE',
-    path: `${collection}?labelSelector=mark%3Dgone${query}`,
+    path: `${collection}?labelSelector=mark%3D${mark}${query}`,
     headers: json,
     ...(body === undefined ? {} : { body }),
   });
@@ -30,7 +35,7 @@ export function collectionCases(tested: Tested): Case[] {
     method: 'POST',
     path: collection,
     headers: json,
-    body: marked(object, 'gone'),
+    body: marked(object, mark),
   });
   const asks: Ask[] = [
     create(one.object),
@@ -49,11 +54,11 @@ export function collectionCases(tested: Tested): Case[] {
     remove('&limit=1&dryRun=All'),
     remove('&fieldSelector=metadata.name%3Dnothing'),
     remove('&gracePeriodSeconds=0'),
-    { method: 'GET', path: `${collection}?labelSelector=mark%3Dgone` },
+    { method: 'GET', path: `${collection}?labelSelector=mark%3D${mark}` },
     create(one.object),
     remove('&propagationPolicy=Foreground&gracePeriodSeconds=0'),
     { method: 'PATCH', path: one.item, headers: merge, body: '{"metadata":{"finalizers":null}}' },
-    { method: 'GET', path: `${collection}?labelSelector=mark%3Dgone` },
+    { method: 'GET', path: `${collection}?labelSelector=mark%3D${mark}` },
   ];
   return [
     { name: `${label} collection`, family: 'collection', kind: label, asks },
@@ -106,16 +111,17 @@ export function watchCases(tested: Tested): Case[] {
     headers: merge,
     body: JSON.stringify(body),
   });
+  const mark = markOf(tested, 'watched');
   const during: Ask[] = [
-    { method: 'POST', path: collection, headers: json, body: marked(other.object, 'watched') },
+    { method: 'POST', path: collection, headers: json, body: marked(other.object, mark) },
     patch({ metadata: { annotations: { changed: 'yes' } } }),
     patch({ metadata: { labels: { mark: 'lost' } } }),
     patch({ metadata: { annotations: { changed: 'unseen' } } }),
-    patch({ metadata: { labels: { mark: 'watched' }, finalizers: ['example.com/hold'] } }),
+    patch({ metadata: { labels: { mark }, finalizers: ['example.com/hold'] } }),
     { method: 'DELETE', path: `${other.item}?gracePeriodSeconds=0` },
     patch({ metadata: { finalizers: null } }),
   ];
-  const path = `${collection}?watch=1&timeoutSeconds=3&resourceVersion=0&labelSelector=mark%3Dwatched`;
+  const path = `${collection}?watch=1&timeoutSeconds=3&resourceVersion=0&labelSelector=mark%3D${mark}`;
   return [
     ...cases,
     { name: `${label} watch life`, family: 'watch', kind: label, asks: [{ method: 'GET', path, during }] },
