@@ -24,7 +24,7 @@ export { bytesWrittenPerChange, type DatastoreFigures, metricsText } from './met
 export type * from './log/log.ts';
 
 export interface DatastoreOptions {
-  /** The database file; its folder is made if missing. Beside it live `-wal`, `-shm` and `.lock`. */
+  /** The database file; its folder is made if missing. Beside it live `-wal`, `-shm`, `-segment-0`, `-segment-1` and `.lock`. */
   path: string;
   clock?: Clock | undefined;
   log?: Logger | undefined;
@@ -36,6 +36,8 @@ export interface DatastoreOptions {
   commitWindowMs?: number | undefined;
   /** Size of the -wal file at which it is copied into the database; default 8 MiB. */
   checkpointBytes?: number | undefined;
+  /** Size of each of the two segments that take writes in front of the database; default 16 MiB. */
+  segmentBytes?: number | undefined;
   /** Free pages (4 KiB) kept for coming writes after a compaction; default 1024. */
   reservePages?: number | undefined;
   /** Size of the database at which writes are refused; none by default. */
@@ -59,6 +61,7 @@ export async function openDatastore(options: DatastoreOptions): Promise<Datastor
       path,
       log,
       checkpointBytes: options.checkpointBytes ?? 8 * 1024 * 1024,
+      segmentBytes: options.segmentBytes ?? 16 * 1024 * 1024,
       reservePages: options.reservePages ?? 1024,
       flush: options.flush ?? flushToDevice,
     }),

@@ -1,12 +1,8 @@
+import type { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
+import { SqliteWriter, type StepResult, type WriterRequest } from './sqlite-writer.ts';
 
-export type MaintenanceRequest =
-  | { id: number; op: 'checkpoint' }
-  | { id: number; op: 'remove'; positions: Float64Array }
-  | { id: number; op: 'vacuum'; keepPages: number }
-  | { id: number; op: 'close' };
-
-type Distribute<T> = T extends unknown ? Omit<T, 'id'> : never;
+export type MaintenanceRequest = { id: number } & (WriterRequest | { op: 'close' });
 
 export interface MaintenanceReply {
   id: number;
@@ -14,35 +10,63 @@ export interface MaintenanceReply {
   error?: { message: string; errcode: number | undefined };
 }
 
-export interface StepResult {
-  /** What there is to do (rows, frames) or what is left (free pages). */
-  total: number;
-  done: number;
-  /** Of a checkpoint: pages written to the database. */
-  pagesWritten?: number;
-}
-
 interface Waiting {
   resolve: (result: StepResult) => void;
   reject: (error: Error) => void;
 }
 
+export interface MaintenanceOptions {
+  path: string;
+  /** The main thread's connection. */
+  db: DatabaseSync;
+  /** The -wal file is copied into the database when it holds so many bytes. */
+  checkpointBytes: number;
+}
+
 /**
- * Checkpoints, removals and vacuuming on a thread of their own. The thread is started by the first call, since
- * a short-lived or small store never needs one, and does not keep the process alive while idle.
+ * The one writer of the database file: applying segments, checkpoints, removals and vacuuming, on a thread of its own.
+ * The thread is started by the first call that needs one, since a short-lived or small store never does, and does not
+ * keep the process alive while idle.
  */
 export class Maintenance {
-  readonly #path: string;
+  readonly #options: MaintenanceOptions;
   #worker: Worker | undefined;
   #nextId = 1;
   readonly #waiting = new Map<number, Waiting>();
+  bytesWritten = 0;
+  checkpoints = 0;
 
-  constructor(path: string) {
-    this.#path = path;
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
   }
 
-  /** Runs one step. @throws SQLite's error, with its `errcode`. */
-  run(request: Distribute<MaintenanceRequest>): Promise<StepResult> {
+  /** Runs one step on the thread, behind those asked for before. @throws SQLite's error, with its `errcode`. */
+  async run(request: WriterRequest): Promise<StepResult> {
+    return this.#account(await this.#send(request));
+  }
+
+  /** Runs steps that are small: here and at once while there is no thread. */
+  async runSmall(...requests: readonly WriterRequest[]): Promise<void> {
+    if (this.#worker !== undefined) {
+      for (const request of requests) await this.run(request);
+      return;
+    }
+    const { path, db, checkpointBytes } = this.#options;
+    const writer = new SqliteWriter(path, db, checkpointBytes);
+    try {
+      for (const request of requests) this.#account(writer.run(request));
+    } finally {
+      writer.close();
+    }
+  }
+
+  #account(result: StepResult): StepResult {
+    this.bytesWritten += result.bytesWritten;
+    this.checkpoints += result.checkpoints;
+    return result;
+  }
+
+  #send(request: WriterRequest | { op: 'close' }): Promise<StepResult> {
     const worker = (this.#worker ??= this.#start());
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -58,16 +82,17 @@ export class Maintenance {
     const worker = this.#worker;
     if (worker === undefined) return;
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    await this.run({ op: 'close' }).catch(() => undefined);
+    await this.#send({ op: 'close' }).catch(() => undefined);
     worker.ref();
     await exited;
   }
 
   #start(): Worker {
+    const { path, checkpointBytes } = this.#options;
     const worker = new Worker(new URL('./maintenance-worker.ts', import.meta.url), {
       name: 'datastore-maintenance',
-      workerData: { path: this.#path },
-      resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
+      workerData: { path, checkpointBytes },
+      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
     });
     worker.on('message', (reply: MaintenanceReply) => this.#settle(reply));
     worker.on('error', (error) => this.#abandon(error as Error));

@@ -29,7 +29,7 @@ describe('opening a datastore file', () => {
   it('creates it for its owner only', async () => {
     await using store = await openDatastore({ path });
     await store.put({ key: Buffer.from('a'), value: Buffer.from('1') });
-    for (const suffix of ['', '-wal', '-shm', '.lock'])
+    for (const suffix of ['', '-wal', '-shm', '-segment-0', '-segment-1', '.lock'])
       assert.equal(statSync(path + suffix).mode & 0o777, 0o600);
     assert.equal(statSync(join(folder, 'sub')).mode & 0o777, 0o700);
   });
@@ -58,7 +58,7 @@ describe('opening a datastore file', () => {
     const db = new DatabaseSync(path);
     db.exec('PRAGMA user_version=9');
     db.close();
-    await refusesTo('newer-schema', /newer Cloudless \(schema 9, this one reads up to 1\)/);
+    await refusesTo('newer-schema', /newer Cloudless \(schema 9, this one reads up to 2\)/);
   });
 
   it('refuses a file in use', async () => {

@@ -1,11 +1,15 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { DatastoreFileError } from '../errors.ts';
+import { DatastoreFileError, NoSpaceError } from '../errors.ts';
 
 /** `PRAGMA application_id` of our files: "CLDS". */
 const applicationId = 0x434c4453;
-const schemaVersion = 1;
+/**
+ * 1 while the database holds everything; 2 while its segments may hold what it lacks, so that a version that does not
+ * know them refuses the file instead of opening an older state.
+ */
+const schemaVersions = { whole: 1, withSegments: 2 } as const;
 export const pageBytes = 4096;
 /** The -wal file: a header, then frames of a page and its header (sqlite.org/fileformat2.html#the_write_ahead_log). */
 export const walHeaderBytes = 32;
@@ -23,6 +27,12 @@ export const sqliteCode = {
 /** Extended code: the -shm file could not grow, which happens on a full disk. */
 const ioErrorShmSize = 4874;
 
+/** Rows of `fact` about the segments; they are there while the database is in use or was not closed in order. */
+export const segmentFacts = { epoch: 'segment_epoch', applied: 'segment_applied' } as const;
+
+/** The path of segment 0 or 1 of the database at `path`. */
+export const segmentPath = (path: string, segment: number): string => `${path}-segment-${segment}`;
+
 /** The result code of an error from node:sqlite, extended; undefined for other errors. */
 export function sqliteErrorCode(error: unknown): number | undefined {
   const code = (error as { errcode?: unknown } | null)?.errcode;
@@ -32,6 +42,13 @@ export function sqliteErrorCode(error: unknown): number | undefined {
 export function isDiskFull(error: unknown): boolean {
   const code = sqliteErrorCode(error);
   return code === sqliteCode.full || code === ioErrorShmSize;
+}
+
+/** Whether this is the system's, SQLite's or our own word for a full disk. */
+export function isNoSpace(error: unknown): boolean {
+  if (error instanceof NoSpaceError || isDiskFull(error)) return true;
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 /** The settings every connection to a datastore file needs. */
@@ -48,6 +65,8 @@ export interface DatastoreFile {
   readonly db: DatabaseSync;
   /** Held open, and with it the right to be the only process on this file. */
   readonly lock: DatabaseSync;
+  /** What it says of its segments: undefined when it was closed in order and has everything. */
+  readonly mark: { readonly epoch: number; readonly applied: number } | undefined;
 }
 
 /**
@@ -64,8 +83,10 @@ export function openFile(path: string, walLimitBytes: number): DatastoreFile {
     db = new DatabaseSync(path);
     verifyHeader(db, path);
     setUp(db, path, walLimitBytes);
-    if (fresh) syncFolder(dirname(path));
-    return { db, lock };
+    const mark = markOf(db, path);
+    const made = mark === undefined && createSegments(path);
+    if (fresh || made) syncFolder(dirname(path));
+    return { db, lock, mark };
   } catch (error) {
     db?.close();
     lock.close();
@@ -143,14 +164,30 @@ function verifyHeader(db: DatabaseSync, path: string): void {
     );
   }
   const version = pragma(db, 'user_version');
-  if (version > schemaVersion) {
+  if (version > schemaVersions.withSegments) {
     throw new DatastoreFileError(
       path,
       'newer-schema',
       `the datastore ${path} was written by a newer Cloudless (schema ${version}, this one reads up to ` +
-        `${schemaVersion}): start that version, or move the file away to begin empty`,
+        `${schemaVersions.withSegments}): start that version, or move the file away to begin empty`,
     );
   }
+}
+
+/** Makes those of the two segments that are missing, empty. Returns whether it made one. */
+function createSegments(path: string): boolean {
+  const missing = [segmentPath(path, 0), segmentPath(path, 1)].filter((segment) => !existsSync(segment));
+  for (const segment of missing) createPrivately(segment);
+  return missing.length > 0;
+}
+
+function markOf(db: DatabaseSync, path: string): DatastoreFile['mark'] {
+  if (pragma(db, 'user_version') === schemaVersions.whole) return undefined;
+  const fact = (name: string): number =>
+    Number(db.prepare('SELECT value FROM fact WHERE name = ?').get(name)?.['value'] ?? -1);
+  const [epoch, applied] = [fact(segmentFacts.epoch), fact(segmentFacts.applied)];
+  if (epoch < 0 || applied < 0) throw corrupt(path, 'it does not say which segments belong to it');
+  return { epoch, applied };
 }
 
 function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
@@ -167,7 +204,7 @@ function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
   }
   configure(db, 1000);
   db.exec(`PRAGMA journal_size_limit=${walLimitBytes};`);
-  if (pragma(db, 'user_version') === schemaVersion) return;
+  if (pragma(db, 'user_version') > 0) return;
   // WITHOUT ROWID: a lease's 63 bits as a row id would not fit in what node:sqlite returns from every statement.
   // The value comes last, so that reading the rest of a row never follows its overflow pages.
   db.exec(`BEGIN IMMEDIATE;
@@ -183,7 +220,7 @@ function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
     CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     PRAGMA application_id=${applicationId};
-    PRAGMA user_version=${schemaVersion};
+    PRAGMA user_version=${schemaVersions.whole};
     COMMIT;`);
 }
 

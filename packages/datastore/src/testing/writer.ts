@@ -12,6 +12,8 @@ const planted = process.env['WITHOUT_FLUSH'] === '1';
 const store = await openDatastore({
   path,
   checkpointBytes: 512 * 1024,
+  // Small, so that they are used again and again between two kills.
+  segmentBytes: 256 * 1024,
   reservePages: 16,
   ...(planted ? { flush: () => Promise.resolve() } : {}),
 });
