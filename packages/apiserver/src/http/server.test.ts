@@ -273,6 +273,31 @@ describe('the TLS port', () => {
     assert.equal((await ask({ 'content-encoding': 'br' }, [chunk])).status, 415);
   });
 
+  it('agrees on HTTP/2 first, on HTTP/1.1 without ALPN, and on nothing else', async () => {
+    const { port, hostname } = new URL(test.url);
+    const agreed = (protocols: string[]): Promise<string | false | null> =>
+      new Promise((resolve, reject) => {
+        const socket = tlsConnect(
+          {
+            host: hostname,
+            port: Number(port),
+            ca: test.pki.ca,
+            servername: 'localhost',
+            ...(protocols.length === 0 ? {} : { ALPNProtocols: protocols }),
+          },
+          () => {
+            resolve(socket.alpnProtocol);
+            socket.destroy();
+          },
+        );
+        socket.once('error', reject);
+      });
+    assert.equal(await agreed(['http/1.1', 'h2']), 'h2');
+    assert.equal(await agreed(['spdy/3', 'http/1.1']), 'http/1.1');
+    assert.equal(await agreed([]), false);
+    await assert.rejects(agreed(['spdy/3']), /no application protocol/);
+  });
+
   it('closes a watcher that does not read, and keeps the rest going', async () => {
     const { pki } = test;
     const client = test.server.clientFor({ name: 'admin', groups: ['system:masters'] });
