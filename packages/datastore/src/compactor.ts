@@ -65,6 +65,13 @@ export class Compactor {
     while (this.#work !== undefined) await this.#work;
   }
 
+  /** Removes what is left of compactions and gives all free space back. @throws what the log throws */
+  async defragment(): Promise<void> {
+    this.start();
+    await this.idle();
+    await this.#log.reclaim(this.#stop.signal, true);
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#stopped.resolve();

@@ -23,15 +23,16 @@ import {
 } from '@cloudless/kube/etcd/store';
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { type Logger, logger } from '@cloudless/kube/logger';
-import type { AlarmType } from '@cloudless/kube/etcd/maintenance';
+import type { Alarm, AlarmType, EtcdMaintenance, HashKvResponse } from '@cloudless/kube/etcd/maintenance';
 import { Committer, unavailable } from './committer.ts';
 import { Compactor } from './compactor.ts';
-import { DatastoreFailedError, LogUnavailableError, RowGoneError } from './errors.ts';
+import { DatastoreFailedError, LogUnavailableError, NoSpaceError, RowGoneError } from './errors.ts';
 import { Lessor } from './lease/lessor.ts';
 import type { MeasuredHistory } from './history/history.ts';
 import type { LoadedRecord, LoadedState, Log, LogChanges } from './log/log.ts';
-import { alarmsOf } from './maintenance/alarms.ts';
+import { alarmsOf, checkAlarms, withAlarm } from './maintenance/alarms.ts';
 import { drawClusterId, type Identity, identityOf } from './maintenance/identity.ts';
+import { costOf, leaseCostBytes, Quota } from './maintenance/quota.ts';
 import {
   checkDelete,
   checkPut,
@@ -80,7 +81,7 @@ export interface EngineOptions {
 }
 
 /** The engine: etcd's store over any {@link Log}. Made by `openDatastore`, or by {@link startEngine}. */
-export class Datastore implements EtcdStore {
+export class Datastore implements EtcdStore, EtcdMaintenance {
   /** Resolves with the reason when storage failed and nothing can be acknowledged: end the process then. */
   readonly failed: Promise<Error>;
   readonly #name: string;
@@ -88,7 +89,7 @@ export class Datastore implements EtcdStore {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #limits: Limits;
-  readonly #quotaBytes: number;
+  readonly #quota: Quota;
   readonly #cache: ValueCache;
   readonly #state: MvccState;
   readonly #values: ValueReader;
@@ -112,7 +113,7 @@ export class Datastore implements EtcdStore {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? logger('datastore');
     this.#limits = { ...defaultLimits, ...options.limits };
-    this.#quotaBytes = options.quotaBytes ?? Infinity;
+    this.#quota = new Quota(options.quotaBytes ?? Infinity, () => this.#log.size().bytesInUse);
     this.#cache = new ValueCache(options.cacheBytes ?? 32 * 1024 * 1024);
     const state = new MvccState(this.#cache);
     this.#state = state;
@@ -431,10 +432,13 @@ export class Datastore implements EtcdStore {
   }
 
   async #propose(request: TxnRequest, bytes: number, options: CallOptions | undefined): Promise<TxnResponse> {
+    const cost = costOf(request);
+    if (cost > 0 && !this.#quota.admits(cost)) await this.#refuseForSpace();
     const proposal = this.#committer.propose({
       bytes,
       evaluate: (hot) => {
         if (options?.signal?.aborted) throw canceled(options.signal);
+        this.#checkAlarms(cost > 0);
         return evaluateTxn(this.#state, request, hot);
       },
     });
@@ -449,6 +453,7 @@ export class Datastore implements EtcdStore {
       bytes: 0,
       evaluate: () => {
         const { pending } = this.#state;
+        this.#checkAlarms(false);
         if (revision > pending.revision) throw etcdErrors.futureRevision();
         if (revision <= pending.compactRevision) throw etcdErrors.compacted();
         this.#state.compact(revision);
@@ -469,9 +474,11 @@ export class Datastore implements EtcdStore {
     this.#alive(options);
     if (ttlSeconds > maxLeaseTtlSeconds) throw etcdErrors.leaseTtlTooLarge();
     const ttl = Math.max(minLeaseTtlSeconds, ttlSeconds);
+    if (!this.#quota.admits(leaseCostBytes)) await this.#refuseForSpace();
     const proposal = this.#committer.propose({
       bytes: 16,
       evaluate: () => {
+        this.#checkAlarms(true);
         if (id !== 0n && this.#state.leases.has(id)) throw etcdErrors.leaseExists();
         const granted = id === 0n ? this.#unusedLeaseId() : id;
         this.#state.grant(granted, ttl);
@@ -501,6 +508,7 @@ export class Datastore implements EtcdStore {
       bytes: 1024,
       evaluate: () => {
         if (!isDue()) return;
+        this.#checkAlarms(false);
         const lease = this.#state.leases.get(id);
         if (lease === undefined) throw etcdErrors.leaseNotFound();
         this.#state.revoke(lease);
@@ -611,7 +619,82 @@ export class Datastore implements EtcdStore {
 
   /** Size of the database at which writes are refused; `Infinity`: none. */
   get quotaBytes(): number {
-    return this.#quotaBytes;
+    return this.#quota.bytes;
+  }
+
+  #checkAlarms(grows: boolean): void {
+    checkAlarms(this.#state.facts.get('alarms'), grows);
+  }
+
+  /** The store has reached its quota: says so for good, until somebody takes the alarm back. */
+  async #refuseForSpace(): Promise<never> {
+    if (!this.raisedAlarms.has('nospace')) {
+      this.#logger.warn({ quotaBytes: this.#quota.bytes }, 'the quota is reached: alarm NOSPACE is raised');
+      await this.activateAlarm('nospace');
+    }
+    throw etcdErrors.noSpace();
+  }
+
+  async alarms(options?: CallOptions): Promise<Alarm[]> {
+    this.#alive(options);
+    await this.#current();
+    const { memberId } = await this.identity();
+    return [...this.raisedAlarms].map((alarm) => ({ memberId, alarm }));
+  }
+
+  activateAlarm(alarm: AlarmType, options?: CallOptions): Promise<Alarm[]> {
+    return this.#setAlarm(alarm, true, options);
+  }
+
+  deactivateAlarm(alarm: AlarmType, options?: CallOptions): Promise<Alarm[]> {
+    return this.#setAlarm(alarm, false, options);
+  }
+
+  async #setAlarm(alarm: AlarmType, isRaised: boolean, options: CallOptions | undefined): Promise<Alarm[]> {
+    this.#alive(options);
+    const proposal = this.#committer.propose({
+      bytes: 16,
+      evaluate: () => {
+        const before = this.#state.facts.get('alarms') ?? 0n;
+        const after = withAlarm(before, alarm, isRaised);
+        if (after !== before) this.#state.setFact('alarms', after);
+      },
+    });
+    await abortable(proposal, options);
+    return this.alarms(options);
+  }
+
+  /** Removes what compactions left, and gives free space back to the file system. */
+  async defragment(options?: CallOptions): Promise<void> {
+    this.#alive(options);
+    const done = this.#compactor.defragment().catch((error: unknown) => {
+      if (error instanceof LogUnavailableError) throw unavailable(error);
+      throw error instanceof NoSpaceError
+        ? new EtcdError(grpcCode.resourceExhausted, error.message, error)
+        : error;
+    });
+    await abortable(done, options);
+  }
+
+  async hashKv(revision: number, options?: CallOptions): Promise<HashKvResponse> {
+    checkRevision('hash revision', revision);
+    const { hashKv } = await import('./maintenance/hash.ts');
+    const history = await this.history(options);
+    try {
+      return await hashKv(history, revision);
+    } finally {
+      await history.close();
+    }
+  }
+
+  async hash(options?: CallOptions): Promise<{ hash: number; revision: number }> {
+    const { hashAll } = await import('./maintenance/hash.ts');
+    const history = await this.history(options);
+    try {
+      return await hashAll(history);
+    } finally {
+      await history.close();
+    }
   }
 
   /** Who this store is, to clients: drawn once, and the same for every server of it, for ever. */

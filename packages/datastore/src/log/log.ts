@@ -63,8 +63,11 @@ export interface Log {
   readValues?(positions: readonly number[]): Promise<Uint8Array[]>;
   /** Removes rows that no read can reach any more, in small steps beside appends. */
   remove(positions: readonly number[], signal: AbortSignal): Promise<void>;
-  /** Gives space of removed rows back to the file system, in small steps beside appends. */
-  reclaim(signal: AbortSignal): Promise<void>;
+  /**
+   * Gives space of removed rows back to the file system, in small steps beside appends. Some may be kept for coming
+   * appends, unless all of it is asked for.
+   */
+  reclaim(signal: AbortSignal, all?: boolean): Promise<void>;
   size(): { bytes: number; bytesInUse: number };
   figures(): LogFigures;
   close(): Promise<void>;

@@ -224,11 +224,11 @@ export class SqliteLog implements Log {
     }
   }
 
-  async reclaim(signal: AbortSignal): Promise<void> {
-    const { reservePages } = this.#options;
+  async reclaim(signal: AbortSignal, all = false): Promise<void> {
+    const reservePages = all ? 0 : this.#options.reservePages;
     const { bytes, bytesInUse } = this.#fileSize();
     // Free pages are used again by coming appends: give back only what is clearly too much.
-    if (bytes - bytesInUse <= Math.max(reservePages * pageBytes, bytes / 5)) return;
+    if (!all && bytes - bytesInUse <= Math.max(reservePages * pageBytes, bytes / 5)) return;
     while (!signal.aborted && !this.#closed) {
       const { total, done } = await this.#step({ op: 'vacuum', keepPages: reservePages });
       this.#bytesReclaimed += done * pageBytes;

@@ -3,10 +3,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EtcdStore } from '../etcd/store.ts';
 import { logger } from '../logger.ts';
 import { selfSigned } from './certificate.ts';
-import { connectEtcd } from '../etcd/client/client.ts';
+import { connectEtcd, type EtcdConnection } from '../etcd/client/client.ts';
 
 /** Another version than Debian's may be tried. */
 const program = process.env['ETCD'] ?? '/usr/bin/etcd';
@@ -70,7 +69,7 @@ export class RealEtcd {
   }
 
   /** A connection, as soon as the server answers. */
-  async connect(endpoints: string[] = [this.endpoint]): Promise<EtcdStore> {
+  async connect(endpoints: string[] = [this.endpoint]): Promise<EtcdConnection> {
     const log = logger('etcd-test').child({}, { level: 'silent' });
     for (const deadline = Date.now() + startMs; ;) {
       try {

@@ -21,7 +21,9 @@ import {
 import { etcdRoot } from '../facts.ts';
 import { type Logger, logger } from '../../logger.ts';
 import { type MethodDefinition, serviceDefinition } from '../../protobuf/facts.ts';
+import type { Alarm, AlarmType, EtcdMaintenance, HashKvResponse } from '../maintenance.ts';
 import { type EndpointOptions, Endpoints } from './endpoints.ts';
+import { MaintenanceClient } from './maintenance.ts';
 import { type ProgressMeans, progressMeansOf } from './progress.ts';
 import { WatchStream } from './watch-stream.ts';
 import {
@@ -39,6 +41,9 @@ import {
   type WireRangeResponse,
   type WireTxnResponse,
 } from './wire.ts';
+
+/** A connection is a store, and what keeps it healthy and movable. */
+export type EtcdConnection = EtcdStore & EtcdMaintenance;
 
 export interface EtcdOptions extends EndpointOptions {
   log?: Logger | undefined;
@@ -70,7 +75,7 @@ interface WireStatus {
  * @throws EtcdError naming every endpoint and why it did not answer (its cause is an AggregateError of those);
  *   TypeError for bad options
  */
-export async function connectEtcd(options: EtcdOptions): Promise<EtcdStore> {
+export async function connectEtcd(options: EtcdOptions): Promise<EtcdConnection> {
   const log = options.log ?? logger('etcd');
   const root = etcdRoot();
   const services: Services = {
@@ -126,16 +131,18 @@ async function versionsOf(endpoints: Endpoints, status: MethodDefinition, log: L
   return versions;
 }
 
-class EtcdClient implements EtcdStore {
+class EtcdClient implements EtcdConnection {
   readonly #endpoints: Endpoints;
   readonly #services: Services;
   readonly #watches: WatchStream;
+  readonly #maintenance: MaintenanceClient;
   #compactRevision = 0;
   #fenceLease: Promise<bigint> | undefined;
 
   constructor(endpoints: Endpoints, services: Services, log: Logger, progress: ProgressMeans) {
     this.#endpoints = endpoints;
     this.#services = services;
+    this.#maintenance = new MaintenanceClient(endpoints, services.maintenance);
     this.#watches = new WatchStream({
       endpoints,
       method: methodOf(services.watch, 'Watch'),
@@ -273,6 +280,34 @@ class EtcdClient implements EtcdStore {
       dbSizeBytes: Number(response.dbSize),
       dbSizeInUseBytes: Number(response.dbSizeInUse),
     };
+  }
+
+  alarms(options?: CallOptions): Promise<Alarm[]> {
+    return this.#maintenance.alarms(options);
+  }
+
+  activateAlarm(alarm: AlarmType, options?: CallOptions): Promise<Alarm[]> {
+    return this.#maintenance.activateAlarm(alarm, options);
+  }
+
+  deactivateAlarm(alarm: AlarmType, options?: CallOptions): Promise<Alarm[]> {
+    return this.#maintenance.deactivateAlarm(alarm, options);
+  }
+
+  defragment(options?: CallOptions): Promise<void> {
+    return this.#maintenance.defragment(options);
+  }
+
+  hashKv(revision: number, options?: CallOptions): Promise<HashKvResponse> {
+    return this.#maintenance.hashKv(revision, options);
+  }
+
+  hash(options?: CallOptions): Promise<{ hash: number; revision: number }> {
+    return this.#maintenance.hash(options);
+  }
+
+  snapshot(options?: CallOptions): AsyncIterable<Uint8Array> {
+    return this.#maintenance.snapshot(options);
   }
 
   /** One lease for all fences of this client, so that they do not stay behind. */

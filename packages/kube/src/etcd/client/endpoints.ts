@@ -71,14 +71,14 @@ export class Endpoints {
   async unary<T>(
     method: MethodDefinition,
     request: object,
-    options: CallOptions & { repeatable: boolean },
+    options: CallOptions & { repeatable: boolean; timeoutMs?: number },
   ): Promise<T> {
     if (this.#closed) throw etcdErrors.stopped();
     let failure: unknown;
     for (let tries = 0; tries < this.#endpoints.length; tries++) {
       const at = this.#current;
       try {
-        return (await call(this.#at(at).client, method, request, options.signal)) as T;
+        return (await call(this.#at(at).client, method, request, options.signal, options.timeoutMs)) as T;
       } catch (error) {
         const { code, wasSent } = error as CallFailure;
         if (code !== grpcCode.unavailable || (wasSent && !options.repeatable) || this.#closed) {
@@ -124,6 +124,31 @@ export class Endpoints {
       return etcdErrorOf({ code: error.code, details: error.details, wasSent: true, cause: error }, address);
     };
     return { call: stream, failed };
+  }
+
+  /** The messages of a call to the current server that answers with many, at the pace at which they are taken. */
+  async *receive<T>(method: MethodDefinition, request: object, options?: CallOptions): AsyncGenerator<T> {
+    if (this.#closed) throw etcdErrors.stopped();
+    const { client, address } = this.#at(this.#current);
+    const stream = client.makeServerStreamRequest(
+      method.path,
+      (message: object) => method.requestSerialize(message),
+      (bytes: Buffer) => method.responseDeserialize(bytes),
+      request,
+      new grpc.Metadata(),
+    );
+    const cancel = (): void => stream.cancel();
+    options?.signal?.addEventListener('abort', cancel, { once: true });
+    if (options?.signal?.aborted) cancel();
+    try {
+      for await (const message of stream) yield message as T;
+    } catch (error) {
+      const { code, details } = error as grpc.ServiceError;
+      throw etcdErrorOf({ code, details, wasSent: true, cause: error }, address);
+    } finally {
+      options?.signal?.removeEventListener('abort', cancel);
+      stream.cancel();
+    }
   }
 
   #at(i: number): Endpoint {
@@ -191,6 +216,7 @@ function call(
   method: MethodDefinition,
   request: object,
   signal: AbortSignal | undefined,
+  timeoutMs = callTimeoutMs,
 ): Promise<object> {
   return new Promise((resolve, reject) => {
     const fail = (code: number, details: string, wasSent: boolean, cause: unknown): void => {
@@ -205,7 +231,7 @@ function call(
       (bytes: Buffer) => method.responseDeserialize(bytes),
       request,
       new grpc.Metadata(),
-      { deadline: Date.now() + callTimeoutMs },
+      { deadline: Date.now() + timeoutMs },
       (error, response) => {
         signal?.removeEventListener('abort', cancel);
         if (error === null) return resolve(response as object);
