@@ -12,82 +12,206 @@ import {
   type WatchEvent,
 } from '../store.ts';
 
-/** Keys as text; compliance tests use ASCII only. */
-type State = ReadonlyMap<string, KeyValue>;
+/** Keys as text (latin1). */
+type Keys = ReadonlyMap<string, KeyValue>;
+
+/** Everything a store holds at one moment. */
+export interface ModelState {
+  readonly revision: number;
+  /** 0: never compacted. */
+  readonly compactRevision: number;
+  readonly keys: Keys;
+  /** Time to live in seconds, by ID. */
+  readonly leases: ReadonlyMap<bigint, number>;
+}
+
+export interface Outcome<T> {
+  readonly state: ModelState;
+  readonly response: T;
+  /** Of the revision that was taken, in their order; empty when none was. */
+  readonly events: readonly WatchEvent[];
+}
+
+export const emptyState = (revision: number): ModelState => ({
+  revision,
+  compactRevision: 0,
+  keys: new Map(),
+  leases: new Map(),
+});
 
 /**
- * etcd's store in the plainest form: a whole map per revision, no sharing, no concurrency. The compliance
- * suite compares implementations with it, and it with etcd itself.
+ * What etcd does with a transaction, in the plainest form: the whole map copied, no sharing, no concurrency. The
+ * compliance suite compares implementations with it, and it with etcd itself.
+ *
+ * @param past the keys as of a revision that ranges may ask for
+ * @throws EtcdError when the transaction is refused whole
  */
+export function evaluate(
+  before: ModelState,
+  request: TxnRequest,
+  past: (revision: number) => Keys = () => before.keys,
+): Outcome<TxnResponse> {
+  check(before, request);
+  const run: Run = { before, keys: new Map(before.keys), events: [], past };
+  const response = branch(request, run);
+  const hasChanged = run.events.length > 0;
+  const state = hasChanged ? { ...before, revision: before.revision + 1, keys: run.keys } : before;
+  return { state, response, events: withEarlierValues(run) };
+}
+
+/** A revocation: every key of the lease goes, in one revision and in their order. */
+export function revoke(before: ModelState, id: bigint): Outcome<void> {
+  if (!before.leases.has(id)) throw etcdErrors.leaseNotFound();
+  const leases = new Map(before.leases);
+  leases.delete(id);
+  const doomed = [...before.keys.values()].filter(({ lease }) => lease === id).sort(byKey);
+  if (doomed.length === 0) return { state: { ...before, leases }, response: undefined, events: [] };
+  const revision = before.revision + 1;
+  const keys = new Map(before.keys);
+  for (const { key } of doomed) keys.delete(text(key));
+  const events = doomed.map((kv): WatchEvent => ({
+    type: 'delete',
+    kv: tombstone(kv.key, revision),
+    prevKv: kv,
+  }));
+  return { state: { ...before, revision, keys, leases }, response: undefined, events };
+}
+
+/** @param past the keys as of `request.revision` */
+export function rangeIn(state: ModelState, request: RangeRequest, past?: Keys): RangeResponse {
+  checkRange(state, request);
+  return rangeOf(past ?? state.keys, request, state.revision);
+}
+
+/** A model of a store from its first revision on, with all of its history. */
 export class ModelStore {
-  readonly #states = new Map<number, State>();
+  readonly #past = new Map<number, Keys>();
   /** Every event, by revision. */
-  readonly events = new Map<number, WatchEvent[]>();
-  revision: number;
+  readonly events = new Map<number, readonly WatchEvent[]>();
+  state: ModelState;
 
   /** @param revision of the real store when it holds none of the model's keys */
   constructor(revision: number) {
-    this.revision = revision;
-    this.#states.set(revision, new Map());
+    this.state = emptyState(revision);
+    this.#past.set(revision, this.state.keys);
+  }
+
+  get revision(): number {
+    return this.state.revision;
   }
 
   range(request: RangeRequest): RangeResponse {
-    return rangeOf(this.#at(request.revision), request, this.revision);
-  }
-
-  #at(revision: number | undefined): State {
-    return this.#states.get(revision || this.revision) as State;
+    const past = request.revision && request.revision > 0 ? this.#at(request.revision) : undefined;
+    return rangeIn(this.state, request, past);
   }
 
   txn(request: TxnRequest): TxnResponse {
-    const state = new Map(this.#at(undefined));
-    const events: WatchEvent[] = [];
-    const response = this.#branch(request, this.#at(undefined), state, events);
+    return this.#take(evaluate(this.state, request, (revision) => this.#at(revision)));
+  }
+
+  grant(id: bigint, ttlSeconds: number): void {
+    if (this.state.leases.has(id)) throw etcdErrors.leaseExists();
+    this.state = { ...this.state, leases: new Map(this.state.leases).set(id, ttlSeconds) };
+  }
+
+  revoke(id: bigint): void {
+    this.#take(revoke(this.state, id));
+  }
+
+  compact(compactRevision: number): void {
+    if (compactRevision <= this.state.compactRevision) throw etcdErrors.compacted();
+    if (compactRevision > this.state.revision) throw etcdErrors.futureRevision();
+    this.state = { ...this.state, compactRevision };
+  }
+
+  #at(revision: number): Keys {
+    return this.#past.get(revision) as Keys;
+  }
+
+  #take<T>({ state, response, events }: Outcome<T>): T {
+    this.state = state;
     if (events.length > 0) {
-      this.revision++;
-      this.#states.set(this.revision, state);
-      this.events.set(this.revision, events);
+      this.#past.set(state.revision, state.keys);
+      this.events.set(state.revision, events);
     }
     return response;
   }
+}
 
-  #branch(
-    request: TxnRequest,
-    before: State,
-    state: Map<string, KeyValue>,
-    events: WatchEvent[],
-  ): TxnResponse {
-    const succeeded = request.compare.every((compare) => holds(before, compare));
-    const ops = succeeded ? request.success : request.failure;
-    const responses = ops.map((op) => this.#apply(op, before, state, events));
-    const revision = this.revision + (events.length > 0 ? 1 : 0);
-    return { revision, succeeded, responses };
-  }
+/** One transaction under way. */
+interface Run {
+  readonly before: ModelState;
+  readonly keys: Map<string, KeyValue>;
+  readonly events: WatchEvent[];
+  readonly past: (revision: number) => Keys;
+}
 
-  #apply(op: RequestOp, before: State, state: Map<string, KeyValue>, events: WatchEvent[]): ResponseOp {
-    const next = this.revision + 1;
-    if ('txn' in op) return { txn: this.#branch(op.txn, before, state, events) };
-    if ('range' in op) {
-      const current = events.length > 0 ? next : this.revision;
-      return { range: rangeOf(op.range.revision ? this.#at(op.range.revision) : state, op.range, current) };
-    }
-    if ('put' in op) {
-      const { prev, kv } = put(state, op.put, next);
-      events.push({ type: 'put', kv, ...(prev === undefined ? {} : { prevKv: prev }) });
-      return { put: { revision: next, ...(op.put.prevKv && prev !== undefined ? { prevKv: prev } : {}) } };
-    }
-    const { prevKv = false } = op.deleteRange;
-    const doomed = [...inRange(state, op.deleteRange)];
-    for (const kv of doomed) {
-      state.delete(text(kv.key));
-      events.push({ type: 'delete', kv: tombstone(kv.key, next), prevKv: kv });
-    }
-    const revision = events.length > 0 ? next : this.revision;
-    return { deleteRange: { revision, deleted: doomed.length, prevKvs: prevKv ? doomed : [] } };
+const succeeds = (before: ModelState, { compare }: TxnRequest): boolean =>
+  compare.every((one) => holds(before.keys, one));
+
+function check(before: ModelState, request: TxnRequest): void {
+  for (const op of succeeds(before, request) ? request.success : request.failure) {
+    if ('txn' in op) check(before, op.txn);
+    else if ('range' in op) checkRange(before, op.range);
+    else if ('put' in op) checkPut(before, op.put);
   }
 }
 
+function checkRange({ revision, compactRevision }: ModelState, request: RangeRequest): void {
+  const wanted = request.revision || revision;
+  if (wanted > revision) throw etcdErrors.futureRevision();
+  if (wanted > 0 && wanted < compactRevision) throw etcdErrors.compacted();
+}
+
+function checkPut({ keys, leases }: ModelState, { key, lease, ...request }: PutRequest): void {
+  if (lease && !leases.has(lease)) throw etcdErrors.leaseNotFound();
+  if ((request.ignoreValue || request.ignoreLease) && !keys.has(text(key))) throw etcdErrors.keyNotFound();
+}
+
+function branch(request: TxnRequest, run: Run): TxnResponse {
+  // All comparisons are decided on what was there before, nested ones too.
+  const succeeded = succeeds(run.before, request);
+  const responses = (succeeded ? request.success : request.failure).map((op) => apply(op, run));
+  return { revision: revisionOf(run), succeeded, responses };
+}
+
+const revisionOf = ({ before, events }: Run): number => before.revision + (events.length > 0 ? 1 : 0);
+
+function apply(op: RequestOp, run: Run): ResponseOp {
+  const { keys, events } = run;
+  const next = run.before.revision + 1;
+  if ('txn' in op) return { txn: branch(op.txn, run) };
+  if ('range' in op) {
+    const { revision } = op.range;
+    const at = revision && revision > 0 ? run.past(revision) : keys;
+    return { range: rangeOf(at, op.range, revisionOf(run)) };
+  }
+  if ('put' in op) {
+    const { prev, kv } = put(keys, op.put, next);
+    events.push({ type: 'put', kv });
+    return { put: { revision: next, ...(op.put.prevKv && prev !== undefined ? { prevKv: prev } : {}) } };
+  }
+  const doomed = [...inRange(keys, op.deleteRange)];
+  for (const { key } of doomed) {
+    keys.delete(text(key));
+    events.push({ type: 'delete', kv: tombstone(key, next) });
+  }
+  const prevKvs = op.deleteRange.prevKv ? doomed : [];
+  return { deleteRange: { revision: revisionOf(run), deleted: doomed.length, prevKvs } };
+}
+
+/** Previous values in events are those of the revision before, whatever the transaction itself wrote. */
+function withEarlierValues({ before, events }: Run): WatchEvent[] {
+  return events.map((event) => {
+    const isCreation = event.type === 'put' && event.kv.version === 1;
+    const prevKv = isCreation ? undefined : before.keys.get(text(event.kv.key));
+    return prevKv === undefined ? event : { ...event, prevKv };
+  });
+}
+
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+
+const byKey = (a: KeyValue, b: KeyValue): number => Buffer.compare(a.key, b.key);
 
 function put(
   state: Map<string, KeyValue>,
@@ -95,7 +219,6 @@ function put(
   revision: number,
 ): { prev: KeyValue | undefined; kv: KeyValue } {
   const prev = state.get(text(request.key));
-  if ((request.ignoreValue || request.ignoreLease) && prev === undefined) throw etcdErrors.keyNotFound();
   const kv: KeyValue = {
     key: request.key,
     value: request.ignoreValue && prev !== undefined ? prev.value : request.value,
@@ -117,7 +240,7 @@ const tombstone = (key: Uint8Array, revision: number): KeyValue => ({
   lease: 0n,
 });
 
-function* inRange(state: State, { key, rangeEnd }: { key: Uint8Array; rangeEnd?: Uint8Array | undefined }) {
+function* inRange(state: Keys, { key, rangeEnd }: { key: Uint8Array; rangeEnd?: Uint8Array | undefined }) {
   const start = text(key);
   const end = rangeEnd === undefined || rangeEnd.length === 0 ? `${start}\0` : text(rangeEnd);
   for (const name of [...state.keys()].sort()) {
@@ -125,7 +248,7 @@ function* inRange(state: State, { key, rangeEnd }: { key: Uint8Array; rangeEnd?:
   }
 }
 
-function rangeOf(state: State, request: RangeRequest, revision: number): RangeResponse {
+function rangeOf(state: Keys, request: RangeRequest, revision: number): RangeResponse {
   const all = [...inRange(state, request)];
   if (request.countOnly) return { revision, kvs: [], more: false, count: all.length };
   const { minModRevision = 0, minCreateRevision = 0, limit = 0 } = request;
@@ -155,7 +278,7 @@ function isFetchedShort(request: RangeRequest): boolean {
 function orderOf({ sortTarget = 'key', sortOrder }: RangeRequest): (a: KeyValue, b: KeyValue) => number {
   const sign = sortOrder === 'descend' ? -1 : 1;
   const compare: Record<typeof sortTarget, (a: KeyValue, b: KeyValue) => number> = {
-    key: (a, b) => Buffer.compare(a.key, b.key),
+    key: byKey,
     value: (a, b) => Buffer.compare(a.value, b.value),
     version: (a, b) => a.version - b.version,
     create: (a, b) => a.createRevision - b.createRevision,
@@ -164,7 +287,7 @@ function orderOf({ sortTarget = 'key', sortOrder }: RangeRequest): (a: KeyValue,
   return (a, b) => sign * compare[sortTarget](a, b);
 }
 
-function holds(state: State, compare: Compare): boolean {
+function holds(state: Keys, compare: Compare): boolean {
   const found = [...inRange(state, compare)];
   if (found.length === 0) return compare.target !== 'value' && holdsFor(compare, undefined);
   return found.every((kv) => holdsFor(compare, kv));
