@@ -28,14 +28,30 @@ export class SharedLog {
   /** Appends refused because another engine was first. */
   conflicts = 0;
 
+  readonly #followers = new Set<() => void>();
+
   /** One engine's connection. */
   connect(): Log {
     return new SharedLogConnection(this);
+  }
+
+  follow(moved: () => void): void {
+    this.#followers.add(moved);
+  }
+
+  unfollow(moved: () => void): void {
+    this.#followers.delete(moved);
+  }
+
+  /** As a notification does: later, and to the one who appended too. */
+  notify(): void {
+    for (const moved of this.#followers) setImmediate(() => this.#followers.has(moved) && moved());
   }
 }
 
 class SharedLogConnection implements Log {
   readonly #shared: SharedLog;
+  #moved: (() => void) | undefined;
 
   constructor(shared: SharedLog) {
     this.#shared = shared;
@@ -78,6 +94,7 @@ class SharedLogConnection implements Log {
     shared.changes.sort((a, b) => a.position - b.position);
     shared.compactRevision = batch.compactRevision ?? shared.compactRevision;
     shared.head = batch.head;
+    shared.notify();
     await pause();
     return 'appended';
   }
@@ -125,7 +142,14 @@ class SharedLogConnection implements Log {
     };
   }
 
-  async close(): Promise<void> {}
+  follow(moved: () => void): void {
+    this.#moved = moved;
+    this.#shared.follow(moved);
+  }
+
+  async close(): Promise<void> {
+    if (this.#moved !== undefined) this.#shared.unfollow(this.#moved);
+  }
 }
 
 async function* pieces(records: LoadedRecord[]): AsyncGenerator<LoadedRecord[]> {
