@@ -72,17 +72,22 @@ describe('the segments in front of the database', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const start = (database: Database, mark?: { epoch: number; applied: number }): WriteAhead =>
+  const toDevice = (fd: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
+    });
+  const start = (
+    database: Database,
+    mark?: { epoch: number; applied: number },
+    flush = toDevice,
+  ): WriteAhead =>
     new WriteAhead({
       ...openSegments(path, mark),
       path,
       log: quiet,
       segmentBytes,
       epoch,
-      flush: (fd) =>
-        new Promise((resolve, reject) => {
-          fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
-        }),
+      flush,
       begin: async () => undefined,
       apply: (piece) => database.apply(piece),
       settle: async () => database.settle(),
@@ -184,6 +189,23 @@ describe('the segments in front of the database', () => {
     await ahead.applyAll();
     assert.equal(database.rows.size, 40);
     await ahead.close();
+  });
+
+  it('refuse no write whose flush failed, full disk or not: it may be there at the next start', async () => {
+    const full = Object.assign(new Error('ENOSPC: no space left on device, fdatasync'), { code: 'ENOSPC' });
+    const database = new Database(path);
+    let fails = false;
+    const ahead = start(database, undefined, async (fd) => {
+      if (fails) throw full;
+      await toDevice(fd);
+    });
+    position = 0;
+    await ahead.append(batchOf(random(seed)));
+    fails = true;
+    await assert.rejects(ahead.append(batchOf(random(seed))), (error) => error === full);
+    await ahead.close();
+    const { pending } = openSegments(path, { epoch, applied: 0 });
+    assert.equal(pending.records.at(-1)?.position, position);
   });
 
   it('are refused when the older one lacks its end', async () => {

@@ -3,7 +3,7 @@ import { NoSpaceError } from '../errors.ts';
 import { FlushTimes } from './flush-times.ts';
 import { frameLength } from './frame.ts';
 import type { LogBatch } from './log.ts';
-import { type PlacedFrame, placeOf, Segment } from './segment.ts';
+import { type FrameIdentity, type PlacedFrame, placeOf, Segment } from './segment.ts';
 import { isNoSpace } from './sqlite-file.ts';
 
 /** Frames are applied in transactions of about so many bytes. */
@@ -94,21 +94,31 @@ export class WriteAhead {
   async append(batch: LogBatch): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
     const { epoch, flush, path } = this.#options;
-    try {
-      if (!this.#begun) await this.#begin();
-      const { segment, at } = await this.#room(frameLength(batch));
-      const sequence = this.#sequence + 1;
-      const checksum = await segment.write(at, batch, { epoch, sequence, previousChecksum: this.#checksum });
-      const start = performance.now();
-      await flush(segment.fd);
-      this.flushTimes.observe((performance.now() - start) / 1000);
-      segment.adopt(at, batch, sequence);
-      this.#sequence = sequence;
-      this.#checksum = checksum;
-    } catch (error) {
+    const sequence = this.#sequence + 1;
+    const { segment, at, checksum } = await this.#write(batch, {
+      epoch,
+      sequence,
+      previousChecksum: this.#checksum,
+    }).catch((error: unknown) => {
       throw isNoSpace(error) ? new NoSpaceError(path, error) : error;
-    }
+    });
+    // Whatever is wrong with a flush, the frame may be there after the next start: it is not refused, it is fatal.
+    const start = performance.now();
+    await flush(segment.fd);
+    this.flushTimes.observe((performance.now() - start) / 1000);
+    segment.adopt(at, batch, sequence);
+    this.#sequence = sequence;
+    this.#checksum = checksum;
     this.#applyLate();
+  }
+
+  async #write(
+    batch: LogBatch,
+    identity: FrameIdentity,
+  ): Promise<{ segment: Segment; at: number; checksum: number }> {
+    if (!this.#begun) await this.#begin();
+    const { segment, at } = await this.#room(frameLength(batch));
+    return { segment, at, checksum: await segment.write(at, batch, identity) };
   }
 
   /** Both files get their first bytes before the database says that it has them: an empty one was cut. */
