@@ -83,7 +83,9 @@ async function readPiece(
   for (let at = from; at < versions.length && bytes < pieceBytes; at++) {
     if (at > from && performance.now() > until) break;
     const version = versions[at] as Version;
-    const read = version.isTombstone ? undefined : (values.hot?.(version) ?? values.readValue(version.position));
+    const read = version.isTombstone
+      ? undefined
+      : (values.hot?.(version) ?? values.readValue(version.position));
     const value = read instanceof Promise ? await read : read;
     piece.push(recordOf(version, value));
     bytes += value?.byteLength ?? 0;
