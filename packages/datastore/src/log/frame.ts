@@ -6,7 +6,7 @@ import type { FactChange, FactName, LeaseChange, LogBatch, LogRecord } from './l
  *
  *     0 magic  4 checksum of all that follows  8 length  12 checksum of the frame before
  *     16 epoch  24 sequence  32 head revision  40 head position  48 compact revision (0: none)
- *     56 records  60 other changes  64 bytes of the segment's file  68 zero
+ *     56 records  60 other changes  64 bytes of the segment's file
  *     72 the records: position, revision, create revision, version, lease, key and value length, key, value
  *        the other changes: kind, length of a name, two numbers, the name
  *

@@ -8,6 +8,8 @@ export const blockBytes = 4096;
 /** A segment that is not at its full size grows by so many zeroed bytes before they are needed. */
 const extentBytes = 512 * 1024;
 const frameAlignment = 8;
+/** A segment keeps a buffer of this size for its writes. */
+const keptBufferBytes = 256 * 1024;
 
 export const alignUp = (offset: number, to: number): number => Math.ceil(offset / to) * to;
 
@@ -70,6 +72,7 @@ export class Segment {
   bytesWritten = 0;
   #frames: PlacedFrame[] = [];
   #applied = 0;
+  #kept: Uint8Array | undefined;
   /** What the block that holds `end` contains. */
   readonly #tail = new Uint8Array(blockBytes);
 
@@ -100,8 +103,9 @@ export class Segment {
   async write(at: number, batch: LogBatch, identity: FrameIdentity): Promise<number> {
     const length = frameLength(batch);
     const inBlock = at % blockBytes;
-    const bytes = new Uint8Array(alignUp(inBlock + length, blockBytes));
+    const bytes = this.#buffer(alignUp(inBlock + length, blockBytes));
     bytes.set(this.#tail.subarray(0, inBlock));
+    bytes.fill(0, inBlock + length);
     const checksum = await encodeFrame(bytes, inBlock, batch, {
       ...identity,
       length,
@@ -111,6 +115,12 @@ export class Segment {
     this.bytesWritten += bytes.byteLength;
     this.#tail.set(bytes.subarray(bytes.byteLength - blockBytes));
     return checksum;
+  }
+
+  /** Bytes to write, with anything in them: the same again and again, unless that were too many to keep. */
+  #buffer(length: number): Uint8Array {
+    if (length > keptBufferBytes) return new Uint8Array(length);
+    return (this.#kept ??= new Uint8Array(keptBufferBytes)).subarray(0, length);
   }
 
   /** The frame at `at` is durable: its rows can be read, and it is to be applied. */

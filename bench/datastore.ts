@@ -1,0 +1,258 @@
+// The datastore against etcd and against kine's way of using a database, on this machine, in this run, by the same
+// client: `npm run bench datastore` or `node bench/datastore.ts [PART…] [--on=NAME,…]`.
+//
+// PARTs: speed, watch, start, million, stalls, wear. --on: sqlite, served, postgres, etcd, kine-sqlite, kine-postgres.
+// ETCD names another etcd than Debian's; SECONDS is how long each figure is taken (2), ROUNDS how often (3).
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { etcd } from './datastore/etcd.ts';
+import { kinePostgres, kineSqlite } from './datastore/kine.ts';
+import { sqlite } from './datastore/ours.ts';
+import { servedPostgres, servedSqlite } from './datastore/server.ts';
+import * as speed from './datastore/speed.ts';
+import { stalls } from './datastore/stalls.ts';
+import type { Running, Subject } from './datastore/subject.ts';
+import { bulkWear, idleWear, type Wear } from './datastore/wear.ts';
+import { median, quantile } from './table.ts';
+
+const all: Record<string, Subject> = {
+  etcd,
+  served: servedSqlite,
+  sqlite,
+  postgres: servedPostgres,
+  'kine-sqlite': kineSqlite,
+  'kine-postgres': kinePostgres,
+};
+const seconds = Number(process.env['SECONDS'] ?? 2);
+const rounds = Number(process.env['ROUNDS'] ?? 3);
+const forMs = seconds * 1000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { on: { type: 'string', default: Object.keys(all).join(',') } },
+});
+const names = values.on.split(',');
+
+type Cells = Record<string, number | undefined>;
+interface Line {
+  what: string;
+  unit: (value: number) => string;
+  cells: Cells;
+  /** A ratio above 1 is better. */
+  isMoreBetter: boolean;
+}
+
+/** One column for each subject, with its ratio to etcd's figure. */
+function print(title: string, lines: readonly Line[]): void {
+  const columns = names.filter((name) => lines.some(({ cells }) => cells[name] !== undefined));
+  console.log(`### ${title}\n\n| what | ${columns.map((name) => all[name]?.name).join(' | ')} |`);
+  console.log(`|---|${columns.map(() => '---|').join('')}`);
+  for (const { what, unit, cells, isMoreBetter } of lines) {
+    const reference = cells['etcd'];
+    const row = columns.map((name) => {
+      const value = cells[name];
+      if (value === undefined) return '';
+      if (reference === undefined || name === 'etcd') return unit(value);
+      const ratio = isMoreBetter ? value / reference : reference / value;
+      return `${unit(value)} (${ratio.toFixed(ratio < 10 ? 2 : 0)} ×)`;
+    });
+    console.log(`| ${what} | ${row.join(' | ')} |`);
+  }
+  console.log('');
+}
+
+const perSecond = (value: number): string => `${Math.round(value)}/s`;
+const ms = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
+const bytes = (value: number): string => `${(value / 1000).toFixed(2)} KB`;
+const megabytes = (value: number): string => `${Math.round(value / 1e6)} MB`;
+
+async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-datastore-'));
+  // PostgreSQL runs as a user of its own.
+  chmodSync(folder, 0o755);
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function withEach(work: (running: Running, name: string) => Promise<void>): Promise<void> {
+  for (const name of names) {
+    await inFolder(async (folder) => {
+      const running = await (all[name] as Subject).start(folder);
+      try {
+        await work(running, name);
+      } finally {
+        await running.stop();
+      }
+    });
+  }
+}
+
+async function speeds(): Promise<void> {
+  const samples = new Map<string, Record<string, number[]>>();
+  const note = (what: string, name: string, value: number): void => {
+    const row = samples.get(what) ?? {};
+    (row[name] ??= []).push(value);
+    samples.set(what, row);
+  };
+  for (let round = 0; round < rounds; round++) {
+    await withEach(async (running, name) => {
+      await speed.fill(running, 10_000);
+      for (const clients of [1, 16, 64, 256])
+        note(`puts, ${clients} clients`, name, await speed.puts(running, clients, forMs));
+      for (const clients of [1, 64])
+        note(`gets, ${clients} clients`, name, await speed.gets(running, clients, forMs));
+      note('list of 10,000', name, await speed.list(running, 20));
+    });
+  }
+  const lines = [...samples].map(([what, row]): Line => {
+    const cells = Object.fromEntries(Object.entries(row).map(([name, of]) => [name, median(of)]));
+    const isList = what.startsWith('list');
+    return { what, unit: isList ? ms : perSecond, cells, isMoreBetter: !isList };
+  });
+  print(`1 KB values: median of ${rounds} rounds of ${seconds} s`, lines);
+}
+
+async function watches(): Promise<void> {
+  const [p50, p99]: [Cells, Cells] = [{}, {}];
+  await withEach(async (running, name) => {
+    if (running.store === undefined) return;
+    await speed.watchDelays(running, 500);
+    const delays = await speed.watchDelays(running, forMs * rounds);
+    p50[name] = quantile(delays, 0.5);
+    p99[name] = quantile(delays, 0.99);
+  });
+  print('From the call of a put to its event, 16 clients that write 50 a second each', [
+    { what: 'p50', unit: ms, cells: p50, isMoreBetter: false },
+    { what: 'p99', unit: ms, cells: p99, isMoreBetter: false },
+  ]);
+}
+
+async function starts(): Promise<void> {
+  const [filled, started, again]: [Cells, Cells, Cells] = [{}, {}, {}];
+  for (const name of names.filter((one) => ['etcd', 'served', 'postgres'].includes(one))) {
+    await inFolder(async (folder) => {
+      const subject = all[name] as Subject;
+      const running = await subject.start(folder);
+      await speed.fill(running, 100_000);
+      filled[name] = speed.residentBytesOf(running);
+      await running.stop();
+      if (name === 'postgres') return;
+      const { ms: took, residentBytes } = await speed.startUp(subject, folder);
+      started[name] = took;
+      again[name] = residentBytes;
+    });
+  }
+  print('100,000 keys of 1 KB', [
+    { what: 'process started to first answer', unit: ms, cells: started, isMoreBetter: false },
+    { what: 'resident once written', unit: megabytes, cells: filled, isMoreBetter: false },
+    { what: 'resident after a start', unit: megabytes, cells: again, isMoreBetter: false },
+  ]);
+}
+
+async function million(): Promise<void> {
+  await inFolder(async (folder) => {
+    const running = await servedSqlite.start(folder);
+    await speed.fill(running, 1_000_000);
+    await running.stop();
+    const { ms: took, residentBytes } = await speed.startUp(servedSqlite, folder);
+    print('1,000,000 keys of 1 KB', [
+      { what: 'process started to first answer', unit: ms, cells: { served: took }, isMoreBetter: false },
+      { what: 'resident', unit: megabytes, cells: { served: residentBytes }, isMoreBetter: false },
+    ]);
+  });
+}
+
+async function wears(): Promise<void> {
+  const [idle, year, bulk]: [Cells, Cells, Cells] = [{}, {}, {}];
+  const one = async (name: string, wear: Promise<Wear>): Promise<void> => {
+    const { bytesPerPut, terabytesPerYear } = await wear;
+    idle[name] = bytesPerPut;
+    year[name] = terabytesPerYear;
+  };
+  for (const name of names.filter((other) => !['sqlite', 'postgres'].includes(other))) {
+    const subject = all[name] as Subject;
+    await one(name, idleWear(subject, { warmUp: 600, puts: 6000, paceMs: 10 }));
+    bulk[name] = await bulkWear(subject, 50_000);
+  }
+  const terabytes = (value: number): string => `${value.toFixed(2)} TB`;
+  print('Written to the device: 100 leases of 500 B renewed one by one, life 10 times as fast', [
+    { what: 'for each put', unit: bytes, cells: idle, isMoreBetter: false },
+    { what: 'in a year of 10 puts a second', unit: terabytes, cells: year, isMoreBetter: false },
+    { what: 'for each put of 1 KB, 64 clients at once', unit: bytes, cells: bulk, isMoreBetter: false },
+  ]);
+  if (!names.includes('served')) return;
+  const long = await idleWear(sqlite, { warmUp: 50_000, puts: 60_000, paceMs: 0 });
+  const windowed: Line[] = [];
+  for (const windowMs of [100, 1000]) {
+    const { bytesPerPut } = await idleWear(sqlite, {
+      warmUp: 200,
+      puts: 2000,
+      paceMs: 0,
+      commitWindowMs: windowMs,
+    });
+    windowed.push({
+      what: `commit window of ${windowMs} ms`,
+      unit: bytes,
+      cells: { sqlite: bytesPerPut },
+      isMoreBetter: false,
+    });
+  }
+  print('Ours, the same leases', [
+    {
+      what: '60,000 puts after 50,000, without pauses: every segment was used, applied and used again',
+      unit: bytes,
+      cells: { sqlite: long.bytesPerPut },
+      isMoreBetter: false,
+    },
+    ...windowed,
+  ]);
+}
+
+async function stalled(): Promise<void> {
+  const cells = await inFolder((folder) => stalls(servedSqlite, folder, forMs * 5));
+  print('64 clients that write 8 KB to 5,000 keys, compacted every second: the server', [
+    { what: 'puts', unit: perSecond, cells: { served: cells.putsPerSecond }, isMoreBetter: true },
+    {
+      what: 'longest stall of the event loop',
+      unit: ms,
+      cells: { served: cells.longestStallMs },
+      isMoreBetter: false,
+    },
+    {
+      what: 'the same without compaction',
+      unit: ms,
+      cells: { served: cells.uncompactedStallMs },
+      isMoreBetter: false,
+    },
+    { what: 'the same, reads only', unit: ms, cells: { served: cells.readingStallMs }, isMoreBetter: false },
+    { what: 'put p50', unit: ms, cells: { served: cells.p50 }, isMoreBetter: false },
+    { what: 'put p99', unit: ms, cells: { served: cells.p99 }, isMoreBetter: false },
+  ]);
+}
+
+const parts: Record<string, () => Promise<void>> = {
+  speed: speeds,
+  watch: watches,
+  start: starts,
+  million,
+  stalls: stalled,
+  wear: wears,
+};
+const unknown = [
+  ...positionals.filter((part) => !(part in parts)),
+  ...names.filter((name) => !(name in all)),
+];
+if (unknown.length > 0) {
+  console.error(
+    `no ${unknown.join(', ')}: parts are ${Object.keys(parts).join(', ')}; --on takes ${Object.keys(all).join(', ')}`,
+  );
+  process.exit(2);
+}
+for (const [name, run] of Object.entries(parts)) {
+  if (positionals.length === 0 || positionals.includes(name)) await run();
+}

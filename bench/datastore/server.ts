@@ -1,0 +1,104 @@
+// Our store with its gRPC server in a process of its own, which measures how long its event loop is held up.
+// `node server.ts ENDPOINT`, started by `served`.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { openEndpoint, parseEndpoint } from '@cloudless/datastore/endpoint';
+import { serveDatastore } from '@cloudless/datastore/server/serve';
+import { connectEtcd } from '@cloudless/kube/etcd/client/client';
+import { quietLogger } from './etcd.ts';
+import { type Running, type Subject, targetOf } from './subject.ts';
+
+const isChild = process.argv[1] === import.meta.filename && process.send !== undefined;
+
+export interface ServedRunning extends Running {
+  /** The longest stall of the server's event loop since the last call, milliseconds. */
+  longestStallMs(): Promise<number>;
+}
+
+/** Served by gRPC from a process of its own. `endpoint`: from the folder to a URL, and what to stop at the end. */
+export const served = (
+  name: string,
+  endpoint: (folder: string) => Promise<{ url: string; stop?: () => Promise<void> }>,
+): Subject & { start(folder: string, options?: { commitWindowMs?: number }): Promise<ServedRunning> } => ({
+  name,
+  async start(folder, { commitWindowMs = 0 } = {}) {
+    const { url, stop } = await endpoint(folder);
+    const child = fork(import.meta.filename, [url, String(commitWindowMs)]);
+    const exited = once(child, 'exit');
+    const [{ listening }] = (await once(child, 'message')) as [{ listening: string }];
+    const store = await connectEtcd({ endpoints: [listening], log: quietLogger });
+    return {
+      store,
+      target: targetOf(store),
+      pid: child.pid as number,
+      async longestStallMs() {
+        child.send('stall');
+        const [{ stallMs }] = (await once(child, 'message')) as [{ stallMs: number }];
+        return stallMs;
+      },
+      async stop() {
+        await store.close();
+        child.send('stop');
+        await exited;
+        await stop?.();
+      },
+    };
+  },
+});
+
+export const servedSqlite = served('Cloudless, SQLite, by gRPC', async (folder) => ({
+  url: `sqlite://${folder}/state.db`,
+}));
+
+/** On a PostgreSQL of its own, with its defaults. */
+export const servedPostgres = served('Cloudless, PostgreSQL, by gRPC', async (folder) => {
+  const { RealPostgres } = await import('@cloudless/datastore/testing/real-postgres');
+  process.env['TMPDIR'] = folder;
+  const server = await RealPostgres.start({ max_connections: 100 });
+  delete process.env['TMPDIR'];
+  return { url: await server.database(), stop: () => server.stop() };
+});
+
+/**
+ * The longest time between two turns of the loop, less what this thread was ready to run and other programs had the
+ * processors: what is left is its own work, and waiting for locks and disks.
+ */
+function watchLoop(): { longestMs: number } {
+  const stalls = { longestMs: 0 };
+  const intervalMs = 1;
+  const waitedMs = (): number => Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6;
+  let [last, lastWaited] = [performance.now(), waitedMs()];
+  const look = (): void => {
+    const [now, waited] = [performance.now(), waitedMs()];
+    stalls.longestMs = Math.max(stalls.longestMs, now - last - (waited - lastWaited) - intervalMs);
+    [last, lastWaited] = [now, waited];
+    setTimeout(look, intervalMs).unref();
+  };
+  look();
+  return stalls;
+}
+
+async function serve(url: string, commitWindowMs: number): Promise<void> {
+  const store = await openEndpoint(parseEndpoint(url), {
+    log: quietLogger,
+    commitWindowMs,
+    quotaBytes: 2 ** 34,
+  });
+  const server = await serveDatastore({ store, listen: { host: '127.0.0.1', port: 0 }, log: quietLogger });
+  const stalls = watchLoop();
+  process.on('message', (ask) => {
+    if (ask === 'stall') {
+      process.send?.({ stallMs: stalls.longestMs });
+      stalls.longestMs = 0;
+    } else {
+      void server
+        .stop()
+        .then(() => store.close())
+        .then(() => process.disconnect?.());
+    }
+  });
+  process.send?.({ listening: server.url });
+}
+
+if (isChild) await serve(process.argv[2] as string, Number(process.argv[3]));
