@@ -196,6 +196,8 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       state.adopt(piece, compactRevision, garbage);
       ({ revision, position } = piece[piece.length - 1] as LoadedRecord);
     }
+    // An import may end with revisions that left no row.
+    revision = Math.max(revision, compactRevision);
     state.adoptHead({ ...(loaded.head ?? { revision, position }), compactRevision });
     this.#lessor.changed(grants);
   }

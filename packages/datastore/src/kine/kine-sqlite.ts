@@ -7,6 +7,21 @@ const columns = 'id, CAST(name AS BLOB) AS name, created, deleted, create_revisi
 
 type Row = [number, Uint8Array, number, number, number, number, number, Uint8Array | null | undefined];
 
+/** Whether the SQLite file holds kine's table. False for what is no SQLite file: others say what that is. */
+export function isKineSqlite(path: string): boolean {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(path, { readOnly: true });
+    return (
+      db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'kine'").get() !== undefined
+    );
+  } catch {
+    return false;
+  } finally {
+    db?.close();
+  }
+}
+
 /** kine's table in its SQLite file, read in one transaction: kine may go on running. */
 export function openKineSqlite(path: string): KineTable {
   const db = new DatabaseSync(path, { readOnly: true });

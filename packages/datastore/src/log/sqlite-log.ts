@@ -134,12 +134,6 @@ export class SqliteLog implements Log {
         }
         yield records;
       }
-      if (compactRevision > revision) {
-        throw corrupt(
-          this.#path,
-          `it ends at revision ${revision}, before its compaction at ${compactRevision}`,
-        );
-      }
       // What a killed process wrote may be in the page cache only; from here on it counts, and the segments may be
       // used again in place of what the database has.
       const { flush } = this.#options;
