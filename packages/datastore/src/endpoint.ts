@@ -25,7 +25,7 @@ export function parseEndpoint(text: string): Endpoint {
   const [, scheme] = /^([a-z][a-z0-9+.-]*):/i.exec(text) ?? [];
   if (scheme === undefined) throw new EndpointError(`${JSON.stringify(text)} is no endpoint: ${shapes}`);
   if (scheme === 'sqlite') return { kind: 'sqlite', path: sqlitePathOf(text) };
-  if (scheme === 'postgres' || scheme === 'postgresql') return { kind: 'postgres', url: postgresUrlOf(text) };
+  if (scheme === 'postgres' || scheme === 'postgresql') return { kind: 'postgres', url: text };
   throw new EndpointError(`an endpoint of kind ${scheme}:// is not known: ${shapes}`);
 }
 
@@ -45,25 +45,12 @@ function sqlitePathOf(text: string): string {
   }
 }
 
-function postgresUrlOf(text: string): string {
-  const url = URL.parse(text);
-  if (url === null) throw new EndpointError(`the postgres endpoint cannot be read: ${shapes}`);
-  if (url.pathname.length < 2)
-    throw new EndpointError(`${withoutPassword(url)} names no database: add /DATABASE after the host`);
-  return text;
-}
-
-function withoutPassword(url: URL): string {
-  const shown = new URL(url);
-  if (shown.password !== '') shown.password = 'xxxxx';
-  return shown.href;
-}
-
 /** The endpoint for messages: without its password. */
 export function endpointName(endpoint: Endpoint): string {
   if (endpoint.kind === 'sqlite') return `sqlite://${endpoint.path}`;
-  const url = URL.parse(endpoint.url);
-  return url === null ? 'postgres' : withoutPassword(url);
+  return endpoint.url
+    .replace(/^(\w+:\/\/[^:@/?#]*):[^@/?#]*@/, '$1@')
+    .replace(/([?&]password=)[^&#]*/g, '$1…');
 }
 
 export interface OpenEndpointOptions {
@@ -76,6 +63,8 @@ export interface OpenEndpointOptions {
   commitWindowMs?: number | undefined;
   /** Size of the database at which writes are refused. */
   quotaBytes?: number | undefined;
+  /** Of the database's user, where the URL has none. */
+  password?: string | undefined;
 }
 
 /** Opens the store; resolves when it answers. @throws what the kind of store throws, in sentences */
@@ -85,7 +74,9 @@ export async function openEndpoint(
 ): Promise<Datastore> {
   if (endpoint.kind === 'sqlite') {
     const { openDatastore } = await import('./index.ts');
-    return openDatastore({ path: endpoint.path, ...options });
+    const { password: _, ...forFile } = options;
+    return openDatastore({ path: endpoint.path, ...forFile });
   }
-  throw new EndpointError('stores in PostgreSQL cannot be opened by this version yet: use sqlite:///path');
+  const { openPostgresDatastore } = await import('./postgres/open.ts');
+  return openPostgresDatastore({ url: endpoint.url, ...options });
 }

@@ -28,6 +28,8 @@ export interface PostgresDatastoreOptions {
   cacheBytes?: number | undefined;
   /** Gathers writes for so long before each commit: less wear, later acknowledgements. Default 0. */
   commitWindowMs?: number | undefined;
+  /** Size of the database at which writes are refused; none by default. */
+  quotaBytes?: number | undefined;
 }
 
 /**
@@ -49,7 +51,7 @@ export async function openPostgresDatastore(options: PostgresDatastoreOptions): 
     await postgres.close();
     throw error;
   }
-  const { cacheBytes, commitWindowMs } = options;
+  const { cacheBytes, commitWindowMs, quotaBytes } = options;
   const datastore = await startEngine({
     name: address.name,
     log: postgres,
@@ -57,6 +59,7 @@ export async function openPostgresDatastore(options: PostgresDatastoreOptions): 
     logger: log,
     cacheBytes,
     commitWindowMs,
+    quotaBytes,
   });
   signal?.addEventListener('abort', () => void datastore.close(), { once: true });
   return datastore;

@@ -34,11 +34,20 @@ export class HttpSide {
   readonly #store: Datastore;
   readonly #server: Server;
   readonly #metrics: () => string;
+  readonly #figures: { healthSuccesses: number; healthFailures: number };
   #stopping = false;
 
-  /** @param metrics figures of the server, beside those of the store */
-  constructor(store: Datastore, metrics: () => string) {
+  /**
+   * @param metrics text about the server, beside that of the store
+   * @param figures counted up
+   */
+  constructor(
+    store: Datastore,
+    metrics: () => string,
+    figures: { healthSuccesses: number; healthFailures: number },
+  ) {
     this.#store = store;
+    this.#figures = figures;
     this.#metrics = metrics;
     this.#server = createServer((request, response) => {
       void this.#answer(request.method ?? '', request.url ?? '/').then(({ status, type, body, allow }) => {
@@ -86,7 +95,12 @@ export class HttpSide {
     if (!isKnown) return text(404, '404 page not found\n');
     if (method !== 'GET' && method !== 'HEAD') return { ...text(405, 'Method Not Allowed\n'), allow: 'GET' };
     try {
-      if (path === '/health') return await this.#health(url.searchParams);
+      if (path === '/health') {
+        const answer = await this.#health(url.searchParams);
+        if (answer.status === 200) this.#figures.healthSuccesses++;
+        else this.#figures.healthFailures++;
+        return answer;
+      }
       if (path === '/version')
         return json(200, {
           etcdserver: serverVersion,

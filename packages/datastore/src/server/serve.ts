@@ -13,9 +13,11 @@ import { type Logger, logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
 import type { Header } from './codec/responses.ts';
 import type { Method } from './grpc/method.ts';
+import { GrpcCounters } from './grpc/counters.ts';
 import { GrpcSessions } from './grpc/sessions.ts';
 import { HttpSide } from './http.ts';
-import { type ListenAddress, openPort } from './listen.ts';
+import { type ListenAddress, openPort, type Port } from './listen.ts';
+import { serverMetricsText } from './metrics.ts';
 import { clusterService } from './services/cluster.ts';
 import { kvService } from './services/kv.ts';
 import { leaseService } from './services/lease.ts';
@@ -41,6 +43,8 @@ export interface ServeOptions {
   listen: ListenAddress;
   /** PEM files; looked at again every 10 s. Without them connections are not encrypted. */
   tls?: TlsFiles | undefined;
+  /** A second port for `/metrics`, `/health` and the others, over HTTP/1.1 without TLS. */
+  metrics?: ListenAddress | undefined;
   /** What MemberList tells clients to connect to; default: the address listened on. */
   advertise?: readonly string[] | undefined;
   log?: Logger | undefined;
@@ -54,6 +58,9 @@ export interface DatastoreServer extends Running {
   readonly address: ListenAddress;
   /** The same as clients write it: `https://127.0.0.1:2379`, `unix:///run/datastore.sock`. */
   readonly url: string;
+  readonly metricsAddress: ListenAddress | undefined;
+  /** Bytes of answers that wait for their readers. */
+  readonly pendingBytes: number;
 }
 
 /**
@@ -79,9 +86,13 @@ export async function serveDatastore(options: ServeOptions): Promise<DatastoreSe
       clusterService(store, header, () => urls),
     ),
   ]);
-  const http = new HttpSide(store, () => '');
+  const counters = new GrpcCounters();
+  const figures = { healthSuccesses: 0, healthFailures: 0, receivedBytes: 0, sentBytes: 0 };
+  const http = new HttpSide(store, () => serverMetricsText(store, counters, figures), figures);
   const sessions = new GrpcSessions({
     methods,
+    counters,
+    traffic: figures,
     maxMessageBytes: maxRequestBytes + overheadBytes,
     otherwise: (stream, headers) => http.answerStream(stream, headers),
     clock,
@@ -94,6 +105,13 @@ export async function serveDatastore(options: ServeOptions): Promise<DatastoreSe
     http1: (socket) => http.take(socket),
     log,
   });
+  let metrics: Port | undefined;
+  try {
+    if (options.metrics !== undefined) metrics = await openMetricsPort(options.metrics, http, log);
+  } catch (error) {
+    port.close();
+    throw error;
+  }
   const url = urlOf(port.address, tls !== undefined);
   urls = options.advertise ?? [url];
   const renewal =
@@ -105,11 +123,31 @@ export async function serveDatastore(options: ServeOptions): Promise<DatastoreSe
     http.goingAway();
     port.close();
     await sessions.stop(drainMs);
+    metrics?.close();
     http.close();
     port.destroy();
+    metrics?.destroy();
   });
   options.signal?.addEventListener('abort', () => void handle.stop(), { once: true });
-  return { ...handle, address: port.address, url };
+  return {
+    ...handle,
+    address: port.address,
+    url,
+    metricsAddress: metrics?.address,
+    get pendingBytes() {
+      return sessions.pendingBytes;
+    },
+  };
+}
+
+function openMetricsPort(listen: ListenAddress, http: HttpSide, log: Logger): Promise<Port> {
+  return openPort({
+    listen,
+    tls: undefined,
+    http1: (socket) => http.take(socket),
+    http2: (socket) => socket.destroy(),
+    log,
+  });
 }
 
 function named(service: string, methods: Record<string, Method>): Array<[string, Method]> {

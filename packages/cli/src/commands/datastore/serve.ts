@@ -1,77 +1,95 @@
-import { endpointName, openEndpoint, parseEndpoint } from '@cloudless/datastore/endpoint';
-import { serveDatastore, type TlsFiles } from '@cloudless/datastore/server/serve';
+import type { Datastore } from '@cloudless/datastore/datastore';
+import { endpointName, openEndpoint } from '@cloudless/datastore/endpoint';
+import { startAutoCompaction } from '@cloudless/datastore/maintenance/auto-compaction';
+import { type DatastoreServer, serveDatastore } from '@cloudless/datastore/server/serve';
+import { systemClock } from '@cloudless/kube/clock';
+import type { Running } from '@cloudless/kube/lifecycle';
+import { logger } from '@cloudless/kube/logger';
 import { formatMs, Progress } from '../../progress.ts';
-import { UsageError } from '../../options.ts';
+import { parseServeFlags, type ServeFlags, type ServeSettings } from './serve-options.ts';
 
-/** The flags as they are given. */
-export interface ServeFlags {
-  endpoint: string;
-  listenAddress?: string;
-  serverCertFile?: string;
-  serverKeyFile?: string;
-  trustedCaFile?: string;
-  advertiseClientUrls?: string;
-  metricsAddress?: string;
-  quotaBytes?: string;
-  autoCompaction?: string;
-  commitWindow?: string;
-}
-
-const defaultAddress = '127.0.0.1:2379';
+export type { ServeFlags } from './serve-options.ts';
 
 /** `cloudless datastore serve`: until a signal stops it, or the store fails. */
 export async function serve(flags: ServeFlags): Promise<void> {
-  const endpoint = parseEndpoint(flags.endpoint);
-  const listen = addressOf('--listen-address', flags.listenAddress ?? defaultAddress);
-  const tls = tlsOf(flags);
+  const settings = parseServeFlags(flags);
   const progress = new Progress();
-  progress.step(`open ${endpointName(endpoint)}`);
-  const store = await openEndpoint(endpoint);
+  const stop = stopSignal();
+  const name = endpointName(settings.endpoint);
+  progress.step(`open ${name}`);
+  let store: Datastore;
   try {
-    const { revision } = await store.status();
-    progress.done(`revision ${revision}`);
-    const server = await serveDatastore({ store, listen, ...(tls === undefined ? {} : { tls }) });
-    try {
-      progress.note(`ready in ${formatMs(progress.elapsedMs)}: the etcd v3 API at ${server.url}`);
-      await Promise.race([stopSignal(), store.failed.then((error) => Promise.reject(error))]);
-    } finally {
-      await server.stop();
-    }
+    store = await open(settings);
+  } catch (error) {
+    progress.fail('cannot be opened');
+    throw error;
+  }
+  try {
+    progress.done(`revision ${store.revision}`);
+    await run(store, settings, stop.signal, progress);
+    progress.step(`close ${name}`);
   } finally {
     await store.close();
+    progress.done();
   }
 }
 
-function tlsOf({ serverCertFile, serverKeyFile, trustedCaFile }: ServeFlags): TlsFiles | undefined {
-  if (serverCertFile === undefined && serverKeyFile === undefined) {
-    if (trustedCaFile === undefined) return undefined;
-    throw new UsageError('--trusted-ca-file needs TLS: give --server-cert-file and --server-key-file too');
+function open({ endpoint, quotaBytes, commitWindowMs }: ServeSettings): Promise<Datastore> {
+  // The variable of PostgreSQL's own programs: a URL is seen in the list of processes.
+  const password = process.env['PGPASSWORD'];
+  return openEndpoint(endpoint, { quotaBytes, commitWindowMs, password });
+}
+
+/** Serves until the signal. @throws when the store fails */
+async function run(
+  store: Datastore,
+  settings: ServeSettings,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<void> {
+  const { listen, tls, advertise, metrics, retentionMs } = settings;
+  const log = logger('datastore');
+  const server = await serveDatastore({ store, listen, tls, advertise, metrics, log });
+  const parts: Running[] = [server];
+  try {
+    if (retentionMs > 0)
+      parts.push(startAutoCompaction({ store, periodMs: retentionMs, clock: systemClock, log }));
+    progress.note(`ready in ${formatMs(progress.elapsedMs)}: ${describe(server, settings)}`);
+    const stopped = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([stopped, store.failed.then((error) => Promise.reject(error))]);
+    progress.step('stop serving');
+  } finally {
+    for (const part of parts.reverse()) await part.stop();
+    progress.done();
   }
-  if (serverCertFile === undefined || serverKeyFile === undefined)
-    throw new UsageError('--server-cert-file and --server-key-file go together');
-  return { certFile: serverCertFile, keyFile: serverKeyFile, trustedCaFile };
 }
 
-/** `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for every address, `unix:///path`. */
-export function addressOf(flag: string, text: string): { host: string; port: number } | { path: string } {
-  const [, path] = /^unix:\/\/(\/.+)$/.exec(text) ?? [];
-  if (path !== undefined) return { path };
-  const [, bracketed, plain, digits] = /^(?:\[(.+)\]|([^:/]*)):(\d{1,5})$/.exec(text) ?? [];
-  const port = Number(digits);
-  if (digits === undefined || port > 65535)
-    throw new UsageError(`${flag} ${text}: expected HOST:PORT, [IPv6]:PORT or unix:///path`);
-  const host = bracketed ?? plain ?? '';
-  return { host: host === '' ? '::' : host, port };
+function describe({ url, metricsAddress }: DatastoreServer, { tls }: ServeSettings): string {
+  const clients =
+    tls === undefined
+      ? ', without TLS'
+      : tls.trustedCaFile === undefined
+        ? ', without client certificates'
+        : '';
+  const metrics =
+    metricsAddress === undefined
+      ? ''
+      : `, metrics at ${'path' in metricsAddress ? metricsAddress.path : `http://${metricsAddress.host}:${metricsAddress.port}/metrics`}`;
+  return `the etcd v3 API at ${url}${clients}${metrics}`;
 }
 
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = (): void => {
-      process.off('SIGINT', stop);
-      process.off('SIGTERM', stop);
-      resolve();
-    };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
-  });
+/** Aborts at SIGINT or SIGTERM. A second one ends the process as usual. */
+function stopSignal(): { signal: AbortSignal } {
+  const controller = new AbortController();
+  const stop = (): void => {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    controller.abort();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  return controller;
 }

@@ -2,7 +2,8 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
 import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import { acceptedEncodings, decompress, MessageCutter } from './messages.ts';
-import type { DuplexReceiver, Method, Methods, SendingStream } from './method.ts';
+import type { CallCounters } from './counters.ts';
+import type { DuplexReceiver, Method, SendingStream } from './method.ts';
 import { encodeMessage, type Status, statusOf, timeoutMs } from './status.ts';
 
 const maxTimerMs = 2 ** 31 - 1;
@@ -12,8 +13,15 @@ const ok = { 'grpc-status': '0' } as const;
 const answerHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const;
 const waitForTrailers = { waitForTrailers: true } as const;
 
+export interface CountedMethod {
+  readonly method: Method;
+  readonly counters: CallCounters;
+}
+
 export interface CallOptions {
-  methods: Methods;
+  methods: ReadonlyMap<string, CountedMethod>;
+  /** Bytes of messages, counted up. */
+  traffic: { receivedBytes: number; sentBytes: number };
   maxMessageBytes: number;
   clock: Clock;
   /** Calls that may last: ended when the server stops. */
@@ -29,20 +37,21 @@ export function answerCall(
   options: CallOptions,
 ): void {
   const path = headers[':path'] as string;
-  const method = options.methods.get(path);
-  const call = new Call(stream, headers, options, path);
-  if (method === undefined) {
+  const counted = options.methods.get(path);
+  const call = new Call(stream, headers, options, path, counted?.counters);
+  if (counted === undefined) {
     const [, service = '', name = ''] = path.split('/');
     call.end(new EtcdError(grpcCode.unimplemented, `unknown method ${name} for service ${service}`));
     return;
   }
-  call.start(method);
+  call.start(counted.method);
 }
 
 class Call implements SendingStream {
   readonly #stream: ServerHttp2Stream;
   readonly #options: CallOptions;
   readonly #path: string;
+  readonly #counters: CallCounters | undefined;
   readonly #encoding: string | undefined;
   readonly #messages: MessageCutter;
   #receiver: DuplexReceiver | undefined;
@@ -57,10 +66,18 @@ class Call implements SendingStream {
   #room: PromiseWithResolvers<void> | undefined;
   #trailers: Record<string, string> = ok;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: CallOptions, path: string) {
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    options: CallOptions,
+    path: string,
+    counters: CallCounters | undefined,
+  ) {
     this.#stream = stream;
     this.#options = options;
     this.#path = path;
+    this.#counters = counters;
+    if (counters !== undefined) counters.started++;
     this.#encoding = headers['grpc-encoding'] as string | undefined;
     this.#messages = new MessageCutter(options.maxMessageBytes);
     const timeout = headers['grpc-timeout'];
@@ -82,6 +99,10 @@ class Call implements SendingStream {
     this.#abort ??= new AbortController();
     if (this.#ended) this.#abort.abort();
     return this.#abort.signal;
+  }
+
+  get pendingBytes(): number {
+    return this.#stream.writableLength;
   }
 
   start(method: Method): void {
@@ -119,6 +140,7 @@ class Call implements SendingStream {
         const message = next.compressed
           ? decompress(next.message, this.#encoding, this.#options.maxMessageBytes)
           : next.message;
+        this.#options.traffic.receivedBytes += next.message.length;
         const receiver = this.#receiver as DuplexReceiver;
         const settled =
           message instanceof Promise
@@ -169,13 +191,15 @@ class Call implements SendingStream {
   #finish(frame: Buffer): void {
     if (this.#ended || this.#stream.destroyed) return;
     this.#respond();
-    this.#over();
+    this.#over(grpcCode.ok);
+    this.#options.traffic.sentBytes += frame.length;
     this.#stream.end(frame);
   }
 
   send(frame: Buffer): Promise<void> | undefined {
     if (this.#ended || this.#stream.destroyed) return undefined;
     this.#respond();
+    this.#options.traffic.sentBytes += frame.length;
     if (this.#stream.write(frame)) return undefined;
     if (this.#room === undefined) {
       this.#room = Promise.withResolvers<void>();
@@ -198,7 +222,7 @@ class Call implements SendingStream {
       (status.code === grpcCode.internal && !(error instanceof EtcdError))
     )
       this.#options.failed(this.#path, error);
-    this.#over();
+    this.#over(status.code);
     const stream = this.#stream;
     if (stream.destroyed) return;
     const trailers: Record<string, string> = { 'grpc-status': String(status.code) };
@@ -226,8 +250,10 @@ class Call implements SendingStream {
     stream.once('close', () => timer.cancel());
   }
 
-  #over(): void {
+  #over(code: number): void {
     this.#ended = true;
+    const handled = this.#counters?.handled;
+    handled?.set(code, (handled.get(code) ?? 0) + 1);
     this.#deadline?.cancel();
     this.#abort?.abort();
     this.#options.lasting.delete(this);
@@ -238,7 +264,7 @@ class Call implements SendingStream {
   }
 
   #close(): void {
-    if (!this.#ended) this.#over();
+    if (!this.#ended) this.#over(grpcCode.canceled);
     else this.#makeRoom();
   }
 }

@@ -15,6 +15,8 @@ export interface SendingStream {
   readonly signal: AbortSignal;
   /** Sends a frame. A promise: the caller reads slowly; it settles when there is room again, or the stream ended. */
   send(frame: Buffer): Promise<void> | undefined;
+  /** Bytes that were sent and wait for the reader. */
+  readonly pendingBytes: number;
   /** Ends the call: well, or with an error that becomes its status. */
   end(error?: unknown): void;
 }

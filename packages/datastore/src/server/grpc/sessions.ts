@@ -10,7 +10,8 @@ import type { Socket } from 'node:net';
 import { etcdErrors } from '@cloudless/kube/etcd/store';
 import type { Clock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
-import { answerCall } from './call.ts';
+import { answerCall, type CountedMethod } from './call.ts';
+import type { GrpcCounters } from './counters.ts';
 import type { Methods, SendingStream } from './method.ts';
 
 /** What a connection may send before it is read; a writer's 64 streams of 1 KB values must not wait for it. */
@@ -24,8 +25,13 @@ const lastStreamId = 2 ** 31 - 1;
 /** Clients that hear that the server goes stop opening streams within so long. */
 const noticeMs = 50;
 
+/** As go-grpc-prometheus calls them. */
+const typeNames = { unary: 'unary', 'server-stream': 'server_stream', duplex: 'bidi_stream' } as const;
+
 export interface GrpcOptions {
   methods: Methods;
+  counters: GrpcCounters;
+  traffic: { receivedBytes: number; sentBytes: number };
   /** Of one request message. */
   maxMessageBytes: number;
   /** Answers what is no gRPC call. */
@@ -42,10 +48,15 @@ export class GrpcSessions {
   readonly #clock: Clock;
   #stopping = false;
 
-  constructor({ methods, maxMessageBytes, otherwise, clock, log }: GrpcOptions) {
+  constructor({ methods, counters, traffic, maxMessageBytes, otherwise, clock, log }: GrpcOptions) {
     this.#clock = clock;
+    const counted = [...methods].map(([path, method]): [string, CountedMethod] => [
+      path,
+      { method, counters: counters.of(path, typeNames[method.type]) },
+    ]);
     const call = {
-      methods,
+      methods: new Map(counted),
+      traffic,
       maxMessageBytes,
       clock,
       lasting: this.#lasting,
@@ -77,6 +88,13 @@ export class GrpcSessions {
     if (this.#stopping) session.close();
   }
 
+  /** Bytes that lasting calls have sent and their readers have not taken. */
+  get pendingBytes(): number {
+    let bytes = 0;
+    for (const call of this.#lasting) bytes += call.pendingBytes;
+    return bytes;
+  }
+
   /** Takes over a connection that speaks HTTP/2. */
   take(socket: Socket): void {
     this.#server.emit('connection', socket);
@@ -87,7 +105,7 @@ export class GrpcSessions {
     this.#stopping = true;
     const busy = [...this.#sessions].filter((session) => !session.closed && !session.destroyed);
     for (const session of busy) session.goaway(constants.NGHTTP2_NO_ERROR, lastStreamId);
-    if (busy.length > 0) await pause(this.#clock, noticeMs, []);
+    if (busy.length > 0) await within(this.#clock, noticeMs, new Promise(() => {}));
     for (const call of this.#lasting) call.end(etcdErrors.stopped());
     const closed = busy.map(
       (session) =>
@@ -97,7 +115,7 @@ export class GrpcSessions {
           session.close();
         }),
     );
-    await pause(this.#clock, drainMs, closed);
+    await within(this.#clock, drainMs, Promise.all(closed));
     for (const session of this.#sessions) session.destroy();
   }
 }
@@ -107,10 +125,10 @@ function refuse(stream: ServerHttp2Stream): void {
   stream.respond({ ':status': 405, allow: 'POST' }, { endStream: true });
 }
 
-/** Waits until all of these are done, but no longer than `ms`; with none of them, so long. */
-async function pause(clock: Clock, ms: number, done: ReadonlyArray<Promise<void>>): Promise<void> {
+/** Waits for `done`, but no longer than `ms`. */
+async function within(clock: Clock, ms: number, done: Promise<unknown>): Promise<void> {
   const late = Promise.withResolvers<void>();
   const timer = clock.setTimeout(late.resolve, ms);
-  await (done.length === 0 ? late.promise : Promise.race([Promise.all(done), late.promise]));
+  await Promise.race([done, late.promise]);
   timer.cancel();
 }
