@@ -40,11 +40,16 @@ export function defaultJobSpec(spec: JobSpec): void {
   defaultPodTemplate((spec.template ??= {}));
 }
 
+/** Jobs that had no labels of their own: they follow their template's until they are stored. */
+const labelledByTemplate = new WeakSet<Job>();
+
 function defaults(job: Job): void {
   const spec = (job.spec ??= {} as JobSpec);
   const labels = spec.template?.metadata?.labels;
-  // The same map: what generateSelector adds to the template's labels shows in the job's own, as upstream.
-  if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = labels;
+  if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) {
+    job.metadata.labels = { ...labels };
+    labelledByTemplate.add(job);
+  }
   defaultJobSpec(spec);
 }
 
@@ -61,6 +66,17 @@ function generateSelector(job: Job): void {
   for (const key of ['controller-uid', controllerUid]) labels[key] ??= uid;
   const selector = (spec.selector ??= {});
   (selector.matchLabels ??= {})[controllerUid] ??= uid;
+}
+
+/**
+ * A job without labels gets its template's, generated ones too: upstream's defaults make the two one map, and run
+ * again on what was stored.
+ */
+function prepare(job: Job): void {
+  const unlabelled = labelledByTemplate.has(job) || Object.keys(job.metadata.labels ?? {}).length === 0;
+  generateSelector(job);
+  const labels = job.spec?.template?.metadata?.labels;
+  if (unlabelled && labels) job.metadata.labels = { ...labels };
 }
 
 const isTrue = (job: Job, type: string): boolean =>
@@ -104,7 +120,7 @@ function warnings(job: Job, old: Job | undefined): string[] {
 export const job: Strategy<Job> = {
   defaults,
   dropDisabledFields: (object) => dropDisabledPodFields(object.spec?.template?.spec),
-  prepareForCreate: (_context, object) => generateSelector(object),
+  prepareForCreate: (_context, object) => prepare(object),
   validate: (_context, object) => validateJob(object),
   validateUpdate: (_context, object, old) => validateJobUpdate(object, old),
   validateStatusUpdate: (_context, object, old) => validateJobStatus(object, old),
