@@ -1,7 +1,7 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -32,10 +32,15 @@ export function builtImage(spec: string): string {
   return archive;
 }
 
-/** Every kubectl of this machine by version: the one on the path, its siblings, and Debian's beside it. */
+/**
+ * Every kubectl of this machine by version: the one that `KUBECTL` names, the one on the path, its siblings, and
+ * Debian's beside it.
+ */
 export function kubectls(): Array<{ version: string; path: string }> {
   const found = new Map<string, string>();
-  const candidates: string[] = [];
+  const named = process.env['KUBECTL'];
+  if (named && !existsSync(named)) throw new Error(`KUBECTL=${named} is no program; name one, or none`);
+  const candidates = named ? [resolve(named)] : [];
   const onPath = execFileSync('sh', ['-c', 'command -v kubectl || true'], { encoding: 'utf8' }).trim();
   if (onPath !== '') {
     const real = realpathSync(onPath);

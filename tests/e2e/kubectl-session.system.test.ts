@@ -1,4 +1,5 @@
-// A person's sitting with kubectl, with every kubectl of this machine; `KUBECTLS=1.20,1.32` picks some of them.
+// A person's sitting with kubectl, with every kubectl of this machine and the one that `KUBECTL=/path` names;
+// `KUBECTLS=1.20,1.32` picks some of them, `KUBECTLS=all` does every chapter with each, `KUBECTLS=all,1.32` with some.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,8 +25,10 @@ import { streams } from './session/streams.ts';
 import { terminals } from './session/terminals.ts';
 
 const images = ['back', 'front'].map((name) => builtImage(`examples/web/images/${name}/image.yaml`));
-const picked = process.env['KUBECTLS']?.split(',');
-const versions = kubectls().filter(({ version }) => picked?.includes(version) ?? true);
+const asked = process.env['KUBECTLS']?.split(',') ?? [];
+const everything = asked.includes('all');
+const picked = asked.filter((each) => each !== 'all');
+const versions = kubectls().filter(({ version }) => picked.length === 0 || picked.includes(version));
 /** The newest and the oldest do more than the others, which fill the gaps. */
 const longestFirst = versions.toSorted((a, b) => minorOf(b.version) - minorOf(a.version));
 longestFirst.unshift(...longestFirst.splice(-1));
@@ -41,7 +44,10 @@ describe('a kubectl session', () => {
   after(() => cluster.remove());
 
   it('has kubectl programs to test with, Debian’s among them', () => {
-    assert.ok(versions.length > 0, `no kubectl${picked ? ` of version ${picked.join()}` : ''} was found`);
+    assert.ok(
+      versions.length > 0,
+      `no kubectl${picked.length > 0 ? ` of version ${picked.join()}` : ''} was found`,
+    );
     const debian = ['/usr/bin/kubectl', join(repository, '.cache/kubectl/usr/bin/kubectl')];
     assert.ok(debian.some(existsSync), 'Debian’s kubectl is absent: scripts/setup --test installs it');
   });
@@ -59,9 +65,10 @@ describe('a kubectl session', () => {
           cluster.kubectl(path),
           cluster.root,
           cluster.kubeconfig,
+          everything,
         );
         const chapter = (name: string, steps: Chapter, how: { turns?: Turns; by?: By } = {}): void => {
-          if (how.by && !session.is(how.by)) return;
+          if (how.by && !session.does(how.by)) return;
           describe(name, { concurrency: 1 }, () => {
             let end: (() => void) | undefined;
             before(async () => void (end = await how.turns?.take()));

@@ -1,10 +1,12 @@
-// `node tests/upstream/kubectl-output.ts`: types the same into kubectl against upstream's kube-apiserver and against
-// ours, and lists in what the printed answers differ. See KUBECTL.md beside this file.
+// `node tests/upstream/kubectl-output.ts`: types the same into every kubectl against upstream's kube-apiserver and
+// against ours, and lists in what the printed answers differ. See KUBECTL.md beside this file.
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { kubectls } from '../e2e/cluster.ts';
+import { minorOf } from '../e2e/session/session.ts';
+import { kubectlDocument, type PrintedDifference, reasonOf } from './kubectl-report.ts';
 import { type Step, steps } from './kubectl-steps.ts';
 import { normalText } from './normalize.ts';
 import { startServers } from './servers.ts';
@@ -36,9 +38,22 @@ function run(program: string, kubeconfig: string, step: Step, home: string): Pro
   );
 }
 
+/** With the entries of managedFields by their text: their order depends on times. */
+function withSortedEntries(text: string): string {
+  return text.replace(/(?<=^ *managedFields:\n)(?: *- apiVersion:.*\n(?: +(?!- ).*\n)*)+/gm, (entries) => {
+    const [indent = ''] = /^ */.exec(entries) ?? [];
+    const each = entries.split(new RegExp(`^(?=${indent}- )`, 'm'));
+    // The times go first: they would decide the order.
+    return each
+      .map((entry) => entry.replace(/time: .*/, 'time: TIME'))
+      .sort()
+      .join('');
+  });
+}
+
 /** A text without what belongs to one server, one moment or one run of kubectl. */
 function withoutChance(text: string): string {
-  return normalText(text)
+  return normalText(withSortedEntries(text))
     .replace(/\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4}/g, 'TIME')
     .replace(/\b(?:\d+[dhms])+\b/g, 'AGE')
     .replace(/(resourceVersion: |Resource Version: +)"?\d+"?/g, '$1N')
@@ -52,11 +67,33 @@ function withoutChance(text: string): string {
     .replace(/^ ?-{3,}.*$/gm, '---');
 }
 
-interface Difference {
-  kubectl: string;
-  line: string;
-  upstream: string;
-  ours: string;
+/** Types every step into both; what differs, in the order of the steps. */
+async function typeIntoBoth(
+  kubectl: { version: string; path: string },
+  options: { kubeApiserver: string; etcd: string },
+): Promise<{ differences: PrintedDifference[]; upstreamVersion: string }> {
+  const { version, path } = kubectl;
+  const folder = mkdtempSync(join(tmpdir(), 'cloudless-kubectl-'));
+  // Servers of its own for each: steps begin with nothing there.
+  await using servers = await startServers({ ...options, folder, runtimeConfig: {} });
+  const { kubeconfigs, upstreamVersion } = servers;
+  console.log(`kubectl ${version}, upstream ${upstreamVersion}, logs in ${folder}`);
+  const homes = { upstream: join(folder, 'home-u'), ours: join(folder, 'home-o') };
+  for (const home of Object.values(homes)) mkdirSync(home);
+  const differences: PrintedDifference[] = [];
+  for (const step of steps) {
+    const [upstream, ours] = await Promise.all([
+      run(path, kubeconfigs.upstream, step, homes.upstream),
+      run(path, kubeconfigs.ours, step, homes.ours),
+    ]);
+    const printed = { upstream: withoutChance(upstream), ours: withoutChance(ours) };
+    if (printed.upstream === printed.ours) continue;
+    const line = [step.line, ...(step.verbatim ?? [])].join(' ');
+    differences.push({ kubectl: version, line, ...printed });
+    if (reasonOf({ kubectl: version, line, ...printed })) continue;
+    console.log(`\n=== ${version}: kubectl ${line}\n--- upstream\n${upstream}--- ours\n${ours}`);
+  }
+  return { differences, upstreamVersion };
 }
 
 async function main(): Promise<void> {
@@ -66,43 +103,30 @@ async function main(): Promise<void> {
       'KUBE_APISERVER must name a kube-apiserver program; tests/upstream/build-upstream.sh FOLDER builds one where Go is',
     );
   const picked = process.env['KUBECTLS']?.split(',');
-  const own = process.env['KUBECTL'];
-  const found = own
-    ? [{ version: 'own', path: resolve(own) }]
-    : kubectls().filter(({ version }, i, all) =>
-        picked ? picked.includes(version) : i === 0 || i === all.length - 1,
-      );
+  const found = kubectls()
+    .filter(({ version }) => picked?.includes(version) ?? true)
+    .toSorted((a, b) => minorOf(a.version) - minorOf(b.version));
   if (found.length === 0) throw new Error('no kubectl was found; KUBECTL may name one');
-  const differences: Difference[] = [];
-  let typed = 0;
-  for (const { version, path } of found) {
-    // Servers of its own for each: steps begin with nothing there.
-    const folder = mkdtempSync(join(tmpdir(), 'cloudless-kubectl-'));
-    await using servers = await startServers({
-      kubeApiserver: resolve(kubeApiserver),
-      etcd: process.env['ETCD'] ?? 'etcd',
-      folder,
-      runtimeConfig: {},
-    });
-    const { kubeconfigs } = servers;
-    console.log(`kubectl ${version}, upstream ${servers.upstreamVersion}, logs in ${folder}`);
-    const homes = { upstream: join(folder, 'home-u'), ours: join(folder, 'home-o') };
-    for (const home of Object.values(homes)) mkdirSync(home);
-    for (const step of steps) {
-      const [upstream, ours] = await Promise.all([
-        run(path, kubeconfigs.upstream, step, homes.upstream),
-        run(path, kubeconfigs.ours, step, homes.ours),
-      ]);
-      typed += 1;
-      if (withoutChance(upstream) === withoutChance(ours)) continue;
-      const line = [step.line, ...(step.verbatim ?? [])].join(' ');
-      differences.push({ kubectl: version, line, upstream, ours });
-      console.log(`\n=== ${version}: kubectl ${line}\n--- upstream\n${upstream}--- ours\n${ours}`);
-    }
+  const options = { kubeApiserver: resolve(kubeApiserver), etcd: process.env['ETCD'] ?? 'etcd' };
+  const differences: PrintedDifference[] = [];
+  let upstreamVersion = '';
+  for (const kubectl of found) {
+    const typed = await typeIntoBoth(kubectl, options);
+    differences.push(...typed.differences);
+    upstreamVersion = typed.upstreamVersion;
   }
   const out = process.env['OUT'];
   if (out) writeFileSync(join(out, 'kubectl-differences.json'), JSON.stringify(differences, undefined, 1));
-  console.log(`\n${typed} commands typed into both, ${differences.length} answered differently`);
+  const results = process.env['RESULTS'];
+  if (results) {
+    const versions = found.map(({ version }) => version);
+    writeFileSync(results, kubectlDocument({ upstreamVersion, versions, typed: steps.length, differences }));
+  }
+  const open = differences.filter((difference) => !reasonOf(difference)).length;
+  console.log(
+    `\n${steps.length} commands typed into both by each of ${found.length} kubectls: ` +
+      `${differences.length} answers differ, ${open} of them without a reason`,
+  );
 }
 
 await main();

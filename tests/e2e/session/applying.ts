@@ -104,7 +104,13 @@ export const applying: Chapter = {
   },
 
   'patch of a status': async (s) => {
-    if (s.minor < 24) return;
+    if (s.minor < 24) {
+      assert.match(
+        await s.refused('patch deployment d --subresource=status -p {}'),
+        /unknown flag: --subresource/,
+      );
+      return;
+    }
     const condition = '[{"type":"Painted","status":"True","lastTransitionTime":null}]';
     await s.k(
       `patch deployment d --subresource=status --type=strategic -p {"status":{"conditions":${condition}}}`,

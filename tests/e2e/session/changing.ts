@@ -83,7 +83,10 @@ export const changing: Chapter = {
     assert.match(await s.k('create configmap dry --dry-run=server'), /created \(server dry run\)/);
     assert.match(await s.k('create configmap dry --dry-run=client -o yaml'), /^kind: ConfigMap$/m);
     assert.match(await s.refused('create configmap UPPER --dry-run=server'), /lowercase RFC 1123 subdomain/);
-    assert.match(await s.k('delete deployment d --dry-run=server'), /deleted \(server dry run\)/);
+    assert.match(
+      await s.k('delete deployment d --dry-run=server'),
+      /deleted (from \S+ namespace )?\(server dry run\)/,
+    );
     assert.match(await s.k('get deployment d -o name'), /deployment.apps\/d/);
     assert.match(await s.refused('get configmap dry'), /configmaps "dry" not found/);
   },

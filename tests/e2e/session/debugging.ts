@@ -51,7 +51,16 @@ export const debuggingElsewhere: Chapter = {
     assert.equal(await s.value('pod twin', '.spec.containers[*].name'), 'patient doctor');
     assert.match(await s.k('exec twin -c doctor -- ps'), /sleep 4321/);
     assert.match(await s.refused(`debug patient ${options} --copy-to=twin`), /pods "twin" already exists/);
-    const node = await s.k(`debug node/node-1 --profile=general ${options} -- sh -c`, 'ls /host; sleep 3600');
+    const ofNode = `debug node/node-1 ${options}`;
+    const script = 'ls /host; sleep 3600';
+    // Profiles of pods came with kubectl 1.27; before, the option was about kubectl's own speed.
+    if (s.minor < 27)
+      assert.match(
+        await s.refused(`${ofNode} --profile=general -- sh -c`, script),
+        /unknown profile 'general'/,
+      );
+    const profile = s.minor < 27 ? '' : ' --profile=general';
+    const node = await s.k(`${ofNode}${profile} -- sh -c`, script);
     const name =
       /Creating debugging pod (\S+) /.exec(node)?.[1] ??
       (await s.value('pods', '.items[?(@.spec.hostPID==true)].metadata.name'));

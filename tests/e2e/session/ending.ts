@@ -9,7 +9,9 @@ export const ending: Chapter = {
       /deployment.apps\/d condition met/,
     );
     await s.runPod('short', 'true');
-    if (s.minor >= 23) await s.k('wait --for=jsonpath={.status.phase}=Succeeded pod/short --timeout=90s');
+    const value = 'wait --for=jsonpath={.status.phase}=Succeeded pod/short --timeout=90s';
+    if (s.minor >= 23) await s.k(value);
+    else assert.match(await s.refused(value), /unrecognized condition: "jsonpath=/);
     assert.match(
       await s.refused('wait --for=condition=Nosuch deployment/d --timeout=1s'),
       /timed out waiting for the condition/,

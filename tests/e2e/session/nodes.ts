@@ -101,9 +101,11 @@ export const draining: Chapter = {
       assert.match(drained, /evicting pod .*crew-/);
       assert.match(drained, /Cannot evict pod as it would violate the pod's disruption budget/);
       assert.match(await s.anywhere('get nodes'), /node-1 +Ready,SchedulingDisabled /);
-      // kubectl 1.20 asks for the beta, which is served no longer.
       if (s.minor >= 21)
         assert.match(await s.k('describe pdb crew'), /^ *Current: +1\n *Desired: +1\n *Total: +\d+$/m);
+      // It asks for the beta, which is served no longer.
+      else
+        assert.match(await s.refused('describe pdb crew'), /could not find the requested resource|not found/);
       await s.k('patch pdb crew --type=merge -p {"spec":{"minAvailable":0}}');
       assert.match(await s.anywhere(`${drain} --timeout=60s`), /node\/node-1 (drained|evicted)/);
     } finally {

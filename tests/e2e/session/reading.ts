@@ -83,17 +83,19 @@ export const reading: Chapter = {
       /^Replicas: +3 desired \| 3 updated \| 3 total \| 3 available[\s\S]*ScalingReplicaSet[\s\S]*Scaled up replica set d-\S+ (from 0 )?to 2/m,
     );
     await tells('describe replicasets', /^Controlled By: +Deployment\/d[\s\S]*SuccessfulCreate +/m);
+    // Newer ones show no events of several objects unless asked to.
     await tells(
-      'describe pods -l app=d',
+      'describe pods -l app=d --show-events',
       new RegExp(
         `^Node: +node-1/192.0.2.10[\\s\\S]*Successfully assigned ${s.namespace}/d-\\S+ to node-1[\\s\\S]*already present on machine[\\s\\S]*Container created[\\s\\S]*Container started`,
         'm',
       ),
     );
     await tells('describe service d', /^Endpoints: +10\.244\.\d+\.\d+:8080,10\.244\./m);
-    // kubectl 1.20 knows only the beta of them.
     if (s.minor >= 21)
       await tells('describe endpointslices', /kubernetes.io\/service-name=d[\s\S]*TargetRef: +Pod\/d-/);
+    // It asks for the beta of them, which is served no longer.
+    else assert.match(await s.refused('describe endpointslices'), /could not find the requested resource/);
     await tells('describe configmap c', /^a:\n----\n1\n/m);
     const secret = await s.k('describe secret s');
     assert.match(secret, /^password: +7 bytes$/m);

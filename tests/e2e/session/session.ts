@@ -44,8 +44,9 @@ export interface Started {
 export class Session {
   readonly minor: number;
   readonly namespace: string;
-  readonly isNewest: boolean;
+  readonly #isNewest: boolean;
   readonly #isOldest: boolean;
+  readonly #thorough: boolean;
   /** A folder for this session's files. */
   readonly folder: string;
   readonly kubeconfig: string;
@@ -53,18 +54,20 @@ export class Session {
   readonly path: string;
   readonly #kubectl: Kubectl;
 
-  /** `among`: every version at work. */
+  /** `among`: every version at work. `thorough`: everything is done with this one, whatever its age. */
   constructor(
     version: string,
     among: readonly string[],
     kubectl: Kubectl,
     folder: string,
     kubeconfig: string,
+    thorough: boolean,
   ) {
     this.minor = minorOf(version);
     const minors = among.map(minorOf);
     this.#isOldest = this.minor === Math.min(...minors);
-    this.isNewest = this.minor === Math.max(...minors);
+    this.#thorough = thorough;
+    this.#isNewest = this.minor === Math.max(...minors);
     this.namespace = `session-${version.replace('.', '-')}`;
     this.folder = folder;
     this.kubeconfig = kubeconfig;
@@ -72,8 +75,9 @@ export class Session {
     this.#kubectl = kubectl;
   }
 
-  is(by: By): boolean {
-    return this.isNewest || (by === 'oldest and newest' && this.#isOldest);
+  /** Whether what is done by some versions is done by this one. */
+  does(by: By): boolean {
+    return this.#thorough || this.#isNewest || (by === 'oldest and newest' && this.#isOldest);
   }
 
   /** kubectl in this session's namespace; its output. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { image, type Chapter } from './session.ts';
 
 /** Waits until its terminal has the size that it is told, which comes from outside. */
@@ -10,9 +11,13 @@ export const terminals: Chapter = {
     await s.runPod('screen', 'sleep 3600');
     await s.k('wait --for=condition=Ready pod/screen --timeout=90s');
     const inside = `${waitForSize('17 91')}; echo first; ${waitForSize('20 60')}; echo second; tty`;
+    const seen = s.file('first-size-seen');
+    const resize = `(until [ -e ${seen} ]; do sleep 0.1; done; stty -F /dev/tty cols 60 rows 20)`;
     const terminal = s.atTerminal(
-      `stty cols 91 rows 17; (sleep 1; stty -F /dev/tty cols 60 rows 20) & $K exec -it screen -- sh -c '${inside}'`,
+      `stty cols 91 rows 17; ${resize} & $K exec -it screen -- sh -c '${inside}'`,
     );
+    await s.printed(terminal, 'first\r\n');
+    writeFileSync(seen, '');
     await s.printed(terminal, /first\r\nsecond\r\n\/dev\/pts\/\d+\r\n/);
     assert.equal(await terminal.ended, 0);
   },
@@ -55,7 +60,7 @@ export const terminals: Chapter = {
     const line = `run desk --stdin --tty --attach=false --image=${image} --image-pull-policy=Never --restart=Never ${overrides} --command -- sh -c`;
     await s.k(line, 'while read line; do echo got $line; stty size; done');
     await s.k('wait --for=condition=Ready pod/desk --timeout=90s');
-    const sizes = [[71, 13], ...(s.isNewest ? [[72, 14]] : [])] as const;
+    const sizes = [[71, 13], ...(s.does('newest') ? [[72, 14]] : [])] as const;
     for (const [cols, rows] of sizes) {
       const terminal = s.atTerminal(`stty cols ${cols} rows ${rows}; $K attach -it desk`);
       await s.printed(terminal, /command prompt/);
