@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import type { EtcdConnection, EtcdOptions } from '@cloudless/kube/etcd/client/client';
 import type { Logger } from '@cloudless/kube/logger';
 import { type Endpoint, endpointName, parseEndpoint } from '../endpoint.ts';
+import type { CheckReport } from './check.ts';
 import { CopyError } from './errors.ts';
 import type { History, ReportProgress } from './history.ts';
 import type { TargetOptions } from './sqlite-target.ts';
@@ -192,3 +193,32 @@ export async function writeHistory(
     }
   }
 }
+
+/**
+ * Checks every invariant of what is there.
+ *
+ * @throws what {@link openHistory} throws for what cannot be read at all
+ */
+export async function checkPlace(place: Place, options: PlaceOptions): Promise<CheckReport> {
+  const { checkHistory } = await import('./check.ts');
+  if (place.kind === 'sqlite' && existsSync(place.path) && !(await isKine(place.path))) {
+    const { openSqliteRows } = await import('./sqlite-rows.ts');
+    const { history, findings } = await openSqliteRows(place.path, options.log);
+    return checkAndClose(history, { ...options, findings });
+  }
+  return checkAndClose(await openHistory(place, options), options);
+
+  async function checkAndClose(
+    history: History,
+    rest: Parameters<typeof checkHistory>[1],
+  ): Promise<CheckReport> {
+    try {
+      return await checkHistory(history, rest);
+    } finally {
+      await history.close();
+    }
+  }
+}
+
+const isKine = async (path: string): Promise<boolean> =>
+  (await import('../kine/kine-sqlite.ts')).isKineSqlite(path);
