@@ -25,7 +25,7 @@ export interface Servers extends AsyncDisposable {
   readonly kubeconfigs: { readonly upstream: string; readonly ours: string };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
   const { port } = probe.address() as { port: number };
@@ -33,7 +33,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-function startProcess(command: string, args: readonly string[], log: string): ChildProcess {
+export function startProcess(command: string, args: readonly string[], log: string): ChildProcess {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const file = createWriteStream(log);
   child.stdout?.pipe(file, { end: false });
@@ -43,7 +43,7 @@ function startProcess(command: string, args: readonly string[], log: string): Ch
   return child;
 }
 
-async function stopProcess(child: ChildProcess): Promise<void> {
+export async function stopProcess(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const gone = new Promise((resolve) => child.once('close', resolve));
   child.kill('SIGKILL');
@@ -65,7 +65,7 @@ async function waitReady(peer: Peer, child: ChildProcess, log: string): Promise<
   throw new Error(`the upstream server did not get ready; its words are in ${log}`);
 }
 
-interface Common {
+export interface Common {
   folder: string;
   pki: TestPki;
   serviceAccountKey: string;
@@ -73,9 +73,9 @@ interface Common {
 }
 
 async function startUpstream(common: Common, kubeApiserver: string, etcd: string) {
-  const { folder, pki } = common;
+  const { folder } = common;
   const at = (name: string): string => join(folder, name);
-  const [clientPort, peerPort, port] = [await freePort(), await freePort(), await freePort()];
+  const [clientPort, peerPort] = [await freePort(), await freePort()];
   const etcdUrl = `http://127.0.0.1:${clientPort}`;
   const store = startProcess(
     etcd,
@@ -88,12 +88,34 @@ async function startUpstream(common: Common, kubeApiserver: string, etcd: string
     ],
     at('etcd.log'),
   );
+  try {
+    const server = await startKubeApiserver(common, kubeApiserver, [`--etcd-servers=${etcdUrl}`]);
+    const stop = async (): Promise<void> => {
+      await server.stop();
+      await stopProcess(store);
+    };
+    return { peer: server.peer, stop };
+  } catch (error) {
+    await stopProcess(store);
+    throw error;
+  }
+}
+
+/** Upstream's server over the etcd that these flags name; resolves when it is ready. */
+export async function startKubeApiserver(
+  common: Common,
+  kubeApiserver: string,
+  etcdFlags: readonly string[],
+): Promise<{ peer: Peer; stop: () => Promise<void> }> {
+  const { folder, pki } = common;
+  const at = (name: string): string => join(folder, name);
+  const port = await freePort();
   writeFileSync(at('sa.key'), common.serviceAccountKey);
   const config = Object.entries(common.runtimeConfig).map(([name, on]) => `${name}=${on}`);
   const server = startProcess(
     kubeApiserver,
     [
-      `--etcd-servers=${etcdUrl}`,
+      ...etcdFlags,
       `--secure-port=${port}`,
       '--bind-address=127.0.0.1',
       `--advertise-address=${advertiseAddress}`,
@@ -116,7 +138,6 @@ async function startUpstream(common: Common, kubeApiserver: string, etcd: string
   const stop = async (): Promise<void> => {
     peer[Symbol.dispose]();
     await stopProcess(server);
-    await stopProcess(store);
   };
   try {
     await waitReady(peer, server, at('kube-apiserver.log'));
@@ -125,6 +146,27 @@ async function startUpstream(common: Common, kubeApiserver: string, etcd: string
     throw error;
   }
   return { peer, stop };
+}
+
+/** A kubeconfig of the administrator for kubectl; its path. */
+export function writeKubeconfig(folder: string, pki: TestPki, { name, url }: Peer): string {
+  const path = join(folder, `${name}.conf`);
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  const cluster = { server: url, 'certificate-authority-data': base64(pki.ca) };
+  const user = {
+    'client-certificate-data': base64(pki.admin.cert),
+    'client-key-data': base64(pki.admin.key),
+  };
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'c', cluster }],
+    users: [{ name: 'u', user }],
+    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+    'current-context': 'x',
+  };
+  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+  return path;
 }
 
 async function startOurs({ pki, serviceAccountKey, runtimeConfig }: Common) {
@@ -174,25 +216,7 @@ export async function startServers(options: {
   const common = { folder: options.folder, pki, serviceAccountKey, runtimeConfig: options.runtimeConfig };
   const upstream = await startUpstream(common, options.kubeApiserver, options.etcd);
   const ours = await startOurs(common);
-  const kubeconfig = ({ name, url }: Peer): string => {
-    const path = join(options.folder, `${name}.conf`);
-    const base64 = (text: string): string => Buffer.from(text).toString('base64');
-    const cluster = { server: url, 'certificate-authority-data': base64(pki.ca) };
-    const user = {
-      'client-certificate-data': base64(pki.admin.cert),
-      'client-key-data': base64(pki.admin.key),
-    };
-    const config = {
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [{ name: 'c', cluster }],
-      users: [{ name: 'u', user }],
-      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-      'current-context': 'x',
-    };
-    writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
-    return path;
-  };
+  const kubeconfig = (peer: Peer): string => writeKubeconfig(options.folder, pki, peer);
   return {
     upstream: upstream.peer,
     ours: ours.peer,
