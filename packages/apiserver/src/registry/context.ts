@@ -6,6 +6,8 @@ import type { Served } from './catalogue.ts';
 export interface WriteContext {
   readonly user: UserInfo;
   readonly served: Served;
+  /** Of the request; absent where the server itself writes on the user's behalf. */
+  readonly verb?: string | undefined;
   readonly subresource: string;
   /** '' for cluster-scoped resources. */
   readonly namespace: string;

@@ -2,7 +2,9 @@ import type { Clock } from '@cloudless/kube/clock';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
+import { errors } from '@cloudless/kube/status';
 import type { AdmissionPlugin, AdmissionRequest } from '../admission/plugin.ts';
+import type { Authorizer } from '../authz/authorizer.ts';
 import { cachesOver } from '../cache/caches.ts';
 import type { Caches } from '../cache/cache.ts';
 import { Entry } from '../cache/entry.ts';
@@ -12,11 +14,12 @@ import { keyBytes, type ResourceKeys, resourceKeys } from '../storage/keys.ts';
 import { LeasePool } from '../storage/lease-pool.ts';
 import type { Transaction } from '../storage/transaction.ts';
 import { FieldManagers } from '../managed-fields/field-managers.ts';
+import { forbidden } from '../request/forbidden.ts';
 import type { Catalogue, Served } from './catalogue.ts';
 import type { WriteContext } from './context.ts';
 import type { CustomKind } from './custom-kind.ts';
 import { timestamp } from './metadata.ts';
-import type { Strategy, StrategyContext } from './strategy.ts';
+import type { FurtherRight, Strategy, StrategyContext } from './strategy.ts';
 
 export interface RegistryParts {
   store: EtcdStore;
@@ -136,6 +139,7 @@ export class Registry {
   compactedRevision = 0;
   readonly fieldManagers: FieldManagers;
   #plugins: readonly AdmissionPlugin[] = [];
+  #authorizer: Authorizer | undefined;
   readonly #stored = new Map<string, StoredResource>();
   /** By `group/plural`. */
   #custom: ReadonlyMap<string, CustomKind> = new Map();
@@ -155,6 +159,11 @@ export class Registry {
   /** Admission is built from the registry's caches, so it comes after. */
   useAdmission(plugins: readonly AdmissionPlugin[]): void {
     this.#plugins = plugins;
+  }
+
+  /** What rights that a part of a write needs are asked of. */
+  useAuthorizer(authorizer: Authorizer): void {
+    this.#authorizer = authorizer;
   }
 
   /** The storage of a resource, whichever of its served versions is given. */
@@ -199,10 +208,21 @@ export class Registry {
       namespace: context.namespace,
       group: context.served.resource.group,
       subresource: context.subresource,
+      verb: context.verb ?? 'update',
+      refusalOf: (asked) => this.#refusalOf(context, asked),
       caches: this.caches,
       nowMs: this.parts.clock.nowMs(),
       dryRun: context.dryRun,
     };
+  }
+
+  #refusalOf({ user, served }: WriteContext, asked: FurtherRight): string | undefined {
+    const { group, version, plural: resource } = served.resource;
+    const apiPrefix = group === '' ? 'api' : 'apis';
+    const attributes = { user, isResource: true, path: '', apiPrefix, group, version, resource, ...asked };
+    if (!this.#authorizer) throw errors.internal('the registry has no authorizer');
+    const { verdict, reason } = this.#authorizer.authorize(attributes);
+    return verdict === 'allow' ? undefined : forbidden(attributes, reason).message;
   }
 
   /** Runs `admit` of every plugin that handles the request, in order, and all of them once more when one asks for it. */

@@ -5,11 +5,23 @@ import type { UserInfo } from '@cloudless/kube/user';
 import type { Caches } from '../cache/cache.ts';
 import type { Transaction } from '../storage/transaction.ts';
 
+/** A right that a part of a write needs beside that to the write itself. */
+export interface FurtherRight {
+  verb: string;
+  subresource: string;
+  namespace: string;
+  name: string;
+}
+
 export interface StrategyContext {
   user: UserInfo;
   namespace: string;
   /** Group of the request's URL: kinds of two groups are stored as one. */
   group: string;
+  /** Of the request: `update` and `patch` may need rights of their own. */
+  verb: string;
+  /** Why the user may not do more with the kind than the request was authorized for; undefined when they may. */
+  refusalOf(asked: FurtherRight): string | undefined;
   /** Subresource of the request, '' for the main resource. */
   subresource: string;
   caches: Caches;

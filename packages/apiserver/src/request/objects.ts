@@ -61,6 +61,7 @@ export class ObjectRequests {
     return {
       user: call.user,
       served,
+      verb: call.info.verb,
       subresource: call.info.subresource,
       namespace,
       name: call.info.name,

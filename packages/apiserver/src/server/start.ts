@@ -118,6 +118,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       inProcessAudit,
     );
   registry.useAdmission(options.admission(context, authorizer));
+  registry.useAuthorizer(authorizer);
 
   const metrics = new RequestMetrics();
   const flowControl = new FlowControl(

@@ -18,6 +18,8 @@ const context: StrategyContext = {
   user: { name: 'alice', groups: ['system:authenticated'] },
   namespace: 'default',
   group: '',
+  verb: 'update',
+  refusalOf: () => undefined,
   subresource: '',
   caches: undefined as unknown as Caches,
   nowMs: Date.parse('2026-01-01T01:00:00Z'),

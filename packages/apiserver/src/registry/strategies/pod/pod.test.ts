@@ -12,6 +12,8 @@ const contextOf = (subresource = ''): StrategyContext => ({
   user: { name: 'alice', groups: [] },
   namespace: 'default',
   group: '',
+  verb: 'update',
+  refusalOf: () => undefined,
   subresource,
   caches: undefined as unknown as Caches,
   nowMs,

@@ -7,6 +7,7 @@ import { immutable } from '../../validation/fields.ts';
 import { validateAnnotations, validateLabels } from '../../validation/metadata.ts';
 import { ageColumn, ageOf, table, text } from '../table/table.ts';
 import { adminAccessInRequests, adminAccessInResults } from './admin-access.ts';
+import { judgeStatusWriter } from './granular-status.ts';
 import { validateSelectors } from './selectors.ts';
 import { validateConfigs, validateDeviceClaim } from './validate-devices.ts';
 import { dropDeallocated, validateClaimStatus } from './validate-status.ts';
@@ -46,6 +47,7 @@ export const resourceClaim: Strategy<ResourceClaim> = {
   },
   validateStatusUpdate: (context, object, old) => [
     ...adminAccessInResults(context, object, old),
+    ...judgeStatusWriter(context, object, old),
     ...validateClaimStatus(object, old),
   ],
   table: table<ResourceClaim>([text('State', 'How far it got.'), ageColumn], (object, nowMs) => [
