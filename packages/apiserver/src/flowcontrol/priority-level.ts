@@ -4,6 +4,7 @@ import type { PriorityLevelConfiguration, QueuingConfiguration } from '@cloudles
 import { Integrator } from './allocation.ts';
 import { flowHash, deal } from './shuffle-shard.ts';
 import type { Flow } from './flow.ts';
+import { RetryAfter } from './retry-after.ts';
 
 /** Why a request was refused, as upstream's metrics name it. */
 export type Rejection = 'queue-full' | 'concurrency-limit' | 'time-out' | 'cancelled';
@@ -85,6 +86,7 @@ export class PriorityLevel {
   waiting = 0;
   waitingSeats = 0;
   readonly counts = { dispatched: 0, rejected: 0, 'time-out': 0, cancelled: 0 };
+  readonly #retryAfter = new RetryAfter();
   #limit = 0;
   readonly #queues = new Map<number, Queue>();
   readonly #active = new Set<Queue>();
@@ -273,7 +275,7 @@ export class PriorityLevel {
     this.counts[reason === 'queue-full' || reason === 'concurrency-limit' ? 'rejected' : reason]++;
     schema.rejected.set(reason, (schema.rejected.get(reason) ?? 0) + 1);
     return new StatusError(429, 'TooManyRequests', 'Too many requests, please try again later.', {
-      retryAfterSeconds: 1,
+      retryAfterSeconds: this.#retryAfter.refused(Math.floor(this.#clock.monotonicMs() / 1_000)),
     });
   }
 }
