@@ -81,8 +81,10 @@ function validateStatus(definition: CustomResourceDefinition): FieldError[] {
   if (stored.length === 0)
     return [...found, fieldErrors.invalid(path, null, 'must have at least one stored version')];
   const { versions } = definition.spec;
+  const left = new Set(stored);
   for (const { name, storage } of versions) {
-    if (storage && !stored.includes(name))
+    // Once for each version, as upstream: a second one of the same name is not stored.
+    if (!left.delete(name) && storage)
       found.push(fieldErrors.invalid(path, stored, `must have the storage version ${name}`));
   }
   for (const [i, name] of stored.entries()) {

@@ -1,4 +1,4 @@
-import { fieldErrors, FieldPath, type FieldError } from '@cloudless/kube/field';
+import { fieldErrors, FieldPath, goQuote, type FieldError } from '@cloudless/kube/field';
 import type { CronJob, CronJobSpec } from '@cloudless/kube/types/batch-v1';
 import type { Strategy } from '../../strategy.ts';
 import { nonNegative, oneOf } from '../../validation/fields.ts';
@@ -70,27 +70,52 @@ export function scheduleProblem(schedule: string): string | undefined {
   return undefined;
 }
 
-function numberOf(text: string, field: (typeof fields)[number]): number | undefined {
+/** What Go's reader of integers says of a text that is none; undefined of one that is not negative. */
+function integerProblem(text: string): string | undefined {
+  const why = (what: string): string =>
+    `failed to parse int from ${text}: strconv.Atoi: parsing ${goQuote(text)}: ${what}`;
+  if (!/^[+-]?[0-9]+$/.test(text)) return why('invalid syntax');
+  if (!Number.isSafeInteger(Number(text))) return why('value out of range');
+  return Number(text) < 0 ? `negative number (${Number(text)}) not allowed: ${text}` : undefined;
+}
+
+function namedNumber(text: string, field: (typeof fields)[number]): number {
   const named = field.names === undefined ? -1 : (names[field.names] as string[]).indexOf(text.toLowerCase());
-  if (named >= 0) return named + field.low;
-  return /^[0-9]+$/.test(text) ? Number(text) : undefined;
+  return named < 0 ? Number(text) : named + field.low;
+}
+
+/** Why one of a field's ranges, `LOW[-HIGH][/STEP]`, cannot be read (upstream: robfig/cron, getRange). */
+function rangeProblem(expression: string, field: (typeof fields)[number]): string | undefined {
+  const [range = '', step, ...more] = expression.split('/');
+  const ends = range.split('-');
+  const isAny = ends[0] === '*' || ends[0] === '?';
+  if (!isAny) {
+    for (const [i, end] of ends.slice(0, ends.length > 2 ? 1 : 2).entries()) {
+      const isNamed =
+        field.names !== undefined && (names[field.names] as string[]).includes(end.toLowerCase());
+      const problem = isNamed ? undefined : integerProblem(end);
+      if (problem !== undefined) return problem;
+      if (i === 0 && ends.length > 2) return `too many hyphens: ${expression}`;
+    }
+  }
+  if (more.length > 0) return `too many slashes: ${expression}`;
+  const problem = step === undefined ? undefined : integerProblem(step);
+  if (problem !== undefined) return problem;
+  const low = isAny ? field.low : namedNumber(ends[0] as string, field);
+  const isOpen = isAny || (ends.length === 1 && step !== undefined);
+  const high = isOpen ? field.high : namedNumber(ends.at(-1) as string, field);
+  if (low < field.low) return `beginning of range (${low}) below minimum (${field.low}): ${expression}`;
+  if (high > field.high) return `end of range (${high}) above maximum (${field.high}): ${expression}`;
+  if (low > high) return `beginning of range (${low}) beyond end of range (${high}): ${expression}`;
+  return step !== undefined && Number(step) === 0
+    ? `step of range should be a positive number: ${expression}`
+    : undefined;
 }
 
 function fieldProblem(part: string, field: (typeof fields)[number]): string | undefined {
-  for (const expression of part.split(',')) {
-    const [range = '', step, ...more] = expression.split('/');
-    if (more.length > 0) return `too many slashes: ${expression}`;
-    if (step !== undefined && !/^[0-9]+$/.test(step)) return `failed to parse int from ${step}`;
-    if (step !== undefined && Number(step) === 0)
-      return `step of range should be a positive number: ${expression}`;
-    if (range === '*' || range === '?') continue;
-    const ends = range.split('-');
-    if (ends.length > 2) return `too many hyphens: ${expression}`;
-    const [low, high = low] = ends.map((end) => numberOf(end, field));
-    if (low === undefined || high === undefined) return `failed to parse int from ${range}`;
-    if (low < field.low) return `beginning of range (${low}) below minimum (${field.low}): ${expression}`;
-    if (high > field.high) return `end of range (${high}) above maximum (${field.high}): ${expression}`;
-    if (low > high) return `beginning of range (${low}) beyond end of range (${high}): ${expression}`;
+  for (const expression of part.split(',').filter((each) => each !== '')) {
+    const problem = rangeProblem(expression, field);
+    if (problem !== undefined) return problem;
   }
   return undefined;
 }

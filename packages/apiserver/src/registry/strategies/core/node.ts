@@ -47,8 +47,15 @@ function validateResources(node: Node): FieldError[] {
 function validateCidrs(node: Node): FieldError[] {
   const cidrs = node.spec?.podCIDRs ?? [];
   const wrong = cidrs.flatMap((cidr, i) => validateLegacyCidr(cidr, cidrsPath.index(i)));
+  if (cidrs.length < 2) return wrong;
   const families = new Set(cidrs.map((cidr) => parseCidr(cidr)?.family));
-  if (wrong.length === 0 && cidrs.length > 1 && (families.size < 2 || cidrs.length > 2)) {
+  const unreadable = cidrs.findIndex((cidr) => !parseCidr(cidr));
+  if (unreadable >= 0) {
+    const why = `invalid CIDR[${unreadable}]: <nil> (invalid CIDR address: ${cidrs[unreadable]})`;
+    const text = `invalid PodCIDRs. failed to check with dual stack with error:${why}`;
+    wrong.push(fieldErrors.internal(cidrsPath, text));
+  }
+  if (unreadable >= 0 || families.size < 2 || cidrs.length > 2) {
     wrong.push(fieldErrors.invalid(cidrsPath, cidrs, 'may specify no more than one CIDR for each IP family'));
   }
   return wrong;

@@ -282,7 +282,9 @@ export function validateInitContainers(scope: PodScope, path: FieldPath): FieldE
   for (const [i, container] of (spec.initContainers ?? []).entries()) {
     const at = path.index(i);
     wrong.push(...validateCommon(container, scope, at));
-    wrong.push(...validateRestartRules(container, at));
+    // Rules without a policy are not judged any further.
+    const rules = validateRestartRules(container, at);
+    wrong.push(...(container.restartPolicy == null ? rules.slice(0, 1) : rules));
     if (names.has(container.name)) wrong.push(fieldErrors.duplicate(at.child('name'), container.name));
     else if (container.name) names.add(container.name);
     wrong.push(...hostPortConflicts([container], path));
