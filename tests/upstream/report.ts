@@ -56,15 +56,18 @@ export function resultsDocument(run: {
     '',
     '| differences | what | why |',
     '|---|---|---|',
-    ...reasons.map(
-      ({ id, reason, count }) =>
-        `| ${count} | ${id} | ${cell(reason).length < 110 ? cell(reason) : reason} |`,
-    ),
+    ...reasons
+      .filter(({ count }) => count > 0)
+      .map(({ id, reason, count }) => `| ${count} | ${id} | ${reason} |`),
     '',
-    '## Not explained: to be mended',
-    '',
-    '| differences | kind | the most frequent |',
-    '|---|---|---|',
+    ...(open.length === 0
+      ? ['Every difference has a reason.']
+      : [
+          '## Not explained: to be mended',
+          '',
+          '| differences | kind | the most frequent |',
+          '|---|---|---|',
+        ]),
     ...byKind.map(({ kind, all }) => {
       const most = classes(all).slice(0, 2);
       return `| ${all.length} | ${kind} | ${most.map(({ group, count }) => `${count} × ${cell(group)}`).join('; ')} |`;
