@@ -86,7 +86,7 @@ function complaint(body: unknown): string {
 
 type Add = (group: string, upstream: unknown, ours: unknown) => void;
 
-/** Go goes through a map in any order: the causes of one map's keys are put in order of these. */
+/** Go goes through a map in any order: the causes of one map's keys, and those of one field, are put in order. */
 function inKeyOrder(causes: readonly Cause[]): Cause[] {
   const mapOf = ({ field }: Cause): string => field.replace(/\[\D[^\]]*\].*$|\.matchLabels$/, '[]');
   const out: Cause[] = [];
@@ -94,7 +94,7 @@ function inKeyOrder(causes: readonly Cause[]): Cause[] {
     const map = mapOf(causes[from] as Cause);
     for (to = from + 1; to < causes.length && mapOf(causes[to] as Cause) === map;) to++;
     const run = causes.slice(from, to);
-    out.push(...(map.endsWith('[]') ? run.sort((a, b) => (causeText(a) < causeText(b) ? -1 : 1)) : run));
+    out.push(...run.sort((a, b) => (causeText(a) < causeText(b) ? -1 : 1)));
   }
   return out;
 }

@@ -161,7 +161,8 @@ export const known: readonly Known[] = [
       (group.startsWith('cause missing: ') &&
         withoutEmpty(ours).includes(withoutEmpty(upstream)) &&
         upstream !== withoutEmpty(upstream)) ||
-      (/ added \[\]( |$)/.test(name) && /^code: 422 here 20\d: /.test(group)),
+      (/ (?:added )?\[\](?: |$)|\[0\] removed(?: |$)/.test(name) &&
+        /^code: 422 here 20\d: .*(?:cannot be set|only one of|must specify at least one)/.test(group)),
   },
   {
     id: 'owners of null',
@@ -170,9 +171,7 @@ export const known: readonly Known[] = [
     matches: ({ group, upstream, name }) =>
       (/managedFields(\[\]\.fieldsV1(\.f:\w+)*)? only upstream$/.test(group) &&
         ownsOnlyNulls(
-          /fieldsV1\.f:(\w+) only upstream$/.exec(group) && upstream === '{}'
-            ? `"${group.split('.').at(-1)?.split(' ')[0]}":{}`
-            : upstream,
+          upstream === '{}' ? `"${/f:\w+(?= only upstream$)/.exec(group)?.[0]}":{}` : upstream,
         )) ||
       (group === 'body: metadata.managedFields differs' && name.includes('status.currentMetrics added []')),
   },

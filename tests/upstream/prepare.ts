@@ -11,6 +11,9 @@ const post = (path: string, object: object): Ask => ({
   body: JSON.stringify(object),
 });
 
+/** A user with rights of `resourceclaims/status` and of the devices of one driver. */
+export const claimReporter = 'claim-reporter';
+
 /** What samples refer to: controllers would make some of it. */
 const fixtures: readonly Ask[] = [
   ...['default', 'web'].map((name) =>
@@ -25,6 +28,32 @@ const fixtures: readonly Ask[] = [
     kind: 'PriorityClass',
     metadata: { name: 'high' },
     value: 1000,
+  }),
+  // Who may write the status of claims, and of devices only those of one driver.
+  post('/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'claim-reporter' },
+    rules: [
+      {
+        apiGroups: ['resource.k8s.io'],
+        resources: ['resourceclaims', 'resourceclaims/status'],
+        verbs: ['get', 'patch'],
+      },
+      {
+        apiGroups: ['resource.k8s.io'],
+        resources: ['resourceclaims/driver'],
+        resourceNames: ['gpu.example.com'],
+        verbs: ['arbitrary-node:patch'],
+      },
+    ],
+  }),
+  post('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: 'claim-reporter' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'claim-reporter' },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: claimReporter }],
   }),
 ];
 

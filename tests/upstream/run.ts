@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Case } from './case.ts';
-import { accessCases, identityCases } from './cases/access.ts';
+import { accessCases, claimCases, identityCases } from './cases/access.ts';
 import { applyCases } from './cases/apply.ts';
 import { collectionCases, watchCases } from './cases/collections.ts';
 import { lifeCases, readCases, verbCases } from './cases/life.ts';
@@ -40,6 +40,7 @@ function casesOf(tested: readonly Tested[]): Case[] {
     ...each((one) => patchCases(one, seed, perKind)),
     ...each((one) => arbitraryCases(one, seed, Math.ceil(perKind / 10))),
     ...each(accessCases),
+    ...each(claimCases),
     ...each(subresourceCases),
     ...each(watchCases),
     ...each(applyCases),

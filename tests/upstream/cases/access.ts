@@ -1,6 +1,7 @@
 import type { Case } from '../case.ts';
 import type { Ask } from '../peer.ts';
-import { collectionOf, type Tested } from '../resources.ts';
+import { claimReporter } from '../prepare.ts';
+import { another, collectionOf, type Tested } from '../resources.ts';
 
 const json = { 'content-type': 'application/json' };
 const nobody = { 'impersonate-user': 'nobody' };
@@ -49,6 +50,37 @@ export function accessCases(tested: Tested): Case[] {
       asks: [{ ...ask, headers: { ...ask.headers, ...headers } }],
     })),
   );
+}
+
+/** Who reports on a claim: each part of its status has its own right. */
+export function claimCases(tested: Tested): Case[] {
+  const { label, facts, collection } = tested;
+  if (facts.kind !== 'ResourceClaim' || facts.storage?.version !== facts.version) return [];
+  const other = another(tested, 'reported', 61);
+  if (!other) return [];
+  const merge = { 'content-type': 'application/merge-patch+json' };
+  const patch = (status: object, headers: Record<string, string> = {}): Ask => ({
+    method: 'PATCH',
+    path: `${other.item}/status`,
+    headers: { ...merge, ...headers },
+    body: JSON.stringify({ status }),
+  });
+  const reporter = { 'impersonate-user': claimReporter };
+  const result = (driver: string) => ({ request: 'gpu', driver, pool: 'p', device: 'd' });
+  const allocation = { devices: { results: [result('gpu.example.com'), result('net.example.com')] } };
+  const device = (driver: string) => ({ driver, pool: 'p', device: 'd', data: { some: 'data' } });
+  const asks: Ask[] = [
+    { method: 'POST', path: collection, headers: json, body: JSON.stringify(other.object) },
+    patch({ allocation }, reporter),
+    patch({ reservedFor: [{ resource: 'pods', name: 'p', uid: 'u' }] }, reporter),
+    patch({ allocation }),
+    patch({ devices: [device('gpu.example.com')] }, reporter),
+    patch({ devices: [device('gpu.example.com'), device('net.example.com')] }, reporter),
+    patch({ devices: null }, reporter),
+    patch({ allocation: null }, reporter),
+    { method: 'DELETE', path: other.item },
+  ];
+  return [{ name: `${label} access reporter`, family: 'access', kind: label, asks }];
 }
 
 /** Impersonation itself, paths that are no resources, and reviews of who may do what. */

@@ -1,6 +1,6 @@
 import { encodeProtobuf, hasProtobuf } from '../../../packages/kube/src/codec/protobuf.ts';
 import type { Case } from '../case.ts';
-import { collectionOf, type Tested } from '../resources.ts';
+import { another, collectionOf, type Tested } from '../resources.ts';
 import type { Ask } from '../peer.ts';
 
 const json = { 'content-type': 'application/json' };
@@ -477,12 +477,19 @@ export function lifeCases(tested: Tested): Case[] {
   }
   if (hasProtobuf(facts)) {
     const types = { 'content-type': protobuf, accept: protobuf };
+    // Of a name of its own, where the kind has any: a life of the second object may go on beside.
+    const sent = another(tested, 'sent', 71)?.object ?? second;
     cases.push({
       name: `${label} protobuf`,
       family: 'protobuf',
       kind: label,
       asks: [
-        { method: 'POST', path: `${collection}?dryRun=All`, headers: types, body: encodeProtobuf(second) },
+        {
+          method: 'POST',
+          path: `${collection}?dryRun=All`,
+          headers: types,
+          body: encodeProtobuf(sent),
+        },
         {
           method: 'POST',
           path: `${collection}?dryRun=All`,

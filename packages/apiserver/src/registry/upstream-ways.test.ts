@@ -65,6 +65,11 @@ describe('as upstream', () => {
     assert.match(owned(set), /f:maxUnavailable/);
   });
 
+  it('judges no names of a StatefulSet’s template that its controller gives', async () => {
+    const names = { hostname: 'Bad_Name!', subdomain: 'Bad_Name!' };
+    await create(apps.statefulsets, 'named', { spec: workload({ serviceName: 'web' }, names) });
+  });
+
   it('takes the one change policy of SELinux that needs no feature, and another only in place of one', async () => {
     const policy = (seLinuxChangePolicy: string) => ({ securityContext: { seLinuxChangePolicy } });
     const text =

@@ -35,7 +35,8 @@ function validateServicePath(text: string, path: FieldPath): FieldError[] {
   if (text === '' || text === '/') return [];
   if (text === '//') return [fieldErrors.invalid(path, text, 'segment[0] may not be empty')];
   const wrong = text.startsWith('/') ? [] : [fieldErrors.invalid(path, text, "must start with a '/'")];
-  const steps = text.slice(1).replace(/\/$/, '').split('/');
+  // Upstream cuts off the first byte, whatever it is.
+  const steps = Buffer.from(text).subarray(1).toString().replace(/\/$/, '').split('/');
   for (const [i, step] of steps.entries()) {
     if (step === '') wrong.push(fieldErrors.invalid(path, text, `segment[${i}] may not be empty`));
     else

@@ -115,12 +115,17 @@ function validate(set: StatefulSet, old?: StatefulSet): FieldError[] {
 function validateTemplate(spec: StatefulSetSpec, old: PodTemplateSpec | undefined): FieldError[] {
   if (spec.selector && !selectorOf(spec.selector))
     return [fieldErrors.invalid(specPath.child('selector'), spec.selector, '')];
-  return validateEndlessTemplate(withClaimVolumes(spec), spec.selector, 'StatefulSet', old);
+  return validateEndlessTemplate(asControlled(spec), spec.selector, 'StatefulSet', old);
 }
 
-/** The pods' volumes as the controller makes them: those of the claims first, in place of others of their names. */
-function withClaimVolumes(spec: StatefulSetSpec): StatefulSetSpec['template'] {
-  const template = spec.template ?? {};
+/**
+ * The template but for what the controller sets in its pods: a name for each host, the service as their domain, and the
+ * volumes of the claims first, in place of others of their names.
+ */
+function asControlled(spec: StatefulSetSpec): StatefulSetSpec['template'] {
+  const given = spec.template ?? {};
+  const { hostname: _name, subdomain: _domain, ...rest } = given.spec ?? { containers: [] };
+  const template = given.spec ? { ...given, spec: rest } : given;
   if (!spec.volumeClaimTemplates?.length) return template;
   const names = new Set(spec.volumeClaimTemplates.map((claim) => claim.metadata?.name ?? ''));
   const claimed = [...names].map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
