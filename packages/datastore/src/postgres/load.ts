@@ -20,7 +20,7 @@ export async function loadState(
   const session = await connectSession({ address, host, port, applicationName });
   try {
     await session.run('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const [[headRow = []] = [], leases] = await Promise.all([
+    const [[headRow = []], leases] = await Promise.all([
       session.rows(selectHead),
       session.rows(selectLeases),
     ]);
