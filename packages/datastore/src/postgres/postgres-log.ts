@@ -32,7 +32,7 @@ const rowsPerPage = 5000;
 const pollMs = 1000;
 const sizeEveryPolls = 30;
 /** How long an append whose connection broke waits to learn what became of it. */
-const resolveMs = 5000;
+const resolveMs = 3000;
 
 export interface PostgresLogOptions {
   address: PostgresAddress;
@@ -238,23 +238,26 @@ export class PostgresLog implements Log {
 
   async catchUp(head: LogHead, hold: boolean): Promise<LogChanges> {
     await this.release();
-    const sessions = await this.#link.use();
+    return this.#reading((sessions) => this.#changes(sessions, head, hold));
+  }
+
+  async #changes(sessions: Sessions, head: LogHead, hold: boolean): Promise<LogChanges> {
     const known = this.#known as KnownHead;
     const session = hold ? sessions.writer : sessions.reader;
     try {
-      const page = selectChanges(head.position, rowsPerPage);
       const [, , rows] = await Promise.all([
         hold ? session.run('BEGIN') : undefined,
         hold ? session.rows(lockHead) : undefined,
-        session.rows(page),
+        session.rows(selectChanges(head.position, rowsPerPage)),
       ]);
       if (hold) this.#held = sessions;
       const changed = headOf(rows[0] ?? []);
       if (changed.removingRevision > known.revision) return await this.#reload(sessions, changed);
       const found = rows.flatMap((row) => rowAfterHead(row) ?? []);
       historyLost(known, changed, found[0], this.#address);
-      while (rows.length === rowsPerPage && (found.at(-1)?.position ?? 0) < changed.position) {
-        const more = await session.rows(selectChanges((found.at(-1)?.position ?? 0) + 1, rowsPerPage));
+      const last = (): number => found.at(-1)?.position ?? 0;
+      while (found.length % rowsPerPage === 0 && last() < changed.position) {
+        const more = await session.rows(selectChanges(last() + 1, rowsPerPage));
         if (headOf(more[0] ?? []).removingRevision > known.revision)
           return await this.#reload(sessions, changed);
         found.push(...more.flatMap((row) => rowAfterHead(row) ?? []));
@@ -264,7 +267,21 @@ export class PostgresLog implements Log {
     } catch (error) {
       this.#held = undefined;
       if (hold && sqlStateOf(error) !== undefined) void session.run('ROLLBACK').catch(() => undefined);
-      throw this.#readFailed(sessions, error);
+      throw error;
+    }
+  }
+
+  /** Reads, once more on new connections if the first are lost. */
+  async #reading<T>(read: (sessions: Sessions) => Promise<T>): Promise<T> {
+    for (let isFirst = true; ; isFirst = false) {
+      const sessions = await this.#link.use();
+      try {
+        return await read(sessions);
+      } catch (error) {
+        const failure = this.#readFailed(sessions, error);
+        const isLost = this.#link.current !== sessions && failure instanceof LogUnavailableError;
+        if (!isFirst || !isLost) throw failure;
+      }
     }
   }
 
@@ -294,14 +311,11 @@ export class PostgresLog implements Log {
     return this.#refused(error);
   }
 
-  async headPosition(): Promise<number> {
-    const sessions = await this.#link.use();
-    try {
-      const [row] = await sessions.reader.rows(selectPosition);
+  headPosition(): Promise<number> {
+    return this.#reading(async ({ reader }) => {
+      const [row] = await reader.rows(selectPosition);
       return Number(row?.[0]);
-    } catch (error) {
-      throw this.#readFailed(sessions, error);
-    }
+    });
   }
 
   async readValue(position: number): Promise<Uint8Array> {
@@ -309,20 +323,16 @@ export class PostgresLog implements Log {
     return value as Uint8Array;
   }
 
-  readonly readValues = async (positions: readonly number[]): Promise<Uint8Array[]> => {
-    const sessions = await this.#link.use();
-    try {
-      const rows = await sessions.reader.rows(selectValues(positions));
+  readonly readValues = (positions: readonly number[]): Promise<Uint8Array[]> =>
+    this.#reading(async ({ reader }) => {
+      const rows = await reader.rows(selectValues(positions));
       const found = new Map(rows.map(([position, value]) => [Number(position), value]));
       return positions.map((position) => {
         const value = found.get(position);
         if (value == null) throw new RowGoneError(position);
         return bytesOf(value);
       });
-    } catch (error) {
-      throw this.#readFailed(sessions, error);
-    }
-  };
+    });
 
   follow(moved: () => void): void {
     this.#moved = moved;

@@ -89,7 +89,7 @@ async function isReady(session: Session, address: PostgresAddress): Promise<bool
     );
   }
   try {
-    const [head] = await session.rows({ text: 'SELECT cloudless_schema FROM head' });
+    const [head] = await session.rows({ text: `SELECT cloudless_schema FROM ${schema}.head` });
     const version = Number(head?.[0] ?? 0);
     if (version > schemaVersion) {
       throw new PostgresError(

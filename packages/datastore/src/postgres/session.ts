@@ -4,11 +4,11 @@ import type { PostgresAddress } from './address.ts';
 import { explainConnecting, PostgresError } from './errors.ts';
 
 /** Slower statements are ended by the server: they hold what others wait for. */
-const statementTimeoutMs = 8000;
+const statementTimeoutMs = 5000;
 /** Later answers mean that the connection is lost, or that the commit itself hangs. */
-const answerTimeoutMs = 10_000;
+const answerTimeoutMs = 7000;
 /** A server that holds the log and is gone lets it go after this. */
-const idleInTransactionMs = 10_000;
+const idleInTransactionMs = 5000;
 const oldestVersion = 120_000;
 
 /** A statement; `name` lets the server parse it once per connection. */

@@ -191,16 +191,29 @@ export class RealPostgres {
       if (synchronous) {
         this.configure({ synchronous_standby_names: 'standby' });
         await this.reload();
-        for (;;) {
-          const [row] = await this.query('SELECT sync_state FROM pg_stat_replication');
-          if (row?.['sync_state'] === 'sync') break;
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
+        await this.#until("SELECT count(*) > 0 AS done FROM pg_stat_replication WHERE sync_state = 'sync'");
       }
       return standby;
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       throw error;
+    }
+  }
+
+  /** Lets a replica catch up with its primary once more, and then follow it no longer. */
+  async detach(primary: RealPostgres): Promise<void> {
+    const [row] = await primary.query('SELECT pg_current_wal_lsn()::text AS lsn');
+    await this.#until(`SELECT pg_last_wal_replay_lsn() >= '${String(row?.['lsn'])}' AS done`);
+    await this.query("ALTER SYSTEM SET primary_conninfo = ''");
+    await this.reload();
+    await this.#until('SELECT count(*) = 0 AS done FROM pg_stat_wal_receiver');
+  }
+
+  async #until(sql: string): Promise<void> {
+    for (;;) {
+      const [row] = await this.query(sql);
+      if (row?.['done'] === true) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
@@ -231,12 +244,15 @@ export class RealPostgres {
   async #signalAll(name: 'SIGKILL' | 'SIGSTOP'): Promise<void> {
     const postmaster = this.#child?.pid;
     if (postmaster === undefined || !isAlive(postmaster)) return;
+    // Until it is reaped, a new one takes it for running.
+    const exited = new Promise((resolve) => this.#child?.once('exit', resolve));
     // A stopped postmaster starts no child and mourns none.
     signal(postmaster, 'SIGSTOP');
     while (stateOf(postmaster) !== 'T') await new Promise((resolve) => setImmediate(resolve));
     const pids = this.#pids();
     for (const pid of pids.reverse()) signal(pid, name);
     if (name === 'SIGSTOP') return;
+    await exited;
     while (pids.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
