@@ -24,6 +24,16 @@ describe('progress', () => {
     );
   });
 
+  it('says on a terminal how far a step is, and keeps it out of the line that stays', () => {
+    const { text, progress } = recorded(true);
+    progress.step('copy');
+    progress.detail('3 of 4 records');
+    progress.note('a note');
+    progress.done();
+    assert.match(text(), /copy: 3 of 4 records … \d+ ms/);
+    assert.match(text(), /✓ copy \(N ms\)\n$/);
+  });
+
   it('is one line that is drawn again on a terminal, and leaves no timer', () => {
     const { text, progress } = recorded(true);
     progress.step('wait');

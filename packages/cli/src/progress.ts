@@ -4,13 +4,16 @@ export interface ProgressOutput {
   isTerminal: boolean;
 }
 
+/** Where no terminal is, a long step says so often how far it is. */
+const detailEveryMs = 10_000;
+
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 /** Live progress of one long action. */
 export class Progress {
   readonly #output: ProgressOutput;
   readonly #startedMs = performance.now();
-  #step: { text: string; startedMs: number } | undefined;
+  #step: { text: string; startedMs: number; detail: string; toldMs: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #frame = 0;
 
@@ -26,10 +29,21 @@ export class Progress {
   /** Ends the step under way, if any, as done and begins the next. */
   step(text: string): void {
     this.done();
-    this.#step = { text, startedMs: performance.now() };
+    const now = performance.now();
+    this.#step = { text, startedMs: now, detail: '', toldMs: now };
     if (!this.#output.isTerminal) return;
     this.#draw();
     this.#timer = setInterval(() => this.#draw(), 100);
+  }
+
+  /** How far the step under way is. */
+  detail(text: string): void {
+    if (!this.#step) return;
+    this.#step.detail = text;
+    const now = performance.now();
+    if (this.#output.isTerminal || now - this.#step.toldMs < detailEveryMs) return;
+    this.#step.toldMs = now;
+    this.#output.write(`… ${this.#step.text}: ${text}\n`);
   }
 
   /** Ends the step under way as done; `detail` says what came of it. */
@@ -66,7 +80,9 @@ export class Progress {
     if (!this.#step) return;
     this.#frame = (this.#frame + 1) % frames.length;
     const ms = performance.now() - this.#step.startedMs;
-    this.#output.write(`\r\x1b[K${frames[this.#frame]} ${this.#step.text} … ${formatMs(ms)}`);
+    const { text, detail } = this.#step;
+    const what = detail === '' ? text : `${text}: ${detail}`;
+    this.#output.write(`\r\x1b[K${frames[this.#frame]} ${what} … ${formatMs(ms)}`);
   }
 
   #clearLine(): void {

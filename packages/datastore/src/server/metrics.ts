@@ -65,6 +65,12 @@ export function serverMetricsText(store: Datastore, counters: GrpcCounters, figu
     },
     { name: 'process_resident_memory_bytes', type: 'gauge', help: 'Memory of the process.', value: rss },
     {
+      name: 'process_start_time_seconds',
+      type: 'gauge',
+      help: 'When the process started, seconds since the epoch.',
+      value: performance.timeOrigin / 1000,
+    },
+    {
       name: 'process_cpu_seconds_total',
       type: 'counter',
       help: 'Processor time of the process.',

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addMoveAndMend } from './move-and-mend.ts';
 import type { ServeFlags } from './serve.ts';
 
 /** Adds `cloudless datastore …`. Each subcommand's module is loaded when it is chosen. */
@@ -8,6 +9,7 @@ export function addDatastoreCommands(cli: Command): void {
     .description('an etcd over SQLite or PostgreSQL: serve it, move it, look after it')
     .helpCommand(false);
   addServe(datastore);
+  addMoveAndMend(datastore);
 }
 
 function addServe(datastore: Command): void {
