@@ -7,6 +7,7 @@ import { openEndpoint, parseEndpoint } from '@cloudless/datastore/endpoint';
 import { serveDatastore } from '@cloudless/datastore/server/serve';
 import { connectEtcd } from '@cloudless/kube/etcd/client/client';
 import { quietLogger } from './etcd.ts';
+import { leanTarget } from './lean-client.ts';
 import { type Running, type Subject, targetOf } from './subject.ts';
 
 const isChild = process.argv[1] === import.meta.filename && process.send !== undefined;
@@ -28,9 +29,11 @@ export const served = (
     const exited = once(child, 'exit');
     const [{ listening }] = (await once(child, 'message')) as [{ listening: string }];
     const store = await connectEtcd({ endpoints: [listening], log: quietLogger });
+    const lean = leanTarget(listening);
     return {
       store,
       target: targetOf(store),
+      lean,
       pid: child.pid as number,
       async longestStallMs() {
         child.send('stall');
@@ -38,6 +41,7 @@ export const served = (
         return stallMs;
       },
       async stop() {
+        lean.close();
         await store.close();
         child.send('stop');
         await exited;

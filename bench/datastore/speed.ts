@@ -46,7 +46,7 @@ export async function list({ target }: Running, rounds: number): Promise<number>
     const start = performance.now();
     const count = await target.list('/registry/bench/');
     samples.push(performance.now() - start);
-    if (count !== keys) throw new Error(`a list of ${count} keys instead of ${keys}`);
+    if (count < keys) throw new Error(`a list of ${count} keys instead of ${keys}`);
   }
   return quantile(samples, 0.5);
 }

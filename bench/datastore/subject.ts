@@ -13,6 +13,8 @@ export interface Target {
 
 export interface Running {
   readonly target: Target;
+  /** The same by a client that costs next to nothing, where there is a server. */
+  readonly lean?: Target;
   /** Absent for what has no watches here. */
   readonly store?: EtcdStore;
   /** Of the server, if it is a process of its own. */

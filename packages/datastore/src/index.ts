@@ -16,7 +16,7 @@
 import type { Clock } from '@cloudless/kube/clock';
 import { type Logger, logger } from '@cloudless/kube/logger';
 import { type Datastore, startEngine } from './datastore.ts';
-import { flushToDevice, SqliteLog } from './log/sqlite-log.ts';
+import { SqliteLog } from './log/sqlite-log.ts';
 
 export { Datastore, type EngineOptions, startEngine } from './datastore.ts';
 export { DatastoreFailedError, DatastoreFileError, NoSpaceError } from './errors.ts';
@@ -42,7 +42,7 @@ export interface DatastoreOptions {
   reservePages?: number | undefined;
   /** Size of the database at which writes are refused; none by default. */
   quotaBytes?: number | undefined;
-  /** Replaces the kernel's fdatasync; only for tests that prove what is lost without it. */
+  /** In place of the kernel's synchronous writes; only for tests that prove what is lost without it. */
   flush?: ((fd: number) => Promise<void>) | undefined;
 }
 
@@ -63,7 +63,7 @@ export async function openDatastore(options: DatastoreOptions): Promise<Datastor
       checkpointBytes: options.checkpointBytes ?? 8 * 1024 * 1024,
       segmentBytes: options.segmentBytes ?? 16 * 1024 * 1024,
       reservePages: options.reservePages ?? 1024,
-      flush: options.flush ?? flushToDevice,
+      flush: options.flush,
     }),
     clock: options.clock,
     logger: log,

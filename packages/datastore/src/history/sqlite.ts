@@ -1,5 +1,5 @@
 import type { Logger } from '@cloudless/kube/logger';
-import { flushToDevice, SqliteLog } from '../log/sqlite-log.ts';
+import { SqliteLog } from '../log/sqlite-log.ts';
 
 /**
  * The log in an SQLite file, opened or created for this process alone, without an engine on it.
@@ -13,5 +13,4 @@ export const openSqliteLog = ({ path, log }: { path: string; log: Logger }): Sql
     checkpointBytes: 8 * 1024 * 1024,
     reservePages: 1024,
     segmentBytes: 16 * 1024 * 1024,
-    flush: flushToDevice,
   });

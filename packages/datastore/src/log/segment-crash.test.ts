@@ -140,6 +140,22 @@ describe('a datastore whose process was killed', () => {
     await store.close();
   });
 
+  it('leaves everything as it is when what it finds is damaged', async () => {
+    await using store = await openDatastore({ path, segmentBytes: 64 * 1024 });
+    for (let i = 0; i < 60; i++) await put(store, `k${i}`, new Uint8Array(3000));
+    while (rowsOf(killed()) < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+    const copy = killed();
+    const db = new DatabaseSync(copy);
+    db.exec('DELETE FROM log WHERE revision = 5; PRAGMA wal_checkpoint(TRUNCATE)');
+    db.close();
+    const before = ['', '-segment-0', '-segment-1'].map((suffix) => readFileSync(copy + suffix));
+    await assert.rejects(openDatastore({ path: copy }), /revisions 5 to 5 are missing/);
+    assert.deepEqual(
+      ['', '-segment-0', '-segment-1'].map((suffix) => readFileSync(copy + suffix)),
+      before,
+    );
+  });
+
   it('refuses segments that lost acknowledged writes', async () => {
     await using store = await openDatastore({ path });
     for (let i = 0; i < 100; i++) await put(store, `k${i}`, new Uint8Array(9000).fill(i));
@@ -156,6 +172,25 @@ describe('a datastore whose process was killed', () => {
       damage(copy);
       await refuses(copy, segment, pattern);
     }
+  });
+
+  it('does not open an older state when the -wal file is lost', async () => {
+    await using store = await openDatastore({ path, segmentBytes: 64 * 1024, checkpointBytes: 1024 * 1024 });
+    const outcomes = new Set<string>();
+    for (let i = 0; i < 40; i++) {
+      for (let j = 0; j < 10; j++) await put(store, `k${j}`, new Uint8Array(1000).fill(i));
+      const copy = killed(['', '-segment-0', '-segment-1']);
+      try {
+        await using again = await openDatastore({ path: copy });
+        assert.deepEqual(plain(await again.range(everything)), plain(await store.range(everything)));
+        outcomes.add('whole');
+      } catch (error) {
+        assert.ok(error instanceof DatastoreFileError, String(error));
+        assert.equal(error.reason, 'corrupt');
+        outcomes.add('refused');
+      }
+    }
+    assert.deepEqual([...outcomes].sort(), ['refused', 'whole']);
   });
 
   it('leaves a whole database of the first version when it is closed in order', async () => {

@@ -36,10 +36,12 @@ export interface OpenedSegments {
 export function openSegments(
   path: string,
   mark: { readonly epoch: number; readonly applied: number } | undefined,
+  isSynchronous: boolean,
 ): OpenedSegments {
   const paths = [segmentPath(path, 0), segmentPath(path, 1)];
+  const open = (segment: string): Segment => new Segment(segment, isSynchronous);
   if (mark === undefined) {
-    const segments = [new Segment(paths[0] as string), new Segment(paths[1] as string)] as const;
+    const segments = [open(paths[0] as string), open(paths[1] as string)] as const;
     const pending = { records: [], leases: [], facts: [], compactRevision: 0 };
     return { segments, current: 0, sequence: 0, checksum: 0, pending, torn: undefined };
   }
@@ -50,7 +52,7 @@ export function openSegments(
     return { path: segment, bytes };
   });
   const { pending, last, torn } = recoverSegments(path, files, mark.epoch, mark.applied);
-  const segments = paths.map((segment) => new Segment(segment));
+  const segments = paths.map(open);
   const order = [0, 1].sort((a, b) => (pending[a]?.[0]?.sequence ?? 0) - (pending[b]?.[0]?.sequence ?? 0));
   const taken: Taken = { records: [], leases: [], facts: [], compactRevision: 0 };
   for (const i of order) {

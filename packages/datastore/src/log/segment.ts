@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, write } from 'node:fs';
-import { encodeFrame, frameHeaderBytes, frameLength, recordHeaderBytes } from './frame.ts';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, write } from 'node:fs';
+import { encodeFrame, frameAt, frameHeaderBytes, frameLength, recordHeaderBytes } from './frame.ts';
 import { FramedRows } from './framed-rows.ts';
 import type { LogBatch } from './log.ts';
 
@@ -76,9 +76,10 @@ export class Segment {
   /** What the block that holds `end` contains. */
   readonly #tail = new Uint8Array(blockBytes);
 
-  constructor(path: string) {
+  /** `isSynchronous`: a write comes back when it is on the device, as if followed by fdatasync. */
+  constructor(path: string, isSynchronous: boolean) {
     this.path = path;
-    this.fd = openSync(path, 'r+');
+    this.fd = openSync(path, isSynchronous ? constants.O_RDWR | constants.O_DSYNC : constants.O_RDWR);
     this.fileBytes = fstatSync(this.fd).size;
   }
 
@@ -99,7 +100,8 @@ export class Segment {
     }
   }
 
-  /** Writes the batch as a frame at `at`. It is not durable yet, nor part of the segment until {@link adopt}. */
+  /** Writes the batch as a frame at `at`. It is not part of the segment until {@link adopt}, nor durable if writes are
+   * not synchronous. */
   async write(at: number, batch: LogBatch, identity: FrameIdentity): Promise<number> {
     const length = frameLength(batch);
     const inBlock = at % blockBytes;
@@ -169,6 +171,12 @@ export class Segment {
     if (first === undefined || last === undefined) return;
     this.rows.applied(first.firstRow, last.endRow);
     this.#applied += frames.length;
+  }
+
+  /** Whether the file, as the kernel has it, holds this frame whole. */
+  holdsFrame(at: number, length: number, epoch: number, sequence: number): boolean {
+    if (at + length > fstatSync(this.fd).size) return false;
+    return frameAt(this.readValue(at, length), 0, epoch)?.sequence === sequence;
   }
 
   readValue(at: number, length: number): Uint8Array {

@@ -48,9 +48,17 @@ describe('opening a datastore file', () => {
   it("refuses another program's database", async () => {
     mkdirSync(join(folder, 'sub'));
     const db = new DatabaseSync(path);
-    db.exec('CREATE TABLE kine (id INTEGER)');
+    db.exec('CREATE TABLE songs (id INTEGER)');
     db.close();
-    await refusesTo('foreign', /another program/);
+    await refusesTo('foreign', /another program, not a Cloudless datastore: move it away/);
+  });
+
+  it("refuses kine's database and says how to take it over", async () => {
+    mkdirSync(join(folder, 'sub'));
+    const db = new DatabaseSync(path);
+    db.exec('CREATE TABLE kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)');
+    db.close();
+    await refusesTo('foreign', /a database of kine's.*cloudless datastore copy --from/);
   });
 
   it('refuses a newer schema', async () => {
@@ -76,6 +84,43 @@ describe('opening a datastore file', () => {
     await refusesTo('corrupt', /damaged: .*Restore it from a backup/);
   });
 
+  it('refuses damaged pages, each of them', async () => {
+    {
+      await using store = await openDatastore({ path });
+      for (let i = 0; i < 400; i++) {
+        const key = Buffer.from(`a rather long key, so that pages have many cells ${i}`);
+        await store.put({ key, value: Buffer.from('1') });
+      }
+    }
+    const whole = readFileSync(path);
+    const pages = whole.length / 4096;
+    assert.ok(pages > 10);
+    let refused = 0;
+    for (let page = 0; page < pages; page++) {
+      const damaged = Buffer.from(whole);
+      damaged.fill(0xa5, page * 4096, (page + 1) * 4096);
+      writeFileSync(path, damaged);
+      try {
+        await using store = await openDatastore({ path });
+        // A page that nothing uses (the map of pages, which only vacuuming reads): everything is there.
+        const { count } = await store.range({
+          key: Buffer.from('a'),
+          rangeEnd: Buffer.from('b'),
+          countOnly: true,
+        });
+        assert.equal(count, 400, `page ${page}`);
+      } catch (error) {
+        assert.ok(error instanceof DatastoreFileError, String(error));
+        assert.match(
+          error.message,
+          /damaged: .*Restore it from a backup|not a Cloudless datastore.*move it away/,
+        );
+        refused++;
+      }
+    }
+    assert.ok(refused >= pages - 4, `${refused} of ${pages} refused`);
+  });
+
   it('refuses a log with missing revisions', async () => {
     {
       await using store = await openDatastore({ path });
@@ -89,7 +134,12 @@ describe('opening a datastore file', () => {
 
   it('refuses a folder in its place', async () => {
     mkdirSync(path, { recursive: true });
-    await refusesTo('unusable', /cannot be opened/);
+    await refusesTo('unusable', /cannot be opened: it is a folder. Name the file in it, such as /);
+  });
+
+  it('refuses a file in the place of its folder', async () => {
+    writeFileSync(join(folder, 'sub'), '');
+    await refusesTo('unusable', /its folder cannot be made: .*sub/);
   });
 
   it('opens an empty file as a new store', async () => {

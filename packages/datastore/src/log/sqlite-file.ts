@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { DatastoreFileError, NoSpaceError } from '../errors.ts';
@@ -76,6 +76,13 @@ export interface DatastoreFile {
  */
 export function openFile(path: string, walLimitBytes: number): DatastoreFile {
   const fresh = prepareFolder(path);
+  if (!fresh && statSync(path).isDirectory()) {
+    throw new DatastoreFileError(
+      path,
+      'unusable',
+      `the datastore ${path} cannot be opened: it is a folder. Name the file in it, such as ${path}/state.db`,
+    );
+  }
   const lock = takeLock(path);
   let db: DatabaseSync | undefined;
   try {
@@ -101,7 +108,8 @@ function prepareFolder(path: string): boolean {
     throw new DatastoreFileError(
       path,
       'unusable',
-      `the datastore's folder ${dirname(path)} cannot be made: ${messageOf(error)}`,
+      `the datastore ${path} cannot be opened: its folder cannot be made: ${messageOf(error)}. ` +
+        'Choose a place that can be written',
       error,
     );
   }
@@ -141,7 +149,8 @@ function takeLock(path: string): DatabaseSync {
     throw new DatastoreFileError(
       path,
       'unusable',
-      `the datastore ${path} cannot be locked (${lockPath}): ${messageOf(error)}`,
+      `the datastore ${path} cannot be locked (${lockPath}): ${messageOf(error)}. ` +
+        'Its folder must be writable: check its permissions and the disk',
       error,
     );
   }
@@ -155,6 +164,15 @@ function verifyHeader(db: DatabaseSync, path: string): void {
   const tables = Number(db.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n']);
   const id = pragma(db, 'application_id');
   if (tables === 0 && id === 0) return;
+  const isKine = db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'kine'").get();
+  if (isKine !== undefined) {
+    throw new DatastoreFileError(
+      path,
+      'foreign',
+      `${path} is a database of kine's, not a Cloudless datastore: take what is in it over with ` +
+        `"cloudless datastore copy --from ${path} --to …", or use another --root`,
+    );
+  }
   if (id !== applicationId) {
     throw new DatastoreFileError(
       path,
@@ -191,8 +209,9 @@ function markOf(db: DatabaseSync, path: string): DatastoreFile['mark'] {
 }
 
 function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
-  // page_size and auto_vacuum take effect only while the database is empty.
-  db.exec(`PRAGMA page_size=${pageBytes}; PRAGMA auto_vacuum=INCREMENTAL;`);
+  const isFresh = pragma(db, 'user_version') === 0;
+  // They take effect only while the database is empty, and would write to it nevertheless.
+  if (isFresh) db.exec(`PRAGMA page_size=${pageBytes}; PRAGMA auto_vacuum=INCREMENTAL;`);
   const mode = db.prepare('PRAGMA journal_mode=WAL').get()?.['journal_mode'];
   if (mode !== 'wal') {
     throw new DatastoreFileError(
@@ -204,7 +223,7 @@ function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
   }
   configure(db, 1000);
   db.exec(`PRAGMA journal_size_limit=${walLimitBytes};`);
-  if (pragma(db, 'user_version') > 0) return;
+  if (!isFresh) return;
   // WITHOUT ROWID: a lease's 63 bits as a row id would not fit in what node:sqlite returns from every statement.
   // The value comes last, so that reading the rest of a row never follows its overflow pages.
   db.exec(`BEGIN IMMEDIATE;

@@ -23,12 +23,12 @@ export interface SqliteLogOptions {
   segmentBytes: number;
   /** Free pages that removal leaves for coming appends before the file is made smaller. */
   reservePages: number;
-  /** How a segment is made durable; replaced only by tests that prove what happens without it. */
-  flush: (fd: number) => Promise<void>;
+  /** Makes a segment durable in place of synchronous writes; only for tests that prove what happens without. */
+  flush?: ((fd: number) => Promise<void>) | undefined;
 }
 
 /** The kernel's fdatasync on the thread pool. */
-export const flushToDevice = (fd: number): Promise<void> =>
+const flushToDevice = (fd: number): Promise<void> =>
   new Promise((resolve, reject) => {
     fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
   });
@@ -37,7 +37,7 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 
 /**
  * The log as one table of an SQLite database, with two segments in front of it. An append is one frame in a segment and
- * one fdatasync of that file; the database gets it later, from the thread that is its only writer. So an acknowledgement
+ * one flush of that file, both in one call on the thread pool; the database gets it later, from the thread that is its only writer. So an acknowledgement
  * costs one flush of as few blocks as can be, and this thread never waits for a lock or a checkpoint of SQLite's.
  */
 export class SqliteLog implements Log {
@@ -55,7 +55,8 @@ export class SqliteLog implements Log {
   #marked: boolean;
   /** Whether what is left to do when closing is so little that this thread does it. */
   #closesHere = false;
-  #failed = false;
+  /** Whether what is stored is known to be sound: until it was read, and after a failed flush, it is left as it is. */
+  #isSound = false;
   #closed = false;
   #rowsRemoved = 0;
   #bytesReclaimed = 0;
@@ -68,12 +69,15 @@ export class SqliteLog implements Log {
     const { db, lock, mark } = openFile(path, checkpointBytes * 2);
     this.#db = db;
     this.#lock = lock;
+    let walFd: number | undefined;
     try {
       this.#statements = prepare(db);
       // Our own descriptor of the -wal file only: SQLite takes no POSIX lock on it, so closing it drops none.
-      this.#walFd = openSync(`${path}-wal`, 'r+');
-      this.#opened = openSegments(path, mark);
+      walFd = openSync(`${path}-wal`, 'r+');
+      this.#walFd = walFd;
+      this.#opened = openSegments(path, mark, options.flush === undefined);
     } catch (error) {
+      if (walFd !== undefined) closeSync(walFd);
       db.close();
       lock.close();
       throw explain(path, error);
@@ -136,9 +140,10 @@ export class SqliteLog implements Log {
       }
       // What a killed process wrote may be in the page cache only; from here on it counts, and the segments may be
       // used again in place of what the database has.
-      const { flush } = this.#options;
+      const { flush = flushToDevice } = this.#options;
       if (this.#marked) for (const { fd } of this.#opened.segments) await flush(fd);
       if (fstatSync(this.#walFd).size > 0) await flush(this.#walFd);
+      this.#isSound = true;
     } catch (error) {
       throw explain(this.#path, error);
     }
@@ -176,7 +181,7 @@ export class SqliteLog implements Log {
       await this.#ahead.append(batch);
       return 'appended';
     } catch (error) {
-      if (!(error instanceof NoSpaceError)) this.#failed = true;
+      if (!(error instanceof NoSpaceError)) this.#isSound = false;
       throw error;
     }
   }
@@ -184,7 +189,7 @@ export class SqliteLog implements Log {
   async #begin(): Promise<void> {
     if (this.#marked) return;
     await this.#write({ op: 'begin', epoch: this.#epoch }, true);
-    await this.#options.flush(this.#walFd);
+    await (this.#options.flush ?? flushToDevice)(this.#walFd);
     this.#marked = true;
   }
 
@@ -266,8 +271,7 @@ export class SqliteLog implements Log {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    // After a failed flush the segments are left as they are, to be judged at the next start.
-    if (!this.#failed && this.#marked) await this.#finish();
+    if (this.#isSound && this.#marked) await this.#finish();
     await this.#ahead.close();
     await this.#maintenance.close();
     closeSync(this.#walFd);

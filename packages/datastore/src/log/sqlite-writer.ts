@@ -70,7 +70,8 @@ export class SqliteWriter {
     this.#walFrames = frames;
     let bytesWritten = appended * frameBytes;
     let checkpoints = 0;
-    if (frames * frameBytes > this.#checkpointBytes || request.op === 'finish') {
+    // The mark of a life with segments belongs into the database itself: who loses the -wal file is told so then.
+    if (frames * frameBytes > this.#checkpointBytes || request.op === 'begin' || request.op === 'finish') {
       bytesWritten += this.#checkpoint();
       checkpoints = 1;
     }

@@ -82,7 +82,7 @@ describe('the segments in front of the database', () => {
     flush = toDevice,
   ): WriteAhead =>
     new WriteAhead({
-      ...openSegments(path, mark),
+      ...openSegments(path, mark, false),
       path,
       log: quiet,
       segmentBytes,
@@ -204,7 +204,7 @@ describe('the segments in front of the database', () => {
     fails = true;
     await assert.rejects(ahead.append(batchOf(random(seed))), (error) => error === full);
     await ahead.close();
-    const { pending } = openSegments(path, { epoch, applied: 0 });
+    const { pending } = openSegments(path, { epoch, applied: 0 }, false);
     assert.equal(pending.records.at(-1)?.position, position);
   });
 
@@ -217,14 +217,14 @@ describe('the segments in front of the database', () => {
     }, NoSpaceError);
     await ahead.close();
     const mark = { epoch, applied: 0 };
-    const { segments, sequence } = openSegments(path, mark);
+    const { segments, sequence } = openSegments(path, mark, false);
     for (const segment of segments) segment.close();
     assert.ok(segments.every(({ end }) => end > segmentBytes / 2) && sequence > 1, 'both are pending');
     const older = readFileSync(segmentPath(path, 0));
     const cut = older.lastIndexOf(magicBytes);
     writeFileSync(segmentPath(path, 0), older.fill(0, cut));
     assert.throws(
-      () => openSegments(path, mark),
+      () => openSegments(path, mark, false),
       /state\.db-segment-1 .*what comes before the write at byte 0 is missing/,
     );
   });

@@ -3,7 +3,7 @@ import { NoSpaceError } from '../errors.ts';
 import { FlushTimes } from './flush-times.ts';
 import { frameLength } from './frame.ts';
 import type { LogBatch } from './log.ts';
-import { type FrameIdentity, type PlacedFrame, placeOf, Segment } from './segment.ts';
+import { type PlacedFrame, placeOf, Segment } from './segment.ts';
 import { isNoSpace } from './sqlite-file.ts';
 
 /** Frames are applied in transactions of about so many bytes. */
@@ -40,7 +40,8 @@ export interface WriteAheadOptions {
   /** Of the last frame written. */
   sequence: number;
   checksum: number;
-  flush: (fd: number) => Promise<void>;
+  /** Makes what was written durable; absent when the segments' writes are synchronous. */
+  flush: ((fd: number) => Promise<void>) | undefined;
   /** Called once, before the first frame: marks the database as one that has segments. */
   begin: () => Promise<void>;
   /** Brings a piece into the database. @throws NoSpaceError when the disk is full. */
@@ -93,32 +94,31 @@ export class WriteAhead {
   /** Resolves when the batch is on the device. @throws NoSpaceError: nothing was written */
   async append(batch: LogBatch): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
-    const { epoch, flush, path } = this.#options;
-    const sequence = this.#sequence + 1;
-    const { segment, at, checksum } = await this.#write(batch, {
-      epoch,
-      sequence,
-      previousChecksum: this.#checksum,
-    }).catch((error: unknown) => {
+    const { epoch, path } = this.#options;
+    const { segment, at } = await this.#place(frameLength(batch)).catch((error: unknown) => {
       throw isNoSpace(error) ? new NoSpaceError(path, error) : error;
     });
-    // Whatever is wrong with a flush, the frame may be there after the next start: it is not refused, it is fatal.
+    const sequence = this.#sequence + 1;
     const start = performance.now();
-    await flush(segment.fd);
+    try {
+      const identity = { epoch, sequence, previousChecksum: this.#checksum };
+      const checksum = await segment.write(at, batch, identity);
+      await this.#options.flush?.(segment.fd);
+      this.#checksum = checksum;
+    } catch (error) {
+      // A frame that is whole may be there after the next start, whatever was wrong: it is not refused, it is fatal.
+      if (!isNoSpace(error) || segment.holdsFrame(at, frameLength(batch), epoch, sequence)) throw error;
+      throw new NoSpaceError(path, error);
+    }
     this.flushTimes.observe((performance.now() - start) / 1000);
     segment.adopt(at, batch, sequence);
     this.#sequence = sequence;
-    this.#checksum = checksum;
     this.#applyLate();
   }
 
-  async #write(
-    batch: LogBatch,
-    identity: FrameIdentity,
-  ): Promise<{ segment: Segment; at: number; checksum: number }> {
+  async #place(length: number): Promise<{ segment: Segment; at: number }> {
     if (!this.#begun) await this.#begin();
-    const { segment, at } = await this.#room(frameLength(batch));
-    return { segment, at, checksum: await segment.write(at, batch, identity) };
+    return this.#room(length);
   }
 
   /** Both files get their first bytes before the database says that it has them: an empty one was cut. */
@@ -126,7 +126,7 @@ export class WriteAhead {
     const { segments, segmentBytes, flush, begin } = this.#options;
     for (const segment of segments) {
       await segment.allocate(1, segmentBytes);
-      await flush(segment.fd);
+      await flush?.(segment.fd);
     }
     await begin();
     this.#begun = true;
