@@ -90,6 +90,14 @@ describe('flags of up and agent', () => {
       /the path is too long for the unix sockets below it; at most \d+ characters$/,
     ],
     [{ kubeletConfig: '/none.yaml' }, /^--kubelet-config \/none\.yaml: there is no such file$/],
+    [{ datastoreEndpoint: 'sqlite:///x' }, /^--datastore-endpoint: expected postgres:\/\/USER@HOST/],
+    [
+      { datastoreEndpoint: 'postgres://a:b@c/d' },
+      /^--datastore-endpoint: a password there is seen .*PGPASSWORD$/,
+    ],
+    [{ datastoreEndpoint: 'postgres://a@c/d?x=1' }, /the parameter x is not known/],
+    [{ datastoreEndpoint: 'postgres://a@c/d', etcdServers: 'http://a:1' }, /objects are stored in one place/],
+    [{ datastorePasswordFile: 'package.json' }, /goes with --datastore-endpoint$/],
     [{ etcdServers: '192.0.2.1:2379' }, /^--etcd-servers 192\.0\.2\.1:2379: expected URLs such as/],
     [{ etcdServers: 'http://a:1,' }, /^--etcd-servers : expected URLs/],
     [

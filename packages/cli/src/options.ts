@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join, resolve } from 'node:path';
 import { hostname } from 'node:os';
+import { parsePostgresUrl, type PostgresAddress } from '@cloudless/datastore/postgres/address';
 import { defaultPorts, type NodePorts } from '@cloudless/kube/node/context';
 
 /** A flag or argument that cannot be used; the message names it and says what would do. */
@@ -27,6 +28,8 @@ export interface ClusterOptions {
   ports: NodePorts;
   /** An etcd v3 endpoint as storage instead of the embedded datastore. */
   etcd: EtcdOptions | undefined;
+  /** A PostgreSQL database that the embedded datastore keeps its log in, instead of a file below `root`. */
+  database: DatabaseOptions | undefined;
   /** How long history is kept for watches that resume; undefined: the API server's default. */
   compactionIntervalMs: number | undefined;
   /** A KubeletConfiguration file. */
@@ -44,6 +47,13 @@ export interface AuditOptions {
   logPath: string;
   mode: 'batch' | 'blocking' | 'blocking-strict';
   rotation: { maxAgeDays: number; maxBackups: number; maxSizeMib: number };
+}
+
+export interface DatabaseOptions {
+  /** `postgres://…` without a password: the configuration is a file that everybody may read. */
+  url: string;
+  /** Holds the password; undefined: it is in the environment's PGPASSWORD, or none is needed. */
+  passwordFile: string | undefined;
 }
 
 export interface EtcdOptions {
@@ -66,6 +76,8 @@ export interface RawOptions {
   apiPort?: string;
   kubeletPort?: string;
   dnsPort?: string;
+  datastoreEndpoint?: string;
+  datastorePasswordFile?: string;
   etcdServers?: string;
   etcdCafile?: string;
   etcdCertfile?: string;
@@ -167,6 +179,7 @@ export function parseOptions(raw: RawOptions): ClusterOptions {
       .map((value) => oneOf('--disable', value, disableable)),
     ports: portsOf(raw),
     etcd: etcdOf(raw),
+    database: databaseOf(raw),
     compactionIntervalMs:
       raw.etcdCompactionInterval === undefined
         ? undefined
@@ -245,6 +258,39 @@ function auditOf(raw: RawOptions): AuditOptions | undefined {
       maxSizeMib: count('--audit-log-maxsize', raw.auditLogMaxsize),
     },
   };
+}
+
+function databaseOf(raw: RawOptions): DatabaseOptions | undefined {
+  const { datastoreEndpoint: url, datastorePasswordFile, etcdServers } = raw;
+  const passwordFile = existingFile('--datastore-password-file', datastorePasswordFile);
+  if (url === undefined) {
+    if (passwordFile !== undefined)
+      throw new UsageError('--datastore-password-file goes with --datastore-endpoint');
+    return undefined;
+  }
+  if (etcdServers !== undefined)
+    throw new UsageError(
+      '--datastore-endpoint and --etcd-servers: objects are stored in one place, choose one',
+    );
+  if (!/^postgres(ql)?:/.test(url))
+    throw new UsageError(
+      '--datastore-endpoint: expected postgres://USER@HOST/DATABASE; without the flag the datastore is a file below --root',
+    );
+  const { password } = addressOf(url);
+  if (password !== undefined)
+    throw new UsageError(
+      '--datastore-endpoint: a password there is seen in the list of processes: write it to a file of mode 0600 and ' +
+        'give that with --datastore-password-file, or set PGPASSWORD',
+    );
+  return { url, passwordFile };
+}
+
+function addressOf(url: string): PostgresAddress {
+  try {
+    return parsePostgresUrl(url);
+  } catch (error) {
+    throw new UsageError(`--datastore-endpoint: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function etcdOf(raw: RawOptions): EtcdOptions | undefined {

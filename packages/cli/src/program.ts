@@ -34,6 +34,11 @@ export function program(): Command {
   withNode(cli.command('up').description('start a cluster on this machine, or start it again'))
     .option('--api-port <port>', 'port of the API server (default: 6443)')
     .option('--dns-port <port>', "port of cluster DNS on the node's address (default: 10053)")
+    .option(
+      '--datastore-endpoint <url>',
+      'keep the datastore in this PostgreSQL database (postgres://USER@HOST/DATABASE) instead of a file',
+    )
+    .option('--datastore-password-file <file>', "password of the database's user (or: PGPASSWORD)")
     .option('--etcd-servers <urls>', 'store objects in this etcd instead of the embedded datastore')
     .option('--etcd-cafile <file>', "CA of the etcd servers' certificates")
     .option('--etcd-certfile <file>', 'client certificate for etcd')

@@ -41,6 +41,17 @@ async function openStore(
   context: NodeContext,
   stop: Promise<unknown>,
 ): Promise<EtcdStore | undefined> {
+  if (config.database) {
+    report({ type: 'progress', step: 'connect to the database' });
+    const { openDatabase } = await import('./database.ts');
+    return openDatabase({
+      database: config.database,
+      clock: context.clock,
+      log: logger('datastore'),
+      stop,
+      onWaiting: (why) => report({ type: 'progress', step: `wait for the database: ${why}` }),
+    });
+  }
   if (!config.etcd) {
     report({ type: 'progress', step: 'open the datastore' });
     return openDatastore({ path: context.paths.datastore, clock: context.clock, log: logger('datastore') });

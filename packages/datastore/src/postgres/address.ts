@@ -36,7 +36,6 @@ const parameters = [
   'sslkey',
   'connect_timeout',
   'target_session_attrs',
-  'application_name',
 ] as const;
 
 /**

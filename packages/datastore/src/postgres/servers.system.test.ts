@@ -4,6 +4,7 @@ import { plain, Receiver } from '@cloudless/kube/etcd/compliance';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import { logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
+import { runHistory } from '../testing/linearizability/history.ts';
 import { random } from '../testing/random.ts';
 import { RealPostgres } from '../testing/real-postgres.ts';
 import { openPostgresDatastore } from './open.ts';
@@ -145,6 +146,20 @@ describe('three servers on one PostgreSQL database', () => {
     const fourth = await openPostgresDatastore({ url: server.url('test3'), log: quiet });
     assert.deepEqual(plain(await fourth.range(everything)), plain(await one.range(everything)));
     await closeAll([...stores, fourth]);
+  });
+});
+
+describe('what clients of three servers on PostgreSQL are told', () => {
+  const histories = Number(process.env['ITERATIONS'] ?? 10);
+
+  it(`is linearizable (SEED=${seed}, ${histories} histories)`, async (t) => {
+    let operations = 0;
+    for (let i = 0; i < histories; i++) {
+      const stores = await openThree(await server.database(), i % 3 === 0 ? 0 : undefined);
+      operations += await runHistory({ stores, next: random(seed + i) });
+      await closeAll(stores);
+    }
+    t.diagnostic(`${operations} operations`);
   });
 });
 

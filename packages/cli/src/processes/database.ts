@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import type { Datastore } from '@cloudless/datastore';
+import { openPostgresDatastore, PostgresError } from '@cloudless/datastore/postgres/open';
+import type { Clock } from '@cloudless/kube/clock';
+import type { Logger } from '@cloudless/kube/logger';
+import { MachineError } from '../machine.ts';
+import type { DatabaseOptions } from '../options.ts';
+
+/** A database may start together with this machine: it is waited for so long. */
+const waitMs = 60_000;
+const againMs = 500;
+
+export interface OpenDatabaseOptions {
+  database: DatabaseOptions;
+  clock: Clock;
+  log: Logger;
+  /** Resolves when nobody wants the store any more. */
+  stop: Promise<unknown>;
+  /** Told once, when the database does not answer at once. */
+  onWaiting: (why: string) => void;
+}
+
+/**
+ * Opens the datastore in the database that `--datastore-endpoint` names. One that does not answer yet is waited for;
+ * what waiting cannot mend is said at once. Undefined when it is to stop before.
+ *
+ * @throws MachineError naming the database and the remedy
+ */
+export async function openDatabase(options: OpenDatabaseOptions): Promise<Datastore | undefined> {
+  const { database, clock, log, onWaiting } = options;
+  const password = passwordOf(database);
+  const untilMs = clock.monotonicMs() + waitMs;
+  let said = false;
+  const stopping = new AbortController();
+  const stopped = options.stop.then(() => stopping.abort());
+  while (!stopping.signal.aborted) {
+    try {
+      return await openPostgresDatastore({ url: database.url, password, clock, log });
+    } catch (error) {
+      if (!(error instanceof PostgresError)) throw error;
+      const mayPass = error.reason === 'unreachable' || error.reason === 'starting';
+      if (!mayPass || clock.monotonicMs() > untilMs)
+        throw new MachineError(`--datastore-endpoint: ${error.message}`);
+      if (!said) onWaiting(error.message);
+      said = true;
+    }
+    const pause = Promise.withResolvers<void>();
+    const timer = clock.setTimeout(pause.resolve, againMs);
+    await Promise.race([pause.promise, stopped]);
+    timer.cancel();
+  }
+  return undefined;
+}
+
+function passwordOf({ passwordFile }: DatabaseOptions): string | undefined {
+  // The variable of PostgreSQL's own programs.
+  if (passwordFile === undefined) return process.env['PGPASSWORD'];
+  try {
+    return readFileSync(passwordFile, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new MachineError(`--datastore-password-file ${passwordFile}: ${(error as Error).message}`);
+  }
+}
