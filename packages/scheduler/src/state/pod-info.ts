@@ -1,10 +1,17 @@
 import { keyOf } from '@cloudless/kube/informer/informer';
-import type { ContainerPort, Pod, PodAffinityTerm } from '@cloudless/kube/types/core-v1';
+import type { Container, ContainerPort, Pod, PodAffinityTerm } from '@cloudless/kube/types/core-v1';
 import { type AffinityTerm, affinityTerm } from '../core/affinity-term.ts';
 import { type Amounts, requestsOf, scoringRequestsOf } from '../core/resources.ts';
 
+/** What a pod takes from its node. */
+interface Needs {
+  readonly requests: Amounts;
+  readonly scoring: { readonly milliCpu: number; readonly memoryBytes: number };
+  readonly hostPorts: readonly HostPort[];
+}
+
 /** A pod with everything the scheduler computes from it once. Immutable. */
-export interface PodInfo {
+export interface PodInfo extends Needs {
   readonly pod: Pod;
   /** `namespace/name`. */
   readonly key: string;
@@ -16,9 +23,6 @@ export interface PodInfo {
   readonly controller: string | undefined;
   /** Has terms about other pods. */
   readonly isAffine: boolean;
-  readonly requests: Amounts;
-  readonly scoring: { readonly milliCpu: number; readonly memoryBytes: number };
-  readonly hostPorts: readonly HostPort[];
   readonly requiredAffinity: readonly AffinityTerm[];
   readonly requiredAntiAffinity: readonly AffinityTerm[];
   readonly preferredAffinity: readonly WeightedTerm[];
@@ -38,10 +42,13 @@ export interface HostPort {
 
 export function podInfo(pod: Pod): PodInfo {
   const { podAffinity, podAntiAffinity } = pod.spec?.affinity ?? {};
-  const terms = (list: readonly PodAffinityTerm[] | undefined): AffinityTerm[] =>
-    (list ?? []).map((term) => affinityTerm(term, pod));
-  const weighted = (list: ReadonlyArray<{ weight: number; podAffinityTerm: PodAffinityTerm }> | undefined) =>
-    (list ?? []).map(({ weight, podAffinityTerm }) => ({ weight, term: affinityTerm(podAffinityTerm, pod) }));
+  const terms = (list: readonly PodAffinityTerm[] | undefined): readonly AffinityTerm[] =>
+    list?.map((term) => affinityTerm(term, pod)) ?? none;
+  const weighted = (
+    list: ReadonlyArray<{ weight: number; podAffinityTerm: PodAffinityTerm }> | undefined,
+  ): readonly WeightedTerm[] =>
+    list?.map(({ weight, podAffinityTerm }) => ({ weight, term: affinityTerm(podAffinityTerm, pod) })) ??
+    none;
   return {
     pod,
     key: keyOf(pod),
@@ -51,14 +58,28 @@ export function podInfo(pod: Pod): PodInfo {
     priority: pod.spec?.priority ?? 0,
     controller: pod.metadata.ownerReferences?.find(({ controller }) => controller)?.uid,
     isAffine: podAffinity !== undefined || podAntiAffinity !== undefined,
-    requests: requestsOf(pod),
-    scoring: scoringRequestsOf(pod),
-    hostPorts: hostPortsOf(pod),
+    ...needsOf(pod),
     requiredAffinity: terms(podAffinity?.requiredDuringSchedulingIgnoredDuringExecution),
     requiredAntiAffinity: terms(podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution),
     preferredAffinity: weighted(podAffinity?.preferredDuringSchedulingIgnoredDuringExecution),
     preferredAntiAffinity: weighted(podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution),
   };
+}
+
+const none: readonly never[] = Object.freeze([]);
+
+/** By a pod's containers, which the cache keeps once for all pods of a template. */
+const needsOfContainers = new WeakMap<readonly Container[], Needs>();
+
+function needsOf(pod: Pod): Needs {
+  const { containers, initContainers, overhead, resources } = pod.spec ?? {};
+  const isOfContainers =
+    containers && Object.isFrozen(containers) && !initContainers && !overhead && !resources;
+  const known = isOfContainers && needsOfContainers.get(containers);
+  if (known) return known;
+  const needs = { requests: requestsOf(pod), scoring: scoringRequestsOf(pod), hostPorts: hostPortsOf(pod) };
+  if (isOfContainers) needsOfContainers.set(containers, needs);
+  return needs;
 }
 
 function hostPortsOf(pod: Pod): HostPort[] {
