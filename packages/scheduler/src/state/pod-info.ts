@@ -1,5 +1,5 @@
 import { keyOf } from '@cloudless/kube/informer/informer';
-import type { Container, ContainerPort, Pod, PodAffinityTerm } from '@cloudless/kube/types/core-v1';
+import type { ContainerPort, Pod, PodAffinityTerm } from '@cloudless/kube/types/core-v1';
 import { type AffinityTerm, affinityTerm } from '../core/affinity-term.ts';
 import { type Amounts, requestsOf, scoringRequestsOf } from '../core/resources.ts';
 
@@ -68,17 +68,17 @@ export function podInfo(pod: Pod): PodInfo {
 
 const none: readonly never[] = Object.freeze([]);
 
-/** By a pod's containers, which the cache keeps once for all pods of a template. */
-const needsOfContainers = new WeakMap<readonly Container[], Needs>();
+/** Needs by their text: the pods of a template share one. */
+const needsByText = new Map<string, Needs>();
+const maxNeeds = 1_000;
 
 function needsOf(pod: Pod): Needs {
-  const { containers, initContainers, overhead, resources } = pod.spec ?? {};
-  const isOfContainers =
-    containers && Object.isFrozen(containers) && !initContainers && !overhead && !resources;
-  const known = isOfContainers && needsOfContainers.get(containers);
-  if (known) return known;
   const needs = { requests: requestsOf(pod), scoring: scoringRequestsOf(pod), hostPorts: hostPortsOf(pod) };
-  if (isOfContainers) needsOfContainers.set(containers, needs);
+  const text = JSON.stringify([[...needs.requests], needs.scoring, needs.hostPorts]);
+  const known = needsByText.get(text);
+  if (known) return known;
+  if (needsByText.size >= maxNeeds) needsByText.clear();
+  needsByText.set(text, needs);
   return needs;
 }
 
