@@ -1,12 +1,13 @@
 import { stringifyJson } from '@cloudless/kube/codec/json';
 import { apiVersionOf, type KubeObject, type Resource } from '@cloudless/kube/object';
-import { Entry } from '../cache/entry.ts';
+import type { Entry } from '../cache/entry.ts';
 import { listKindOf, type Served } from '../registry/catalogue.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { StoredResource } from '../registry/registry.ts';
 import type { TableDefinition } from '../registry/strategy.ts';
 import type { Delivery } from '../registry/watch.ts';
-import { itemIn, itemJsonIn, jsonIn, objectIn } from '../registry/view.ts';
+import { itemIn, jsonIn, objectIn } from '../registry/view.ts';
+import { listChunkBytes, listChunks } from './list-body.ts';
 import type { Negotiated } from './negotiate.ts';
 import { isSliced, jsonInSlices, shownInSlices } from './slices.ts';
 import { cellsOf, type IncludeObject, type Row, tableFor, tableHead, tableOf } from './table.ts';
@@ -284,110 +285,4 @@ export function jsonFrames(events: readonly Delivery[], resource: Resource): Chu
   }
   if (parts.length > 0) chunks.push(Buffer.concat(parts));
   return chunks;
-}
-
-/** Bytes gathered into one chunk of a list; few large writes cost less than many small ones. */
-const listChunkBytes = 256 * 1024;
-
-/** Bodies of lists asked for again and again (every node of a cluster does, after a restart), and their budget. */
-const bodies = new Map<readonly Entry[], { version: string; chunks: Chunks; bytes: number }>();
-const bodiesMaxBytes = 16 * 1024 * 1024;
-/** They are for bursts: nothing is kept for long after one. */
-const bodiesKeptMs = 3_000;
-let bodiesBytes = 0;
-let forgetting: NodeJS.Timeout | undefined;
-
-function forgetBodies(): void {
-  bodies.clear();
-  bodiesBytes = 0;
-  forgetting = undefined;
-}
-
-function listBody(entries: readonly Entry[], resource: Resource): Chunks {
-  const version = apiVersionOf(resource);
-  const known = bodies.get(entries);
-  if (known?.version === version) return known.chunks;
-  const chunks = [...itemChunks(entries, resource)];
-  const made = { chunks, bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0) };
-  if (known) forgetBody(entries, known);
-  bodies.set(entries, { version, ...made });
-  bodiesBytes += made.bytes;
-  forgetting ??= setTimeout(forgetBodies, bodiesKeptMs).unref();
-  for (const [oldest, body] of bodies) {
-    if (bodiesBytes <= bodiesMaxBytes) break;
-    forgetBody(oldest, body);
-  }
-  return made.chunks;
-}
-
-function forgetBody(entries: readonly Entry[], body: { bytes: number }): void {
-  bodies.delete(entries);
-  bodiesBytes -= body.bytes;
-}
-
-function* itemChunks(entries: readonly Entry[], resource: Resource): Generator<Uint8Array> {
-  let items: Array<Buffer | Entry> = [];
-  let size = 0;
-  let comma = '{';
-  for (const entry of entries) {
-    const item = itemJsonIn(entry, resource);
-    items.push(item);
-    size += 2 + (item instanceof Entry ? item.itemBytes : item.length);
-    if (size < listChunkBytes) continue;
-    yield itemChunk(items, size, comma);
-    items = [];
-    size = 0;
-    comma = ',{';
-  }
-  if (items.length > 0) yield itemChunk(items, size, comma);
-}
-
-/** Items of a list, each behind `,{`, the first behind `before`; `bytes` are enough for them. */
-function itemChunk(items: ReadonlyArray<Buffer | Entry>, bytes: number, before: string): Buffer {
-  const chunk = Buffer.allocUnsafe(bytes);
-  let at = 0;
-  let separator = before;
-  for (const item of items) {
-    at += chunk.write(separator, at, 'latin1');
-    separator = ',{';
-    if (item instanceof Entry) at = item.writeItem(chunk, at);
-    else {
-      chunk.set(item, at);
-      at += item.length;
-    }
-  }
-  return chunk.subarray(0, at);
-}
-
-/** A list as chunks of cached bytes, never as one string. */
-function listChunks(entries: readonly Entry[], served: Served, metadata: object): Chunks | LazyChunks {
-  const { resource } = served;
-  const types = JSON.stringify({
-    kind: listKindOf(served),
-    apiVersion: apiVersionOf(resource),
-    metadata,
-  });
-  const open = Buffer.from(`${types.slice(0, -1)},"items":[`);
-  const close = Buffer.from(']}\n');
-  if (storedBytes(entries) > bodiesMaxBytes / 2) return longList(open, entries, resource, close);
-  return [open, ...listBody(entries, resource), close];
-}
-
-/** Made while it is written, so that nobody else waits for all of it. */
-function* longList(
-  open: Uint8Array,
-  entries: readonly Entry[],
-  resource: Resource,
-  close: Uint8Array,
-): Generator<Uint8Array> {
-  yield open;
-  yield* itemChunks(entries, resource);
-  yield close;
-}
-
-/** About as long as the list's body, without encoding anything. */
-function storedBytes(entries: readonly Entry[]): number {
-  let bytes = 0;
-  for (const entry of entries) bytes += entry.size;
-  return bytes;
 }

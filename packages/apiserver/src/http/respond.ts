@@ -4,6 +4,7 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import type { RequestAudit } from '../audit/event.ts';
+import { giveBackChunk } from './chunk-pool.ts';
 import { Warnings } from './warnings.ts';
 
 export type Request = IncomingMessage | Http2ServerRequest;
@@ -118,10 +119,17 @@ export class Outgoing {
     }
   }
 
-  write(chunk: Uint8Array): boolean {
+  /**
+   * `written` is called once the chunk is on its way and nobody looks at it any more; not when the client left, since
+   * then nobody knows when that is.
+   */
+  write(chunk: Uint8Array, written?: () => void): boolean {
     const { response } = this;
     if (response.writableEnded || this.isGone) return false;
-    const isRoom = (response as { write(chunk: Uint8Array): boolean }).write(chunk);
+    const done = written && ((error?: Error | null): void => (error || this.isGone ? undefined : written()));
+    const isRoom = (
+      response as { write(chunk: Uint8Array, done?: (error?: Error | null) => void): boolean }
+    ).write(chunk, done);
     this.#full = !isRoom;
     return isRoom;
   }
@@ -170,7 +178,7 @@ export class Outgoing {
     this.head(code, { 'content-type': contentType });
     if (this.#isHead) return this.end();
     for await (const chunk of paced(chunks)) {
-      if (!this.write(chunk)) await this.#drained();
+      if (!this.write(chunk, () => giveBackChunk(chunk))) await this.#drained();
       if (this.isGone) return;
     }
     this.end();
