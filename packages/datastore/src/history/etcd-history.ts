@@ -2,8 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EtcdMaintenance } from '@cloudless/kube/etcd/maintenance';
+import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
 import type { Logger } from '@cloudless/kube/logger';
 import { openSnapshot } from '../snapshot/etcd-reader.ts';
+import { CopyError } from './errors.ts';
 import type { History, ReportProgress } from './history.ts';
 import { writeStream } from './snapshot-target.ts';
 
@@ -28,6 +30,12 @@ export async function historyOfEtcd(
     return { ...history, name, close: () => history.close().then(remove, remove) };
   } catch (error) {
     await remove();
-    throw error;
+    if (!(error instanceof EtcdError) || error.code !== grpcCode.unimplemented) throw error;
+    throw new CopyError(
+      'unusable',
+      `${name} gives out no snapshots (kine does not): copy from its database instead, such as ` +
+        'sqlite:///path/state.db or postgres://user@host/database',
+      error,
+    );
   }
 }

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
 import { logger } from '@cloudless/kube/logger';
 import { RealEtcd } from '@cloudless/kube/testing/real-etcd';
 import { openDatastore } from '../index.ts';
+import { serveDatastore } from '../server/serve.ts';
 import { openSnapshot } from '../snapshot/etcd-reader.ts';
 import { assertSameStore, contentOf, leasesOf, writeRandomly } from '../testing/same-store.ts';
 import { writeEtcd } from './etcd-target.ts';
@@ -128,6 +130,38 @@ describe('a move between etcd and ours', () => {
       await from.stop();
       await to?.stop();
     }
+  });
+
+  test('is what etcdctl saves of our server', async () => {
+    const saved = join(folder, 'of-ours.db');
+    let etcd: RealEtcd | undefined;
+    await using store = await openDatastore({ path: join(folder, 'ours-served', 'state.db'), log });
+    const compactRevision = await writeRandomly(store, 150, seed + 2);
+    await using server = await serveDatastore({ store, listen: { host: '127.0.0.1', port: 0 }, log });
+    await run(program('etcdctl'), [`--endpoints=${server.url}`, 'snapshot', 'save', saved], {
+      env: { ETCDCTL_API: '3' },
+    });
+    try {
+      etcd = await restored(saved);
+      const real = await etcd.connect();
+      await assertSameStore(real, store, compactRevision);
+      await real.close();
+    } finally {
+      await etcd?.stop();
+    }
+  });
+
+  test('of a server that gives out no snapshots says what to copy from instead', async () => {
+    const kine: Parameters<typeof historyOfEtcd>[1] = {
+      // oxlint-disable-next-line require-yield -- as the server answers
+      async *snapshot() {
+        throw new EtcdError(grpcCode.unimplemented, 'unknown method Snapshot');
+      },
+    };
+    await assert.rejects(
+      historyOfEtcd('http://kine:2379', kine, { log }),
+      /kine:2379 gives out no snapshots .*sqlite:/,
+    );
   });
 
   test('to a running etcd that breaks off leaves a mark, and the next one says so', async () => {
