@@ -200,7 +200,10 @@ export class MemoryStore implements EtcdStore {
 
   #send(watcher: Watcher, message: WatchMessage): void {
     queueMicrotask(() => {
-      if (!watcher.canceled) watcher.receive(message);
+      if (watcher.canceled) return;
+      // After it nothing follows, whatever was asked for meanwhile.
+      watcher.canceled = message.type === 'canceled';
+      watcher.receive(message);
     });
   }
 
