@@ -80,8 +80,9 @@ describe('a server whose way to the database breaks', { timeout }, () => {
   });
   after(() => server.stop());
 
+  let databases = 0;
   const openThrough = async (proxy: TcpProxy): Promise<Datastore> => {
-    const url = await server.database();
+    const url = await server.database(`test${++databases}`);
     return open(url.replace(`:${server.port}/`, `:${proxy.port}/`));
   };
 
@@ -174,6 +175,55 @@ describe('a server whose way to the database breaks', { timeout }, () => {
     proxy.heal();
     await recovered(store);
     assert.equal((await store.range({ key: bytes('b') })).kvs.length, 0);
+  });
+
+  it('reads everything again when compactions took what it had not seen, and tells its watches', async () => {
+    await using proxy = await TcpProxy.start(() => server.port);
+    await using behind = await openThrough(proxy);
+    const url = server.url(`test${databases}`);
+    await using ahead = await open(url);
+    for (const name of ['kept', 'changed', 'gone']) {
+      await behind.put({ key: bytes(name), value: bytes('old') });
+    }
+    const { id } = await behind.leaseGrant(600);
+    const receiver = new Receiver();
+    behind.watch(everything, receiver.receive);
+    const late = new Receiver();
+    behind.watch({ ...everything, startRevision: 100 }, late.receive);
+    proxy.refuse();
+    await ahead.leaseRevoke(id);
+    const lease = await ahead.leaseGrant(600);
+    await ahead.deleteRange({ key: bytes('gone') });
+    for (let i = 0; i < 5; i++) await ahead.put({ key: bytes('changed'), value: bytes(`new ${i}`) });
+    const { revision } = await ahead.put({ key: bytes('fresh'), value: bytes('1'), lease: lease.id });
+    // Whoever owns the leases removes rows: that must not be the one who is away.
+    await ahead.leaseKeepAlive(lease.id);
+    await ahead.compact(revision);
+    await ahead.compacted();
+    const [row] = await server.query(
+      'SELECT count(*)::int AS n FROM cloudless.log WHERE key IS NOT NULL',
+      `test${databases}`,
+    );
+    assert.equal(row?.['n'], 3, 'the rows are gone');
+    proxy.heal();
+    await recovered(behind);
+    const { kvs } = await behind.range(everything);
+    assert.deepEqual(
+      kvs.map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value).toString()]),
+      [
+        ['changed', 'new 4'],
+        ['fresh', '1'],
+        ['kept', 'old'],
+      ],
+    );
+    assert.deepEqual(await behind.leaseLeases(), [lease.id]);
+    assert.deepEqual(await behind.leaseTimeToLive(lease.id, true).then(({ keys }) => keys.map(String)), [
+      'fresh',
+    ]);
+    await receiver.until('the refusal', () => receiver.messages.length > 0);
+    assert.deepEqual(receiver.messages, [{ type: 'canceled', compactRevision: revision }]);
+    assert.deepEqual(late.messages, [], 'a watch of the future waits on');
+    await assert.rejects(behind.range({ key: bytes('kept'), revision: 3 }), /has been compacted/);
   });
 
   it('ends its waits when the database stands still, and goes on with it', async () => {

@@ -10,7 +10,7 @@ const giveUpMs = 5000;
 /** A notification holds 8000 bytes; a question takes at most 30. */
 const questionsPerNotification = 200;
 /** A lessor that holds its lock and answers nothing for so long (stopped, or hung) is deposed. */
-const deposeMs = 15_000;
+const deposeMs = 6000;
 
 export interface PostgresLessorOptions {
   /** Tells servers apart; without spaces. */

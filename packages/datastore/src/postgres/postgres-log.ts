@@ -9,6 +9,7 @@ import type { PostgresAddress } from './address.ts';
 import { Doubt } from './doubt.ts';
 import { messageOf, PostgresError, sqlState, sqlStateOf } from './errors.ts';
 import { PostgresLessor } from './lessor.ts';
+import { connectSession } from './session.ts';
 import { Link, type Sessions } from './link.ts';
 import { endStrays, historyLost, verifyHistory } from './lineage.ts';
 import { loadState } from './load.ts';
@@ -368,9 +369,20 @@ export class PostgresLog implements Log {
     await this.#removal.remove(positions, this.#known as KnownHead, signal);
   }
 
-  async reclaim(): Promise<void> {
-    // Autovacuum makes room for coming rows; the tables' size is measured again for the quota.
-    await this.#measure().catch(() => undefined);
+  /** Autovacuum makes room for coming rows by itself; `all` does it now. */
+  async reclaim(_signal: AbortSignal, all = false): Promise<void> {
+    const { writer } = await this.#link.use();
+    if (all) {
+      const { host, port } = writer;
+      const options = { address: this.#address, host, port, applicationName: this.#applicationName };
+      const session = await connectSession({ ...options, isPatient: true });
+      try {
+        await session.run('VACUUM head, log, lease');
+      } finally {
+        session.end();
+      }
+    }
+    await this.#measure();
   }
 
   async #measure(): Promise<void> {

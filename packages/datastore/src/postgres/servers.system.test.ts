@@ -7,6 +7,7 @@ import type { Datastore } from '../datastore.ts';
 import { runHistory } from '../testing/linearizability/history.ts';
 import { random } from '../testing/random.ts';
 import { RealPostgres } from '../testing/real-postgres.ts';
+import { TcpProxy } from '../testing/tcp-proxy.ts';
 import { openPostgresDatastore } from './open.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
@@ -189,6 +190,34 @@ describe('leases with three servers', () => {
       assert.equal((await store.leaseTimeToLive(left.id)).ttlSeconds, -1);
     }
     await closeAll(stores);
+  });
+
+  it('pass to another server when theirs answers nothing any more, which revokes nothing afterwards', async () => {
+    const database = await server.database();
+    await using proxy = await TcpProxy.start(() => server.port);
+    const first = await openPostgresDatastore({
+      url: database.replace(`:${server.port}/`, `:${proxy.port}/`),
+      log: quiet,
+    });
+    const { id } = await first.leaseGrant(4);
+    assert.equal((await first.leaseKeepAlive(id)).ttlSeconds, 4);
+    const second = await openPostgresDatastore({ url: database, log: quiet });
+    // To the database its connections still stand, and with them its lock.
+    proxy.swallow();
+    let renewed: number | undefined;
+    for (const untilMs = performance.now() + 40_000; renewed === undefined && performance.now() < untilMs;) {
+      renewed = await second.leaseKeepAlive(id).then(
+        ({ ttlSeconds }) => ttlSeconds,
+        () => undefined,
+      );
+    }
+    assert.equal(renewed, 4, 'the second answers in the end, and the lease has not died meanwhile');
+    proxy.heal();
+    for (let i = 0; i < 12; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      assert.equal((await second.leaseKeepAlive(id)).ttlSeconds, 4);
+    }
+    await closeAll([first, second]);
   });
 
   it('pass to another server when theirs ends, with their full time, and die there', async () => {

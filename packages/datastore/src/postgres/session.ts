@@ -100,6 +100,8 @@ export interface SessionOptions {
   port: number;
   /** Shown in pg_stat_activity. */
   applicationName: string;
+  /** For work that takes its time: statements end by themselves only. */
+  isPatient?: boolean;
 }
 
 /**
@@ -139,7 +141,7 @@ function tlsOptions({ sslMode, tls }: PostgresAddress): ConnectionOptions {
 }
 
 async function connect(
-  { address, host, port, applicationName }: SessionOptions,
+  { address, host, port, applicationName, isPatient = false }: SessionOptions,
   at: string,
   ssl: ConnectionOptions | false,
 ): Promise<Session> {
@@ -153,7 +155,7 @@ async function connect(
     ssl,
     application_name: applicationName,
     connectionTimeoutMillis: address.connectTimeoutMs,
-    query_timeout: answerTimeoutMs,
+    ...(isPatient ? {} : { query_timeout: answerTimeoutMs }),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     pipeline: true,
@@ -162,7 +164,7 @@ async function connect(
   client.on('error', () => undefined);
   try {
     await client.connect();
-    const { rows } = await client.query<Record<string, string>>(prepareSession(address.schema));
+    const { rows } = await client.query<Record<string, string>>(prepareSession(address.schema, isPatient));
     const row = rows[0] as Record<string, string>;
     return new Session(client, Number(row['pid']), factsOf(address, at, row));
   } catch (error) {
@@ -197,11 +199,11 @@ function factsOf(address: PostgresAddress, at: string, row: Record<string, strin
  * Settings of our sessions, in one statement that also asks what the server is. Every statement of ours goes by a
  * primary key: the planner is kept from guessing otherwise while the tables have no statistics.
  */
-function prepareSession(schema: string): string {
+function prepareSession(schema: string, isPatient: boolean): string {
   const settings: ReadonlyArray<readonly [string, string | number]> = [
     ['search_path', schema],
     ['default_transaction_isolation', 'read committed'],
-    ['statement_timeout', statementTimeoutMs],
+    ['statement_timeout', isPatient ? 0 : statementTimeoutMs],
     ['lock_timeout', 0],
     ['idle_in_transaction_session_timeout', idleInTransactionMs],
     ['client_min_messages', 'warning'],
