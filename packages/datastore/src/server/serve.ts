@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import { type Logger, logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
-import type { Header } from './codec/responses.ts';
+import { headerOf } from './codec/responses.ts';
 import type { Method } from './grpc/method.ts';
 import { GrpcCounters } from './grpc/counters.ts';
 import { GrpcSessions } from './grpc/sessions.ts';
@@ -73,7 +73,7 @@ export async function serveDatastore(options: ServeOptions): Promise<DatastoreSe
   options.signal?.throwIfAborted();
   const material = tls === undefined ? undefined : readTls(tls);
   const { clusterId, memberId } = await store.identity();
-  const header: Header = { clusterId, memberId, raftTerm };
+  const header = headerOf(clusterId, memberId, raftTerm);
   let urls: readonly string[] = [];
   const methods = new Map<string, Method>([
     ...unsupportedMethods(),

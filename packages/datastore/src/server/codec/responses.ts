@@ -13,11 +13,20 @@ import type {
 } from '@cloudless/kube/etcd/store';
 import { BackwardWriter } from './writer.ts';
 
-/** What every answer says about who gave it. */
+/** What every answer says about who gave it; made by {@link headerOf}. */
 export interface Header {
   readonly clusterId: bigint;
   readonly memberId: bigint;
   readonly raftTerm: number;
+  /** Its first two fields on the wire: they never change. */
+  readonly identityBytes: Uint8Array;
+}
+
+export function headerOf(clusterId: bigint, memberId: bigint, raftTerm: number): Header {
+  const writer = new BackwardWriter(32);
+  writer.integer(2, memberId);
+  writer.integer(1, clusterId);
+  return { clusterId, memberId, raftTerm, identityBytes: writer.message() };
 }
 
 /** Bytes that a key-value's numbers, tags and lengths take at most. */
@@ -31,10 +40,7 @@ export function writeHeader(writer: BackwardWriter, header: Header | undefined, 
   const before = writer.written;
   if (header !== undefined) writer.integer(4, header.raftTerm);
   writer.integer(3, revision);
-  if (header !== undefined) {
-    writer.integer(2, header.memberId);
-    writer.integer(1, header.clusterId);
-  }
+  if (header !== undefined) writer.raw(header.identityBytes);
   writer.nested(1, before);
 }
 

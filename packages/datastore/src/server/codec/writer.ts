@@ -93,6 +93,16 @@ export class BackwardWriter {
     this.#varint((field << 3) | 2);
   }
 
+  /** What is encoded already. */
+  raw(encoded: Uint8Array): void {
+    this.#buffer.set(encoded, this.#reserve(encoded.length));
+  }
+
+  /** The message as it is. */
+  message(): Buffer {
+    return this.#buffer.subarray(this.#at);
+  }
+
   /** A string field; the empty one is left out. */
   string(field: number, value: string): void {
     if (value !== '') this.bytes(field, Buffer.from(value));

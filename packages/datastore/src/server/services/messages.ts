@@ -6,7 +6,12 @@ const prefixBytes = 5;
 const root = etcdRoot();
 
 /** The header of an answer in protobufjs' form. */
-export const wireHeader = (header: Header, revision: number): object => ({ ...header, revision });
+export const wireHeader = ({ clusterId, memberId, raftTerm }: Header, revision: number): object => ({
+  clusterId,
+  memberId,
+  raftTerm,
+  revision,
+});
 
 /** Decoder of a request by its message's name. For calls that are rare: the frequent ones have codecs of their own. */
 export function decoder<T extends object>(name: string): (message: Buffer) => T {

@@ -13,17 +13,18 @@ const maxKeys = 10_000;
  * are read and held a piece at a time, at the pace of the reader. A compaction of that revision under way ends it with
  * `compacted`.
  *
- * @throws EtcdError `invalidArgument` for an order other than by key ascending: that needs all of it at once
+ * @throws EtcdError `unimplemented` for an order other than by key ascending, and for filters by revision, as etcd does:
+ *   clients fall back to Range
  */
 export async function rangeStream(
   store: Datastore,
   header: Header,
-  request: RangeRequest,
+  asked: RangeRequest,
   stream: SendingStream,
 ): Promise<void> {
-  const { sortOrder = 'none', sortTarget = 'key' } = request;
-  if (sortOrder === 'descend' || sortTarget !== 'key')
-    throw new EtcdError(grpcCode.invalidArgument, 'etcdserver: invalid sort option');
+  refuseWhatNeedsAll(asked);
+  // Without an order the target means nothing here, unlike in Range.
+  const request: RangeRequest = { ...asked, sortTarget: 'key' };
   // What is no interval, or has no values to speak of, is one piece.
   if (request.countOnly || request.rangeEnd === undefined || request.rangeEnd.byteLength === 0) {
     const { revision, kvs, count, more } = await store.range(request);
@@ -56,6 +57,16 @@ export async function rangeStream(
       serializable: true,
     };
   }
+}
+
+function refuseWhatNeedsAll(request: RangeRequest): void {
+  const { sortOrder = 'none', sortTarget = 'key' } = request;
+  const isByKey = sortOrder === 'none' || (sortOrder === 'ascend' && sortTarget === 'key');
+  if (!isByKey)
+    throw new EtcdError(grpcCode.unimplemented, 'RangeStream does not support custom sort orders');
+  const { minModRevision, maxModRevision, minCreateRevision, maxCreateRevision } = request;
+  if (minModRevision || maxModRevision || minCreateRevision || maxCreateRevision)
+    throw new EtcdError(grpcCode.unimplemented, 'RangeStream does not support revision filters');
 }
 
 /** How many keys like these make a message of the size aimed at. */
