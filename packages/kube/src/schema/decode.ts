@@ -7,7 +7,7 @@
 import { QuantityError, Quantity } from '../quantity.ts';
 import { setMember } from '../codec/json-reader.ts';
 import { type StructSchema, type TypeSchema, structOf } from './schema.ts';
-import { formatTimestamp, parseTimestamp, zeroSeconds } from './timestamp.ts';
+import { storedTimestamp } from './timestamp.ts';
 import { absent, fill, omits, zeroElement, zeroStruct } from './zero.ts';
 
 /** A value of the wrong type; the message is Go's. */
@@ -204,8 +204,7 @@ class Decoder {
   #time(kind: 'time' | 'microTime', value: unknown): Value {
     if (typeof value !== 'string') throw new DecodeError(this.#mismatchText(goKind(value), 'string'));
     try {
-      const time = parseTimestamp(value, kind);
-      return time.seconds === zeroSeconds && time.nanos === 0 ? absent : formatTimestamp(time, kind);
+      return storedTimestamp(value, kind) ?? absent;
     } catch (error) {
       throw new DecodeError(error instanceof Error ? error.message : String(error));
     }

@@ -88,3 +88,27 @@ export function formatTimestamp({ seconds, nanos }: Timestamp, kind: 'time' | 'm
   const whole = new Date(seconds * 1000).toISOString().slice(0, -5);
   return kind === 'time' ? `${whole}Z` : `${whole}.${String(Math.floor(nanos / 1000)).padStart(6, '0')}Z`;
 }
+
+/**
+ * The time of a text as it is stored, `undefined` for the zero time. Nearly all come in that form already, and are seen
+ * to be right without taking them apart. Throws an Error in Go's words.
+ */
+export function storedTimestamp(text: string, kind: 'time' | 'microTime'): string | undefined {
+  if (isStoredForm(text, kind)) {
+    const date = new Date(text);
+    // What is out of range is read as another time, or as none.
+    const isRight = !Number.isNaN(date.getTime()) && text.startsWith(date.toISOString().slice(0, secondsEnd));
+    if (isRight && !text.startsWith('0001-')) return text;
+  }
+  const time = parseTimestamp(text, kind);
+  return time.seconds === zeroSeconds && time.nanos === 0 ? undefined : formatTimestamp(time, kind);
+}
+
+/** Where the seconds end in `2024-01-02T03:04:05Z`. */
+const secondsEnd = 19;
+const microsTail = /^\.\d{6}Z$/;
+
+const isStoredForm = (text: string, kind: 'time' | 'microTime'): boolean =>
+  kind === 'time'
+    ? text.length === secondsEnd + 1 && text.endsWith('Z')
+    : text.length === secondsEnd + 8 && microsTail.test(text.slice(secondsEnd));
