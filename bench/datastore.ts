@@ -3,7 +3,7 @@
 //
 // PARTs: speed, watch, start, million, stalls, wear. --on: sqlite, served, postgres, etcd, kine-sqlite, kine-postgres.
 // ETCD names another etcd than Debian's; SECONDS is how long each figure is taken (2), ROUNDS how often (3).
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -79,37 +79,59 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-async function withEach(work: (running: Running, name: string) => Promise<void>): Promise<void> {
-  for (const name of names) {
-    await inFolder(async (folder) => {
-      const running = await (all[name] as Subject).start(folder);
-      try {
-        await work(running, name);
-      } finally {
-        await running.stop();
-      }
-    });
-  }
+interface Started {
+  readonly name: string;
+  readonly running: Running;
 }
 
+/** All of them run beside each other, so that a figure can be taken of each within seconds. */
+async function withAll(
+  wanted: readonly string[],
+  work: (all: readonly Started[]) => Promise<void>,
+): Promise<void> {
+  await inFolder(async (place) => {
+    const started: Started[] = [];
+    try {
+      for (const name of wanted) {
+        const folder = join(place, name);
+        mkdirSync(folder, { mode: 0o755 });
+        started.push({ name, running: await (all[name] as Subject).start(folder) });
+      }
+      await work(started);
+    } finally {
+      for (const { running } of started) await running.stop();
+    }
+  });
+}
+
+/** Lets the one before write out what it has left. */
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 300));
+
 async function speeds(): Promise<void> {
-  const samples = new Map<string, Record<string, number[]>>();
-  const note = (what: string, name: string, value: number): void => {
-    const row = samples.get(what) ?? {};
-    (row[name] ??= []).push(value);
-    samples.set(what, row);
-  };
-  for (let round = 0; round < rounds; round++) {
-    await withEach(async (running, name) => {
-      await speed.fill(running, 10_000);
-      const measured = { ...running, target: running.lean ?? running.target };
-      for (const clients of [1, 16, 64, 256])
-        note(`puts, ${clients} clients`, name, await speed.puts(measured, clients, forMs));
-      for (const clients of [1, 64])
-        note(`gets, ${clients} clients`, name, await speed.gets(measured, clients, forMs));
-      note('list of 10,000', name, await speed.list(measured, 20));
-    });
-  }
+  const figures: Array<[what: string, take: (running: Running) => Promise<number>]> = [
+    ...[1, 16, 64, 256].map((clients): [string, (running: Running) => Promise<number>] => [
+      `puts, ${clients} clients`,
+      (running) => speed.puts(running, clients, forMs),
+    ]),
+    ...[1, 64].map((clients): [string, (running: Running) => Promise<number>] => [
+      `gets, ${clients} clients`,
+      (running) => speed.gets(running, clients, forMs),
+    ]),
+    ['list of 10,000', (running) => speed.list(running, 10)],
+  ];
+  const samples = new Map(figures.map(([what]) => [what, {} as Record<string, number[]>]));
+  await withAll(names, async (started) => {
+    for (const { running } of started) await speed.fill(running, 10_000);
+    for (let round = 0; round < rounds; round++) {
+      for (const [what, take] of figures) {
+        for (const { name, running } of started) {
+          await settle();
+          const value = await take({ ...running, target: running.lean ?? running.target });
+          ((samples.get(what) as Record<string, number[]>)[name] ??= []).push(value);
+        }
+      }
+    }
+  });
   const lines = [...samples].map(([what, row]): Line => {
     const cells = Object.fromEntries(Object.entries(row).map(([name, of]) => [name, median(of)]));
     const isList = what.startsWith('list');
@@ -119,17 +141,20 @@ async function speeds(): Promise<void> {
 }
 
 async function watches(): Promise<void> {
-  const [p50, p99]: [Cells, Cells] = [{}, {}];
-  await withEach(async (running, name) => {
-    if (running.store === undefined) return;
-    await speed.watchDelays(running, 500);
-    const delays = await speed.watchDelays(running, forMs * rounds);
-    p50[name] = quantile(delays, 0.5);
-    p99[name] = quantile(delays, 0.99);
+  const delays: Record<string, number[]> = {};
+  await withAll(names, async (started) => {
+    const watched = started.filter(({ running }) => running.store !== undefined);
+    for (const { running } of watched) await speed.watchDelays(running, 500);
+    for (let round = 0; round < rounds * 2; round++) {
+      for (const { name, running } of watched)
+        (delays[name] ??= []).push(...(await speed.watchDelays(running, forMs)));
+    }
   });
+  const at = (fraction: number): Cells =>
+    Object.fromEntries(Object.entries(delays).map(([name, of]) => [name, quantile(of, fraction)]));
   print('From the call of a put to its event, 16 clients that write 50 a second each', [
-    { what: 'p50', unit: ms, cells: p50, isMoreBetter: false },
-    { what: 'p99', unit: ms, cells: p99, isMoreBetter: false },
+    { what: 'p50', unit: ms, cells: at(0.5), isMoreBetter: false },
+    { what: 'p99', unit: ms, cells: at(0.99), isMoreBetter: false },
   ]);
 }
 
