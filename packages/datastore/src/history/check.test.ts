@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { cp, mkdtemp, open, rm } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -129,6 +129,19 @@ describe('a check of a file', () => {
     const { findings } = await checkPlace({ kind: 'sqlite', path }, { log });
     assert.ok(findings.length > 0);
     assert.match(findings.map(({ problem }) => problem).join('\n'), /SQLite: .*page 13|malformed|damaged/i);
+  });
+
+  test('sees what a killed server left in its segments only', async () => {
+    const path = join(folder, 'killed', 'state.db');
+    const copy = join(folder, 'killed-copy', 'state.db');
+    {
+      await using store = await openDatastore({ path, log });
+      for (let i = 0; i < 100; i++) await store.put({ key: Buffer.from(`/k/${i}`), value: Buffer.from('v') });
+      // As a kill would leave it.
+      await cp(join(folder, 'killed'), join(folder, 'killed-copy'), { recursive: true });
+    }
+    const report = await checkPlace({ kind: 'sqlite', path: copy }, { log });
+    assert.deepEqual([report.rows, report.revision, report.findings.length], [100, 101, 0]);
   });
 
   test('finds nothing wrong with any history', async () => {

@@ -37,7 +37,12 @@ export async function openSqliteRows(
 /** An orderly opening and closing leaves everything in the one file; it also tells whether a server has it. */
 async function bringTogether(path: string, log: Logger): Promise<Finding[]> {
   try {
-    await openSqliteLog({ path, log }).close();
+    const opened = openSqliteLog({ path, log });
+    try {
+      for await (const _ of opened.load().records);
+    } finally {
+      await opened.close();
+    }
     return [];
   } catch (error) {
     if (error instanceof DatastoreFileError && error.reason === 'corrupt')

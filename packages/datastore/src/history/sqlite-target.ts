@@ -1,6 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Logger } from '@cloudless/kube/logger';
+import { DatastoreFileError } from '../errors.ts';
 import { openSqliteLog } from './sqlite.ts';
 import { CopyError } from './errors.ts';
 import type { History, ReportProgress } from './history.ts';
@@ -30,6 +31,8 @@ export async function writeSqlite(path: string, history: History, options: Targe
   removeFiles(temporary);
   const log = openSqliteLog({ path: temporary, log: options.log });
   try {
+    // A log is read before it is written, and only one that was read closes in order.
+    for await (const _ of log.load().records);
     await writeToLog(log, history, options);
   } catch (error) {
     await log.close().catch(() => undefined);
@@ -42,21 +45,19 @@ export async function writeSqlite(path: string, history: History, options: Targe
 
 async function verifyTarget(path: string, { log, force }: TargetOptions): Promise<void> {
   if (!existsSync(path)) return;
-  // Opening it tells whether a server has it, and brings its -wal file into it.
+  // Opening it tells whether a server has it; a log that was read leaves everything in the one file when it closes.
   const existing = openSqliteLog({ path, log });
   try {
-    if (force) return;
     const { leases, compactRevision, records } = existing.load();
     let isEmpty = leases.length === 0 && compactRevision === 0;
-    for await (const _ of records) {
-      isEmpty = false;
-      break;
-    }
-    if (isEmpty) return;
+    for await (const piece of records) if (piece.length > 0) isEmpty = false;
+    if (isEmpty || force) return;
     throw new CopyError(
       'not-empty',
       `the datastore ${path} is not empty: copy to another path, or say --force to replace everything in it`,
     );
+  } catch (error) {
+    if (!force || !(error instanceof DatastoreFileError) || error.reason !== 'corrupt') throw error;
   } finally {
     await existing.close();
   }
