@@ -12,18 +12,12 @@ import { type Running, running } from '@cloudless/kube/lifecycle';
 import { type Logger, logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
 import { headerOf } from './codec/responses.ts';
-import type { Method } from './grpc/method.ts';
 import { GrpcCounters } from './grpc/counters.ts';
 import { GrpcSessions } from './grpc/sessions.ts';
 import { HttpSide } from './http.ts';
 import { type ListenAddress, openPort, type Port } from './listen.ts';
 import { serverMetricsText } from './metrics.ts';
-import { clusterService } from './services/cluster.ts';
-import { kvService } from './services/kv.ts';
-import { leaseService } from './services/lease.ts';
-import { maintenanceService } from './services/maintenance.ts';
-import { unsupportedMethods } from './services/unsupported.ts';
-import { watchService } from './services/watch.ts';
+import { allMethods } from './services/all.ts';
 import { readTls, type TlsFiles, watchTls } from './tls.ts';
 
 export type { ListenAddress } from './listen.ts';
@@ -75,17 +69,12 @@ export async function serveDatastore(options: ServeOptions): Promise<DatastoreSe
   const { clusterId, memberId } = await store.identity();
   const header = headerOf(clusterId, memberId, raftTerm);
   let urls: readonly string[] = [];
-  const methods = new Map<string, Method>([
-    ...unsupportedMethods(),
-    ...named('KV', kvService(store, header)),
-    ...named('Watch', watchService(store, header, { fragmentBytes: maxRequestBytes + overheadBytes })),
-    ...named('Lease', leaseService(store, header)),
-    ...named('Maintenance', maintenanceService(store, header)),
-    ...named(
-      'Cluster',
-      clusterService(store, header, () => urls),
-    ),
-  ]);
+  const methods = allMethods({
+    store,
+    header,
+    fragmentBytes: maxRequestBytes + overheadBytes,
+    clientUrls: () => urls,
+  });
   const counters = new GrpcCounters();
   const figures = { healthSuccesses: 0, healthFailures: 0, receivedBytes: 0, sentBytes: 0 };
   const http = new HttpSide(store, () => serverMetricsText(store, counters, figures), figures);
@@ -148,10 +137,6 @@ function openMetricsPort(listen: ListenAddress, http: HttpSide, log: Logger): Pr
     http2: (socket) => socket.destroy(),
     log,
   });
-}
-
-function named(service: string, methods: Record<string, Method>): Array<[string, Method]> {
-  return Object.entries(methods).map(([name, method]) => [`/etcdserverpb.${service}/${name}`, method]);
 }
 
 function urlOf(address: ListenAddress, isSecure: boolean): string {
