@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -12,7 +12,7 @@ import { openPostgresDatastore } from '../postgres/open.ts';
 import { kinePostgres, kineRows, kineSqlite } from '../testing/kine-schema.ts';
 import { RealPostgres } from '../testing/real-postgres.ts';
 import { assertSameStore, contentOf, leasesOf, writeRandomly } from '../testing/same-store.ts';
-import { openHistory, parsePlace, type PlaceOptions, writeHistory } from './place.ts';
+import { checkPlace, openHistory, parsePlace, type PlaceOptions, writeHistory } from './place.ts';
 
 const log = logger('test').child({}, { level: 'silent' });
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
@@ -112,6 +112,53 @@ describe('a copy', () => {
     assert.equal(existsSync(join(folder, 'target', 'state.db.importing')), false);
     const importing = "SELECT nspname FROM pg_namespace WHERE nspname LIKE '%importing'";
     assert.deepEqual(await postgres.query(importing, url.split('/').at(-1)), []);
+  });
+
+  test('is not kept from its place by what a killed one left there', async () => {
+    {
+      await using store = await open('source');
+      await store.put({ key: Buffer.from('k'), value: Buffer.from('v') });
+    }
+    const url = await postgres.database();
+    const name = url.split('/').at(-1);
+    await postgres.query(
+      'CREATE SCHEMA cloudless_importing; CREATE TABLE cloudless_importing.head (x int)',
+      name,
+    );
+    await mkdir(join(folder, 'after-kill'));
+    await writeFile(join(folder, 'after-kill', 'state.db.importing'), 'half a database');
+    await writeFile(join(folder, 'after-kill.snapshot.importing'), 'half a snapshot');
+    for (const target of [url, sqlite('after-kill'), `snapshot://${join(folder, 'after-kill.snapshot')}`]) {
+      await assert.rejects(openHistory(parsePlace(target), { log }), /neither|does not exist/);
+      await copy(sqlite('source'), target);
+      const { findings, rows } = await checkPlace(parsePlace(target), { log });
+      assert.deepEqual([rows, findings], [1, []]);
+    }
+    assert.deepEqual(
+      readdirSync(folder, { recursive: true }).filter((file) => String(file).includes('importing')),
+      [],
+    );
+  });
+
+  test('of a damaged database is known by a check, which names the row', async () => {
+    const url = await postgres.database();
+    {
+      await using store = await openPostgresDatastore({ url, log });
+      for (const value of ['1', '2', '3'])
+        await store.put({ key: Buffer.from('/a'), value: Buffer.from(value) });
+    }
+    const place = parsePlace(url);
+    assert.deepEqual((await checkPlace(place, { log })).findings, []);
+    await postgres.query('UPDATE cloudless.log SET version = 9 WHERE revision = 3', url.split('/').at(-1));
+    const { findings } = await checkPlace(place, { log });
+    assert.deepEqual(
+      findings.map(({ revision, key }) => [revision, key]),
+      [
+        [3, '/a'],
+        [4, '/a'],
+      ],
+    );
+    assert.match(findings[0]?.problem ?? '', /its version is 9 .* before it has version 1/);
   });
 
   test('from a store that is being served says to use its endpoint', async () => {
