@@ -61,11 +61,12 @@ function grpcJsService(
       responseSerialize: (frame) => frame.subarray(5),
       responseDeserialize: (bytes) => bytes,
     };
-    handlers[name] = ({ request }: { request: Buffer }, done: grpc.sendUnaryData<Buffer>) => {
-      void Promise.resolve(method.call(request)).then(
-        (frame) => done(null, frame),
-        (error: Error) => done(error),
-      );
+    handlers[name] = async ({ request }: { request: Buffer }, done: grpc.sendUnaryData<Buffer>) => {
+      try {
+        done(null, await method.call(request));
+      } catch (error) {
+        done(error as Error);
+      }
     };
   }
   return [definition, handlers];
@@ -112,7 +113,9 @@ function processorTime(child: ChildProcess): Promise<number> {
 
 async function bench(framing: Framing, seconds: number): Promise<Record<string, number>> {
   const child: ChildProcess = fork(import.meta.filename, ['serve', framing]);
-  const url = await new Promise<string>((resolve) => child.once('message', (text) => resolve(String(text))));
+  const url = await new Promise<string>((resolve) =>
+    child.once('message', (text) => resolve(text as string)),
+  );
   const session = connect(url);
   const ranges = Array.from({ length: keys }, (_, i) => framed(encode('RangeRequest', { key: keyOf(i) })));
   const value = new Uint8Array(1024).fill(0x62);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { KeyValue, RangeRequest, TxnRequest } from '@cloudless/kube/etcd/store';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { decode, encode } from '../testing/raw-call.ts';
 import { Reader } from './reader.ts';
 import { decodePut, decodeRange, decodeTxn, decodeWatch } from './requests.ts';
@@ -111,7 +111,7 @@ describe(`the codecs beside protobufjs (SEED=${seed})`, () => {
   it('write the events of a watch', () => {
     const event = fc.record({ type: fc.constantFrom('put', 'delete'), kv: keyValue, prevKv: keyValue });
     check(fc.tuple(fc.array(event, { maxLength: 20 }), revision), ([events, at]) => {
-      const frame = encodeWatch(header, { revision: at, watchId: -1n, events: events as never });
+      const frame = encodeWatch(header, { revision: at, watchId: -1n, events });
       const read = decode<{ watchId: bigint; events: unknown }>('WatchResponse', messageOf(frame));
       assert.equal(read.watchId, -1n);
       const expected = events.map(({ type, ...rest }) => ({ type: type === 'delete' ? 1 : 0, ...rest }));
