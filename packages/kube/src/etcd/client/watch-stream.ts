@@ -38,6 +38,8 @@ interface Watcher {
   suspended: boolean;
   canceled: boolean;
   progressWanted: boolean;
+  /** The server watches: before that it would tell progress, or take a fence, without this watch. */
+  isCreated: boolean;
   readonly created: () => void;
 }
 
@@ -78,6 +80,7 @@ export class WatchStream {
       suspended: false,
       canceled: false,
       progressWanted: false,
+      isCreated: false,
       created: resolve,
     };
     queueMicrotask(() => {
@@ -138,7 +141,11 @@ export class WatchStream {
     }
     const watcher = this.#watchers.get(response.watchId);
     if (watcher === undefined) return;
-    if (response.created) watcher.created();
+    if (response.created) {
+      watcher.created();
+      watcher.isCreated = true;
+      if (watcher.progressWanted && !response.canceled) this.#requestProgress(watcher);
+    }
     if (response.canceled) {
       const compactRevision = Number(response.compactRevision);
       const error = compactRevision > 0 ? undefined : new EtcdError(grpcCode.canceled, response.cancelReason);
@@ -170,6 +177,7 @@ export class WatchStream {
   #requestProgress(watcher: Watcher): void {
     if (watcher.canceled) return;
     watcher.progressWanted = true;
+    if (!watcher.isCreated) return;
     if (watcher.fence !== undefined) void this.#writeFence(watcher);
     else this.#askForProgress();
   }
@@ -242,6 +250,7 @@ export class WatchStream {
   /** Leaves the stream; what waits already is still delivered. */
   #suspend(watcher: Watcher): void {
     watcher.suspended = true;
+    watcher.isCreated = false;
     this.#leave(watcher);
   }
 
@@ -249,7 +258,6 @@ export class WatchStream {
     watcher.suspended = false;
     watcher.id = this.#nextId++;
     this.#create(watcher);
-    if (watcher.progressWanted) this.#requestProgress(watcher);
   }
 
   #leave(watcher: Watcher): void {

@@ -126,6 +126,20 @@ export function declareWatchCrowds(context: NewContext): void {
     for (const handle of handles) handle.cancel();
   });
 
+  it('reports progress asked for at once, after all of the history', async () => {
+    const c = context();
+    const first = await c.put('a', '0');
+    for (let i = 1; i < 50; i++) await c.put('a', String(i));
+    const receiver = new Receiver();
+    const watch = c.watch(receiver, { startRevision: first });
+    watch.requestProgress();
+    await receiver.until('progress', () => receiver.messages.some(isProgress));
+    const at = receiver.messages.findIndex(isProgress);
+    const before = receiver.messages.slice(0, at).flatMap((m) => (m.type === 'events' ? m.events : []));
+    assert.equal(before.length, 50);
+    watch.cancel();
+  });
+
   it('filters puts and deletes, and both', async () => {
     const c = context();
     const first = await c.put('a', '1');
