@@ -12,9 +12,9 @@ export interface HistoryOptions {
   operationsPerClient?: number | undefined;
 }
 
-/** Watches of everything and of less, with and without filters. */
-export function newWatches(): RecordedWatch[] {
-  const start = { startRevision: 2 };
+/** Watches of everything and of less, with and without filters, from `startRevision` on. */
+export function newWatches(startRevision: number): RecordedWatch[] {
+  const start = { startRevision };
   return [
     new RecordedWatch({ ...everything, ...start, prevKv: true }),
     new RecordedWatch({ ...everything, ...start, filters: ['noput'] }),
@@ -38,7 +38,7 @@ export async function runHistory(options: HistoryOptions): Promise<number> {
   const { stores, next } = options;
   const recorder = new Recorder();
   const at = (i: number): EtcdStore => stores[i % stores.length] as EtcdStore;
-  const watches = newWatches();
+  const watches = newWatches(2);
   for (const [i, watch] of watches.entries()) watch.start(at(i + 1));
   await runWorkload({
     recorder,

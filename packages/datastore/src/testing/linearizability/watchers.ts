@@ -12,7 +12,6 @@ export class RecordedWatch {
   readonly progress: Array<{ revision: number; events: number }> = [];
   #handle: WatchHandle | undefined;
   #canceled = false;
-  #waiting: Array<() => void> = [];
 
   /** @param request its `startRevision` says where the record begins: without one, nothing could be checked */
   constructor(request: WatchRequest & { startRevision: number }) {
@@ -31,7 +30,6 @@ export class RecordedWatch {
       else if (message.type === 'progress') {
         this.progress.push({ revision: message.revision, events: this.events.length });
       } else this.#canceled = true;
-      for (const check of this.#waiting.splice(0)) check();
     });
     this.#handle = handle;
   }
@@ -45,9 +43,9 @@ export class RecordedWatch {
     while ((this.progress.at(-1)?.revision ?? 0) < revision) {
       assert.ok(!this.#canceled, 'the watch was canceled');
       if (Date.now() > deadline) assert.fail(`a watch heard of no progress to ${revision} in ${settleMs} ms`);
-      const heard = new Promise<void>((resolve) => this.#waiting.push(resolve));
       this.#handle?.requestProgress();
-      await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, 100))]);
+      // A timer, not the answer: that may come before anything else had its turn.
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
