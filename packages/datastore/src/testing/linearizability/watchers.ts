@@ -104,14 +104,17 @@ export async function replay(
   if (revision < startRevision) return [];
   const receiver = new Receiver();
   const watch = store.watch({ ...range, startRevision }, receiver.receive);
-  watch.requestProgress();
-  await receiver.until('the whole history', () =>
-    receiver.messages.some((message) => message.type !== 'events' && isAt(message, revision)),
-  );
+  const isThere = (): boolean => (receiver.events.at(-1)?.kv.modRevision ?? 0) >= revision;
+  const isCanceled = (): boolean => receiver.messages.some(({ type }) => type === 'canceled');
+  try {
+    await receiver.until('the whole history', () => isThere() || isCanceled());
+  } catch (error) {
+    const last = receiver.events.at(-1)?.kv.modRevision ?? 'none';
+    assert.fail(
+      `the history is told to revision ${last} and not to ${revision}: ${String(error).slice(0, 80)}`,
+    );
+  }
   watch.cancel();
-  assert.ok(!receiver.messages.some(({ type }) => type === 'canceled'), 'the history is there');
+  assert.ok(!isCanceled(), 'the history is there');
   return receiver.events;
 }
-
-const isAt = (message: { type: string; revision?: number }, revision: number): boolean =>
-  message.type === 'canceled' || (message.revision ?? 0) >= revision;
