@@ -7,7 +7,7 @@ import { logger } from '@cloudless/kube/logger';
 import { type Datastore, startEngine } from '../../datastore.ts';
 import { parseEndpoint } from '../../endpoint.ts';
 import { openDatastore } from '../../index.ts';
-import { flushToDevice, SqliteLog } from '../../log/sqlite-log.ts';
+import { SqliteLog } from '../../log/sqlite-log.ts';
 import { serveDatastore } from '../../server/serve.ts';
 import { crashFaults, type CrashFault, HastyLog } from './faults.ts';
 
@@ -29,7 +29,7 @@ async function openFaulty(endpoint: string, fault: CrashFault): Promise<Datastor
   const parsed = parseEndpoint(endpoint);
   if (parsed.kind !== 'sqlite') throw new Error('faults are planted over SQLite');
   const { path } = parsed;
-  const hasty = new HastyLog(new SqliteLog({ path, log, flush: flushToDevice, ...sizes }), hastyMs);
+  const hasty = new HastyLog(new SqliteLog({ path, log, ...sizes }), hastyMs);
   const store = await startEngine({ name: path, log: hasty.log, logger: log });
   return fault === 'acknowledges before it is durable' ? store : answeringLate(store, hasty);
 }

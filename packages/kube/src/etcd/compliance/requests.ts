@@ -6,7 +6,8 @@ export type RequestScript = (prefix: string, base: number) => Array<TxnRequest |
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const names = ['a', 'a/b', 'b', 'c', 'd'];
-type Build<T> = (prefix: string, revision: number) => T;
+/** A request, once its keys' prefix and the store's revision are known. */
+export type Build<T> = (prefix: string, revision: number) => T;
 
 const name = constantFrom(...names);
 const value = constantFrom('', '1', '2', 'abc');
@@ -21,7 +22,8 @@ const span: Arbitrary<Build<{ key: Uint8Array; rangeEnd?: Uint8Array }>> = oneof
   name.map((from) => (prefix: string) => ({ key: bytes(prefix + from), rangeEnd: bytes(`${prefix}~`) })),
 );
 
-const range: Arbitrary<Build<RangeRequest>> = record({
+/** A range of the present or the past, which may be compacted. */
+export const rangeRequest: Arbitrary<Build<RangeRequest>> = record({
   span,
   limit: constantFrom(0, 0, 1, 2),
   sortOrder: constantFrom('none' as const, 'ascend' as const, 'descend' as const),
@@ -66,7 +68,7 @@ const write: Arbitrary<Build<RequestOp>> = oneof(
 );
 
 /** A range within a transaction reads the present: the past is the same inside and outside. */
-const read: Arbitrary<Build<RequestOp>> = range.map((build) => (prefix, revision) => ({
+const read: Arbitrary<Build<RequestOp>> = rangeRequest.map((build) => (prefix, revision) => ({
   range: { ...build(prefix, revision), revision: 0 },
 }));
 
@@ -97,7 +99,8 @@ const branch: Arbitrary<Build<RequestOp[]>> = oneof(
   ),
 );
 
-const txn: Arbitrary<Build<TxnRequest>> = record({
+/** A transaction with comparisons, both branches, and nested ones. */
+export const txnRequest: Arbitrary<Build<TxnRequest>> = record({
   compare: array(compare, { maxLength: 2 }),
   success: branch,
   failure: branch,
@@ -115,7 +118,7 @@ const plainWrite: Arbitrary<Build<TxnRequest>> = write.map((op) => (prefix, revi
 
 /** Random scripts: writes and transactions, with ranges over present and past in between. */
 export const requestScript: Arbitrary<RequestScript> = array(
-  oneof({ weight: 4, arbitrary: plainWrite }, { weight: 3, arbitrary: txn }, { weight: 2, arbitrary: range }),
+  oneof({ weight: 4, arbitrary: plainWrite }, { weight: 3, arbitrary: txnRequest }, { weight: 2, arbitrary: rangeRequest }),
   { minLength: 5, maxLength: 40 },
 ).map(
   (builds) => (prefix, base) =>
