@@ -61,13 +61,15 @@ function grpcJsService(
       responseSerialize: (frame) => frame.subarray(5),
       responseDeserialize: (bytes) => bytes,
     };
-    handlers[name] = async ({ request }: { request: Buffer }, done: grpc.sendUnaryData<Buffer>) => {
+    const answer = async (request: Buffer, done: grpc.sendUnaryData<Buffer>): Promise<void> => {
       try {
         done(null, await method.call(request));
       } catch (error) {
         done(error as Error);
       }
     };
+    handlers[name] = ({ request }: { request: Buffer }, done: grpc.sendUnaryData<Buffer>) =>
+      void answer(request, done);
   }
   return [definition, handlers];
 }

@@ -11,6 +11,8 @@ import { serverVersion, storageVersion } from './version.ts';
 
 /** A read that health waits for (etcd: its request timeout). */
 const checkMs = 7_000;
+/** A connection that says nothing for so long is closed. */
+const idleMs = 60_000;
 
 interface Answer {
   status: number;
@@ -55,9 +57,10 @@ export class HttpSide {
         response.end(request.method === 'HEAD' ? '' : body);
       });
     });
+    this.#server.timeout = idleMs;
   }
 
-  /** Takes over a connection that speaks HTTP/1.1. */
+  /** Takes over a connection that does not speak HTTP/2. */
   take(socket: Socket): void {
     this.#server.emit('connection', socket);
   }

@@ -16,6 +16,8 @@ export class ListenError extends Error {
 
 /** A connection says within so long what it speaks. */
 const helloMs = 10_000;
+/** Watches of clients that vanished without a word end, too. */
+const keepAlive = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 /** How every HTTP/2 connection begins (RFC 9113, 3.4); no HTTP/1.1 method does. */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n');
 
@@ -53,7 +55,7 @@ export async function openPort({ listen, tls, http2, http1, log }: PortOptions):
     if (socket.alpnProtocol === 'h2') http2(socket);
     else http1(socket);
   });
-  const server: Server = secure ?? createServer({ noDelay: true });
+  const server: Server = secure ?? createServer({ noDelay: true, ...keepAlive });
   server.on('connection', (socket: Socket) => {
     track(socket);
     if (secure === undefined) sniff(socket, (speaksHttp2) => (speaksHttp2 ? http2 : http1)(socket));
@@ -86,6 +88,7 @@ function secureServer(material: TlsMaterial, log: Logger): TlsServer {
     rejectUnauthorized: material.ca !== undefined,
     handshakeTimeout: helloMs,
     noDelay: true,
+    ...keepAlive,
   });
   server.on('tlsClientError', (error) => log.debug({ err: error }, 'a TLS handshake failed'));
   return server;
