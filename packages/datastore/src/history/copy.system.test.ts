@@ -64,6 +64,13 @@ describe('a copy', () => {
     }
     await using shared = await openPostgresDatastore({ url, log });
     await assertSameStore(shared, expected, compactRevision);
+    const ofShared = join(folder, 'shared.snapshot');
+    await writeFile(ofShared, shared.snapshot());
+    await copy(ofShared, sqlite('fourth'));
+    {
+      await using store = await open('fourth');
+      await assertSameStore(store, expected, compactRevision);
+    }
     const key = Buffer.from('/registry/after');
     const [there, here] = [await shared.put({ key, value: key }), await expected.put({ key, value: key })];
     assert.equal(there.revision, here.revision);

@@ -28,7 +28,7 @@ export async function gatherRetained(state: MvccState): Promise<Retained> {
   const changes = state.history.since(head.compactRevision);
   if (head.compactRevision === 0) return { head, leases, versions: changes };
   const runs = await gatherBefore(state, head.compactRevision);
-  return { head, leases, versions: [...(await merge(runs)), ...changes] };
+  return { head, leases, versions: (await merge(runs)).concat(changes) };
 }
 
 /** Versions of keys as the compaction saw them, unless it is their own change: runs in order of the log. */
