@@ -1,4 +1,4 @@
-import type { Clock } from '@cloudless/kube/clock';
+import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
 import { RowGoneError } from '../errors.ts';
 import type { MeasuredHistory } from '../history/history.ts';
@@ -19,15 +19,18 @@ export async function* pacedSnapshot(
 ): AsyncGenerator<Uint8Array> {
   const history = await open();
   let late: string | undefined;
+  let stall: ClockTimer | undefined;
   const giveUp = (why: string) => (): void => {
     late = why;
+    // The receiver may never ask again.
+    stall?.cancel();
+    whole.cancel();
     void history.close();
   };
   const whole = clock.setTimeout(
     giveUp(`its receiver took longer than ${wholeMs / 60_000} minutes`),
     wholeMs,
   );
-  let stall: ReturnType<Clock['setTimeout']> | undefined;
   try {
     for await (const piece of streamSnapshot(history)) {
       stall = clock.setTimeout(giveUp(`its receiver took nothing for ${stallMs / 1000} s`), stallMs);
