@@ -24,15 +24,16 @@ import {
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { type Logger, logger } from '@cloudless/kube/logger';
 import type { Alarm, AlarmType, EtcdMaintenance, HashKvResponse } from '@cloudless/kube/etcd/maintenance';
+import { abortable, canceled } from './abortable.ts';
 import { Committer, unavailable } from './committer.ts';
 import { Compactor } from './compactor.ts';
-import { DatastoreFailedError, LogUnavailableError, NoSpaceError, RowGoneError } from './errors.ts';
+import { DatastoreFailedError, LogUnavailableError, RowGoneError } from './errors.ts';
 import { Lessor } from './lease/lessor.ts';
 import type { MeasuredHistory } from './history/history.ts';
 import type { LoadedRecord, LoadedState, Log, LogChanges } from './log/log.ts';
-import { alarmsOf, checkAlarms, withAlarm } from './maintenance/alarms.ts';
-import { drawClusterId, type Identity, identityOf } from './maintenance/identity.ts';
-import { costOf, leaseCostBytes, Quota } from './maintenance/quota.ts';
+import type { Identity } from './maintenance/identity.ts';
+import { costOf, leaseCostBytes } from './maintenance/quota.ts';
+import { StoreMaintenance } from './maintenance/store-maintenance.ts';
 import {
   checkDelete,
   checkPut,
@@ -89,7 +90,6 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #limits: Limits;
-  readonly #quota: Quota;
   readonly #cache: ValueCache;
   readonly #state: MvccState;
   readonly #values: ValueReader;
@@ -97,6 +97,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
   readonly #hub: WatchHub;
   readonly #lessor: Lessor;
   readonly #compactor: Compactor;
+  readonly #maintenance: StoreMaintenance;
   readonly #counters: Counters = newCounters();
   #reportFailure: (error: Error) => void = () => undefined;
   #failure: Error | undefined;
@@ -113,7 +114,6 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? logger('datastore');
     this.#limits = { ...defaultLimits, ...options.limits };
-    this.#quota = new Quota(options.quotaBytes ?? Infinity, () => this.#log.size().bytesInUse);
     this.#cache = new ValueCache(options.cacheBytes ?? 32 * 1024 * 1024);
     const state = new MvccState(this.#cache);
     this.#state = state;
@@ -161,6 +161,16 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     const authority = this.#log.leaseAuthority;
     this.#lessor = new Lessor(this.#clock, (id) => this.#revokeExpired(id), authority === undefined);
     this.#compactor = new Compactor(state, values, this.#log, this.#logger);
+    this.#maintenance = new StoreMaintenance({
+      state,
+      committer: this.#committer,
+      compactor: this.#compactor,
+      logger: this.#logger,
+      quotaBytes: options.quotaBytes ?? Infinity,
+      sizeBytes: () => this.#log.size().bytesInUse,
+      current: () => this.#current(),
+      history: (callOptions) => this.history(callOptions),
+    });
   }
 
   /** Rebuilds the state from the log, and follows it from then on. */
@@ -435,12 +445,13 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
 
   async #propose(request: TxnRequest, bytes: number, options: CallOptions | undefined): Promise<TxnResponse> {
     const cost = costOf(request);
-    if (cost > 0 && !this.#quota.admits(cost)) await this.#refuseForSpace();
+    const refusal = this.#maintenance.admit(cost);
+    if (refusal !== undefined) await refusal;
     const proposal = this.#committer.propose({
       bytes,
       evaluate: (hot) => {
         if (options?.signal?.aborted) throw canceled(options.signal);
-        this.#checkAlarms(cost > 0);
+        this.#maintenance.check(cost > 0);
         return evaluateTxn(this.#state, request, hot);
       },
     });
@@ -455,7 +466,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       bytes: 0,
       evaluate: () => {
         const { pending } = this.#state;
-        this.#checkAlarms(false);
+        this.#maintenance.check(false);
         if (revision > pending.revision) throw etcdErrors.futureRevision();
         if (revision <= pending.compactRevision) throw etcdErrors.compacted();
         this.#state.compact(revision);
@@ -476,11 +487,11 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     this.#alive(options);
     if (ttlSeconds > maxLeaseTtlSeconds) throw etcdErrors.leaseTtlTooLarge();
     const ttl = Math.max(minLeaseTtlSeconds, ttlSeconds);
-    if (!this.#quota.admits(leaseCostBytes)) await this.#refuseForSpace();
+    await this.#maintenance.admit(leaseCostBytes);
     const proposal = this.#committer.propose({
       bytes: 16,
       evaluate: () => {
-        this.#checkAlarms(true);
+        this.#maintenance.check(true);
         if (id !== 0n && this.#state.leases.has(id)) throw etcdErrors.leaseExists();
         const granted = id === 0n ? this.#unusedLeaseId() : id;
         this.#state.grant(granted, ttl);
@@ -510,7 +521,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       bytes: 1024,
       evaluate: () => {
         if (!isDue()) return;
-        this.#checkAlarms(false);
+        this.#maintenance.check(false);
         const lease = this.#state.leases.get(id);
         if (lease === undefined) throw etcdErrors.leaseNotFound();
         this.#state.revoke(lease);
@@ -616,102 +627,46 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
 
   /** Alarms that are raised. */
   get raisedAlarms(): ReadonlySet<AlarmType> {
-    return alarmsOf(this.#state.facts.get('alarms') ?? 0n);
+    return this.#maintenance.raisedAlarms;
   }
 
   /** Size of the database at which writes are refused; `Infinity`: none. */
   get quotaBytes(): number {
-    return this.#quota.bytes;
+    return this.#maintenance.quotaBytes;
   }
 
-  #checkAlarms(grows: boolean): void {
-    checkAlarms(this.#state.facts.get('alarms'), grows);
-  }
-
-  /** The store has reached its quota: says so for good, until somebody takes the alarm back. */
-  async #refuseForSpace(): Promise<never> {
-    if (!this.raisedAlarms.has('nospace')) {
-      this.#logger.warn({ quotaBytes: this.#quota.bytes }, 'the quota is reached: alarm NOSPACE is raised');
-      await this.activateAlarm('nospace');
-    }
-    throw etcdErrors.noSpace();
-  }
-
-  async alarms(options?: CallOptions): Promise<Alarm[]> {
-    this.#alive(options);
-    await this.#current();
-    const { memberId } = await this.identity();
-    return [...this.raisedAlarms].map((alarm) => ({ memberId, alarm }));
+  alarms(options?: CallOptions): Promise<Alarm[]> {
+    return this.#looking(options, () => this.#maintenance.alarms());
   }
 
   activateAlarm(alarm: AlarmType, options?: CallOptions): Promise<Alarm[]> {
-    return this.#setAlarm(alarm, true, options);
+    return this.#looking(options, () => this.#maintenance.activateAlarm(alarm, options));
   }
 
   deactivateAlarm(alarm: AlarmType, options?: CallOptions): Promise<Alarm[]> {
-    return this.#setAlarm(alarm, false, options);
+    return this.#looking(options, () => this.#maintenance.deactivateAlarm(alarm, options));
   }
 
-  async #setAlarm(alarm: AlarmType, isRaised: boolean, options: CallOptions | undefined): Promise<Alarm[]> {
+  defragment(options?: CallOptions): Promise<void> {
+    return this.#looking(options, () => this.#maintenance.defragment(options));
+  }
+
+  hashKv(revision: number, options?: CallOptions): Promise<HashKvResponse> {
+    return this.#looking(options, () => this.#maintenance.hashKv(revision, options));
+  }
+
+  hash(options?: CallOptions): Promise<{ hash: number; revision: number }> {
+    return this.#looking(options, () => this.#maintenance.hash(options));
+  }
+
+  async #looking<T>(options: CallOptions | undefined, after: () => Promise<T>): Promise<T> {
     this.#alive(options);
-    const proposal = this.#committer.propose({
-      bytes: 16,
-      evaluate: () => {
-        const before = this.#state.facts.get('alarms') ?? 0n;
-        const after = withAlarm(before, alarm, isRaised);
-        if (after !== before) this.#state.setFact('alarms', after);
-      },
-    });
-    await abortable(proposal, options);
-    return this.alarms(options);
+    return after();
   }
 
-  /** Removes what compactions left, and gives free space back to the file system. */
-  async defragment(options?: CallOptions): Promise<void> {
-    this.#alive(options);
-    const done = this.#compactor.defragment().catch((error: unknown) => {
-      if (error instanceof LogUnavailableError) throw unavailable(error);
-      throw error instanceof NoSpaceError
-        ? new EtcdError(grpcCode.resourceExhausted, error.message, error)
-        : error;
-    });
-    await abortable(done, options);
-  }
-
-  async hashKv(revision: number, options?: CallOptions): Promise<HashKvResponse> {
-    checkRevision('hash revision', revision);
-    const { hashKv } = await import('./maintenance/hash.ts');
-    const history = await this.history(options);
-    try {
-      return await hashKv(history, revision);
-    } finally {
-      await history.close();
-    }
-  }
-
-  async hash(options?: CallOptions): Promise<{ hash: number; revision: number }> {
-    const { hashAll } = await import('./maintenance/hash.ts');
-    const history = await this.history(options);
-    try {
-      return await hashAll(history);
-    } finally {
-      await history.close();
-    }
-  }
-
-  /** Who this store is, to clients: drawn once, and the same for every server of it, for ever. */
-  async identity(): Promise<Identity> {
-    const clusterId = await this.#committer.propose({
-      bytes: 0,
-      evaluate: () => {
-        const known = this.#state.facts.get('cluster_id');
-        if (known !== undefined) return known;
-        const drawn = drawClusterId();
-        this.#state.setFact('cluster_id', drawn);
-        return drawn;
-      },
-    });
-    return identityOf(clusterId);
+  /** Who this store is, to clients. */
+  identity(): Promise<Identity> {
+    return this.#maintenance.identity();
   }
 
   /** Counters and sizes, for metrics, `status` and the wear figure. */
@@ -806,23 +761,5 @@ export async function startEngine(options: EngineOptions): Promise<Datastore> {
   } catch (error) {
     await options.log.close();
     throw error;
-  }
-}
-
-function canceled(signal: AbortSignal): EtcdError {
-  return new EtcdError(grpcCode.canceled, 'context canceled', signal.reason);
-}
-
-/** The value, or a rejection as soon as the caller gives up. A write may still be made then. */
-async function abortable<T>(value: T | Promise<T>, options: CallOptions | undefined): Promise<T> {
-  const signal = options?.signal;
-  if (!(value instanceof Promise) || signal === undefined) return value;
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(canceled(signal));
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([value, promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }
