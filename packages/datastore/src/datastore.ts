@@ -418,10 +418,10 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
 
   async txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse> {
     this.#alive(options);
-    checkTxn(request, this.#limits);
+    const bytes = checkTxn(request, this.#limits);
     this.#counters.txns++;
     if (isReadOnly(request)) return this.#readOnly(request, options);
-    return this.#propose(request, 1024, options);
+    return this.#propose(request, bytes, options);
   }
 
   async #readOnly(request: TxnRequest, options: CallOptions | undefined): Promise<TxnResponse> {

@@ -236,6 +236,18 @@ describe('a datastore whose process was killed', () => {
     for (const segment of [0, 1]) assert.ok(statSync(`${path}-segment-${segment}`).size <= 64 * 1024);
   });
 
+  it('divides a crowd of large transactions into batches that fit', async () => {
+    await using store = await openDatastore({ path });
+    const value = new Uint8Array(500_000);
+    await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        store.txn({ compare: [], success: [{ put: { key: bytes(`k${i % 4}`), value } }], failure: [] }),
+      ),
+    );
+    assert.ok(store.figures().log.appends >= 6, `${store.figures().log.appends} appends`);
+    for (const segment of [0, 1]) assert.ok(statSync(`${path}-segment-${segment}`).size <= 16 * 1024 * 1024);
+  });
+
   it('writes no row that was compacted before it was applied', async () => {
     const store = await openDatastore({ path });
     for (let i = 0; i < 500; i++) await put(store, `k${i % 10}`, `${i}`);

@@ -39,11 +39,14 @@ export function checkDelete(request: DeleteRangeRequest, limits: Limits): void {
   }
 }
 
-export function checkTxn(request: TxnRequest, limits: Limits): void {
+/** @returns the bytes of its keys and values, both branches together */
+export function checkTxn(request: TxnRequest, limits: Limits): number {
   checkLevel(request, limits.maxTxnOps, limits);
   collectWrites(request.success);
   collectWrites(request.failure);
-  if (bytesOfTxn(request) > limits.maxRequestBytes) throw etcdErrors.requestTooLarge();
+  const bytes = bytesOfTxn(request);
+  if (bytes > limits.maxRequestBytes) throw etcdErrors.requestTooLarge();
+  return bytes;
 }
 
 function checkLevel(request: TxnRequest, maxOps: number, limits: Limits): void {
