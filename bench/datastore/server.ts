@@ -12,9 +12,17 @@ import { type Running, type Subject, targetOf } from './subject.ts';
 
 const isChild = process.argv[1] === import.meta.filename && process.send !== undefined;
 
+/** Milliseconds between two turns of the event loop, at most. */
+export interface StallFigures {
+  /** Less the time in which this thread was ready to run and other programs had the processors. */
+  longestMs: number;
+  /** What the thread itself computed; the rest is waiting for locks, the garbage collector's helpers and disks. */
+  computedMs: number;
+}
+
 export interface ServedRunning extends Running {
-  /** The longest stall of the server's event loop since the last call, milliseconds. */
-  longestStallMs(): Promise<number>;
+  /** The longest stalls of the server's event loop since the last call. */
+  stalls(): Promise<StallFigures>;
 }
 
 /** Served by gRPC from a process of its own. `endpoint`: from the folder to a URL, and what to stop at the end. */
@@ -35,10 +43,10 @@ export const served = (
       target: targetOf(store),
       lean,
       pid: child.pid as number,
-      async longestStallMs() {
-        child.send('stall');
-        const [{ stallMs }] = (await once(child, 'message')) as [{ stallMs: number }];
-        return stallMs;
+      async stalls() {
+        child.send('stalls');
+        const [figures] = (await once(child, 'message')) as [StallFigures];
+        return figures;
       },
       async stop() {
         lean.close();
@@ -64,22 +72,24 @@ export const servedPostgres = served('Cloudless, PostgreSQL, by gRPC', async (fo
   return { url: await server.database(), stop: () => server.stop() };
 });
 
-/**
- * The longest time between two turns of the loop, less what this thread was ready to run and other programs had the
- * processors: what is left is its own work, and waiting for locks and disks.
- */
-function watchLoop(): { longestMs: number } {
-  const stalls = { longestMs: 0 };
+function watchLoop(): StallFigures {
+  const stalls = { longestMs: 0, computedMs: 0 };
   const intervalMs = 1;
-  const waitedMs = (): number => Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6;
-  let [last, lastWaited] = [performance.now(), waitedMs()];
-  const look = (): void => {
-    const [now, waited] = [performance.now(), waitedMs()];
-    stalls.longestMs = Math.max(stalls.longestMs, now - last - (waited - lastWaited) - intervalMs);
-    [last, lastWaited] = [now, waited];
-    setTimeout(look, intervalMs).unref();
+  const look = (): { now: number; waited: number; computed: number } => {
+    const waited = Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6;
+    const { user, system } = process.threadCpuUsage();
+    return { now: performance.now(), waited, computed: (user + system) / 1000 };
   };
-  look();
+  let last = look();
+  const turn = (): void => {
+    const next = look();
+    const stallMs = next.now - last.now - (next.waited - last.waited) - intervalMs;
+    stalls.longestMs = Math.max(stalls.longestMs, stallMs);
+    stalls.computedMs = Math.max(stalls.computedMs, next.computed - last.computed);
+    last = next;
+    setTimeout(turn, intervalMs).unref();
+  };
+  turn();
   return stalls;
 }
 
@@ -92,9 +102,9 @@ async function serve(url: string, commitWindowMs: number): Promise<void> {
   const server = await serveDatastore({ store, listen: { host: '127.0.0.1', port: 0 }, log: quietLogger });
   const stalls = watchLoop();
   process.on('message', (ask) => {
-    if (ask === 'stall') {
-      process.send?.({ stallMs: stalls.longestMs });
-      stalls.longestMs = 0;
+    if (ask === 'stalls') {
+      process.send?.(stalls);
+      Object.assign(stalls, { longestMs: 0, computedMs: 0 });
     } else {
       void server
         .stop()

@@ -1,6 +1,6 @@
 // How long the server's event loop is held up while the database is written, compacted and checkpointed behind it.
 import { quantile } from '../table.ts';
-import type { ServedRunning } from './server.ts';
+import type { ServedRunning, StallFigures } from './server.ts';
 import { rate } from './speed.ts';
 
 const keys = 5000;
@@ -8,9 +8,9 @@ const value = Buffer.alloc(8192, 'v');
 
 export interface Stalls {
   putsPerSecond: number;
-  longestStallMs: number;
-  uncompactedStallMs: number;
-  readingStallMs: number;
+  compacted: StallFigures;
+  uncompacted: StallFigures;
+  reading: StallFigures;
   p50: number;
   p99: number;
 }
@@ -30,9 +30,9 @@ export async function stalls(
   };
   try {
     await rate(64, 1000, put);
-    await running.longestStallMs();
+    await running.stalls();
     await rate(64, forMs, put);
-    const uncompactedStallMs = await running.longestStallMs();
+    const uncompacted = await running.stalls();
     delays.length = 0;
     let made = 0;
     const compacting = setInterval(() => {
@@ -45,14 +45,14 @@ export async function stalls(
     const putsPerSecond = await rate(64, forMs, put);
     clearInterval(compacting);
     if (made === 0) throw new Error('too short for a compaction');
-    const longestStallMs = await running.longestStallMs();
+    const compacted = await running.stalls();
     await rate(64, forMs / 2, (i) => target.get(`/registry/stalls/${i % keys}`));
-    const readingStallMs = await running.longestStallMs();
+    const reading = await running.stalls();
     return {
       putsPerSecond,
-      longestStallMs,
-      uncompactedStallMs,
-      readingStallMs,
+      compacted,
+      uncompacted,
+      reading,
       p50: quantile(delays, 0.5),
       p99: quantile(delays, 0.99),
     };

@@ -1,5 +1,6 @@
 // Bytes written to the device: 100 nodes that renew a lease of 500 bytes every 10 s, one at a time, with the compactions
 // that the API server asks for; and as many puts as possible at once.
+import { Datastore } from '@cloudless/datastore';
 import { type Device, makeDevice } from './device.ts';
 import type { Running, Subject } from './subject.ts';
 
@@ -13,6 +14,8 @@ const secondsPerYear = 365 * 24 * 3600;
 export interface Wear {
   bytesPerPut: number;
   terabytesPerYear: number;
+  /** By the store's own count, if it has one. */
+  countedPerPut: number | undefined;
 }
 
 const nameOf = (node: number): string =>
@@ -34,13 +37,23 @@ export async function idleWear(
   try {
     await renew(running, 0, warmUp, paceMs, commitWindowMs);
     const before = device.bytesWritten();
+    const countedBefore = counted(running);
     await renew(running, warmUp, warmUp + puts, paceMs, commitWindowMs);
     const bytesPerPut = (device.bytesWritten() - before) / puts;
-    return { bytesPerPut, terabytesPerYear: (bytesPerPut * putsPerSecond * secondsPerYear) / 1e12 };
+    const terabytesPerYear = (bytesPerPut * putsPerSecond * secondsPerYear) / 1e12;
+    const countedAfter = counted(running);
+    const countedPerPut =
+      countedBefore === undefined || countedAfter === undefined
+        ? undefined
+        : (countedAfter - countedBefore) / puts;
+    return { bytesPerPut, terabytesPerYear, countedPerPut };
   } finally {
     await running.stop();
   }
 }
+
+const counted = ({ store }: Running): number | undefined =>
+  store instanceof Datastore ? store.figures().log.bytesWritten : undefined;
 
 async function renew(
   { target }: Running,

@@ -74,7 +74,7 @@ export interface DatastoreFile {
  *
  * @throws DatastoreFileError when another process has it, or it is not a datastore of a version we read.
  */
-export function openFile(path: string, walLimitBytes: number): DatastoreFile {
+export function openFile(path: string): DatastoreFile {
   const fresh = prepareFolder(path);
   if (!fresh && statSync(path).isDirectory()) {
     throw new DatastoreFileError(
@@ -89,7 +89,7 @@ export function openFile(path: string, walLimitBytes: number): DatastoreFile {
     createPrivately(path);
     db = new DatabaseSync(path);
     verifyHeader(db, path);
-    setUp(db, path, walLimitBytes);
+    setUp(db, path);
     const mark = markOf(db, path);
     const made = mark === undefined && createSegments(path);
     if (fresh || made) syncFolder(dirname(path));
@@ -208,7 +208,7 @@ function markOf(db: DatabaseSync, path: string): DatastoreFile['mark'] {
   return { epoch, applied };
 }
 
-function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
+function setUp(db: DatabaseSync, path: string): void {
   const isFresh = pragma(db, 'user_version') === 0;
   // They take effect only while the database is empty, and would write to it nevertheless.
   if (isFresh) db.exec(`PRAGMA page_size=${pageBytes}; PRAGMA auto_vacuum=INCREMENTAL;`);
@@ -222,7 +222,6 @@ function setUp(db: DatabaseSync, path: string, walLimitBytes: number): void {
     );
   }
   configure(db, 1000);
-  db.exec(`PRAGMA journal_size_limit=${walLimitBytes};`);
   if (!isFresh) return;
   // WITHOUT ROWID: a lease's 63 bits as a row id would not fit in what node:sqlite returns from every statement.
   // The value comes last, so that reading the rest of a row never follows its overflow pages.

@@ -66,7 +66,7 @@ export class SqliteLog implements Log {
     const { path, checkpointBytes, log } = options;
     this.#path = path;
     this.#options = options;
-    const { db, lock, mark } = openFile(path, checkpointBytes * 2);
+    const { db, lock, mark } = openFile(path);
     this.#db = db;
     this.#lock = lock;
     let walFd: number | undefined;

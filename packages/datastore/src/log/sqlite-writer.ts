@@ -56,6 +56,8 @@ export class SqliteWriter {
     this.#path = path;
     this.#db = db;
     this.#checkpointBytes = checkpointBytes;
+    // A -wal file that once grew is cut when it starts over; what is left stays allocated, on a full disk too.
+    db.exec(`PRAGMA journal_size_limit=${checkpointBytes * 2}`);
     this.#statements = prepare(db);
     // A descriptor of the -wal file only: SQLite takes no POSIX lock on it, so closing it drops none.
     this.#walFd = openSync(`${path}-wal`, 'r');
