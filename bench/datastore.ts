@@ -14,7 +14,7 @@ import { servedPostgres, servedSqlite } from './datastore/server.ts';
 import * as speed from './datastore/speed.ts';
 import { stalls } from './datastore/stalls.ts';
 import type { Running, Subject } from './datastore/subject.ts';
-import { bulkWear, idleWear, type Wear } from './datastore/wear.ts';
+import { bulkWear, idleWear } from './datastore/wear.ts';
 import { median, quantile } from './table.ts';
 
 const all: Record<string, Subject> = {
@@ -119,7 +119,7 @@ async function speeds(): Promise<void> {
     ]),
     ['list of 10,000', (running) => speed.list(running, 10)],
   ];
-  const samples = new Map(figures.map(([what]) => [what, {} as Record<string, number[]>]));
+  const samples = new Map<string, Record<string, number[]>>(figures.map(([what]) => [what, {}]));
   await withAll(names, async (started) => {
     for (const { running } of started) await speed.fill(running, 10_000);
     for (let round = 0; round < rounds; round++) {
@@ -195,14 +195,15 @@ async function million(): Promise<void> {
 
 async function wears(): Promise<void> {
   const [idle, year, bulk]: [Cells, Cells, Cells] = [{}, {}, {}];
-  const one = async (name: string, wear: Promise<Wear>): Promise<void> => {
-    const { bytesPerPut, terabytesPerYear } = await wear;
-    idle[name] = bytesPerPut;
-    year[name] = terabytesPerYear;
-  };
   for (const name of names.filter((other) => !['sqlite', 'postgres'].includes(other))) {
     const subject = all[name] as Subject;
-    await one(name, idleWear(subject, { warmUp: 600, puts: 6000, paceMs: 10 }));
+    const { bytesPerPut, terabytesPerYear } = await idleWear(subject, {
+      warmUp: 300,
+      puts: 3000,
+      paceMs: 10,
+    });
+    idle[name] = bytesPerPut;
+    year[name] = terabytesPerYear;
     bulk[name] = await bulkWear(subject, 50_000);
   }
   const terabytes = (value: number): string => `${value.toFixed(2)} TB`;

@@ -69,9 +69,7 @@ export const kinePostgres: Subject = {
       import('pg'),
       import('@cloudless/datastore/testing/real-postgres'),
     ]);
-    process.env['TMPDIR'] = folder;
-    const server = await RealPostgres.start({ max_connections: 100 });
-    delete process.env['TMPDIR'];
+    const server = await RealPostgres.start({ max_connections: 100 }, folder);
     const pool = new pg.Pool({ connectionString: await server.database(), max: 64 });
     for (const statement of schema('postgres')) await pool.query(statement);
     const insert = {

@@ -66,9 +66,7 @@ export const servedSqlite = served('Cloudless, SQLite, by gRPC', async (folder) 
 /** On a PostgreSQL of its own, with its defaults. */
 export const servedPostgres = served('Cloudless, PostgreSQL, by gRPC', async (folder) => {
   const { RealPostgres } = await import('@cloudless/datastore/testing/real-postgres');
-  process.env['TMPDIR'] = folder;
-  const server = await RealPostgres.start({ max_connections: 100 });
-  delete process.env['TMPDIR'];
+  const server = await RealPostgres.start({ max_connections: 100 }, folder);
   return { url: await server.database(), stop: () => server.stop() };
 });
 

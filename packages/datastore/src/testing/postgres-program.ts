@@ -70,9 +70,9 @@ export function spawnServer(args: string[]): ChildProcess {
   });
 }
 
-/** A folder in the temporary one that PostgreSQL may use. */
-export function makeFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'postgres-'));
+/** A folder in `parent`, the temporary one if absent, that PostgreSQL may use. */
+export function makeFolder(parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, 'postgres-'));
   own(folder);
   return folder;
 }

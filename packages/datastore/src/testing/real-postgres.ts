@@ -53,9 +53,10 @@ export class RealPostgres {
    * Starts an empty server: 0.2 s once this machine's template is made.
    *
    * @param settings such as `{ fsync: 'off' }`; PostgreSQL's defaults otherwise, full durability included
+   * @param parent where its folder is made, if not with the temporary ones
    */
-  static async start(settings: PostgresSettings = {}): Promise<RealPostgres> {
-    const folder = makeFolder();
+  static async start(settings: PostgresSettings = {}, parent?: string): Promise<RealPostgres> {
+    const folder = makeFolder(parent);
     try {
       const password = await copyTemplate(join(folder, 'data'));
       const server = new RealPostgres(folder, await freePort(), password);
