@@ -169,6 +169,18 @@ describe('the port of a datastore', () => {
     await works();
   });
 
+  it('forgets calls that their clients give up, thousands at once', async () => {
+    const other = rawSession(server.url);
+    const calls = Array.from({ length: 3000 }, () => new RawCall(other, '/etcdserverpb.Watch/Watch'));
+    for (const call of calls) call.send('WatchRequest', { createRequest: { key: bytes('a') } });
+    await Promise.all(calls.map((call) => call.until(1)));
+    assert.equal(store.figures().watchers, 3000);
+    for (const call of calls) call.stream.close(8);
+    assert.equal((await rawUnary(other, '/etcdserverpb.KV/Range', range)).code, 0);
+    assert.equal(store.figures().watchers, 0);
+    other.destroy();
+  });
+
   it('answers pings', async () => {
     await new Promise<void>((resolve, reject) => {
       session.ping((error) => (error === null ? resolve() : reject(error)));

@@ -19,6 +19,12 @@ const sessionWindowBytes = 4 * 1024 * 1024;
 const streamWindowBytes = 1024 * 1024;
 /** Megabytes that a session's streams may hold: a list of everything waits here for a slow reader. */
 const sessionMemoryMegabytes = 4096;
+/**
+ * Calls that a client may give up at once, and each second. nghttp2's own limits (1000 and 33) end the connections of
+ * API servers whose requests time out under load; none at all would let a client keep a core busy (CVE-2023-44487).
+ */
+const streamResetBurst = 10_000;
+const streamResetRate = 2_000;
 const maxHeaderBytes = 64 * 1024;
 /** The largest stream identifier: nothing is refused yet (RFC 9113, 6.8). */
 const lastStreamId = 2 ** 31 - 1;
@@ -64,6 +70,8 @@ export class GrpcSessions {
     };
     this.#server = createServer({
       maxSessionMemory: sessionMemoryMegabytes,
+      streamResetBurst,
+      streamResetRate,
       settings: {
         initialWindowSize: streamWindowBytes,
         maxHeaderListSize: maxHeaderBytes,
