@@ -131,7 +131,7 @@ class ScriptRun {
       });
     }
     const { ttlSeconds, ...status } = await store.leaseTimeToLive(id, true);
-    status.keys.sort(Buffer.compare);
+    status.keys.sort((a, b) => Buffer.compare(a, b));
     assert.equal(answerText(status), answerText(this.#status(id)));
     const clock = this.#under.clock;
     if (clock === undefined) return;
@@ -144,7 +144,11 @@ class ScriptRun {
     const { leases, keys } = this.#model.state;
     const attached = [...keys.values()].filter(({ lease }) => lease === id).map(({ key }) => key);
     const isThere = leases.has(id);
-    return { id, grantedTtlSeconds: leases.get(id) ?? 0, keys: isThere ? attached.sort(Buffer.compare) : [] };
+    return {
+      id,
+      grantedTtlSeconds: leases.get(id) ?? 0,
+      keys: isThere ? attached.sort((a, b) => Buffer.compare(a, b)) : [],
+    };
   }
 
   #renew(id: bigint): void {
@@ -175,7 +179,7 @@ class ScriptRun {
       remaining.delete(id);
       this.#model.revoke(id);
     }
-    assert.deepEqual([...left].sort(), [...this.#model.state.leases.keys()].sort());
+    assert.deepEqual(inOrder(left), inOrder(this.#model.state.leases.keys()));
   }
 
   #withoutKeys(ids: ReadonlySet<bigint>): bigint {
@@ -201,7 +205,7 @@ class ScriptRun {
     const listed = (await this.store.leaseLeases()).filter((id) =>
       (leaseIds as readonly bigint[]).includes(id),
     );
-    assert.deepEqual(listed.sort(), [...leases.keys()].sort());
+    assert.deepEqual(inOrder(listed), inOrder(leases.keys()));
   }
 
   async #restart(): Promise<void> {
@@ -224,6 +228,8 @@ class ScriptRun {
     history.stop();
   }
 }
+
+const inOrder = (ids: Iterable<bigint>): bigint[] => [...ids].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 
 /** The store answers as the model does, or refuses as it does. */
 async function same(answer: Promise<unknown>, expected: () => unknown): Promise<void> {
