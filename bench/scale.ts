@@ -1,6 +1,6 @@
 // 1,000 nodes and 30,000 pods: memory of the control plane, time per verb and event-loop delay while leases renew,
 // nodes report and pods come and go, under the watches that a cluster of this size has. NODES, PODS_PER_NODE, CHURN (pods
-// a second) and SECONDS change it. The server is a process of its own; all kubelets are this one.
+// a second), SECONDS and GO_WINDOWS (see h2.ts) change it. The server is a process of its own; all kubelets are this one.
 import { Connection } from './h2.ts';
 import { type Figures, measure } from './figures.ts';
 import { startServer } from './server.ts';
