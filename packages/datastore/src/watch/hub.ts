@@ -111,6 +111,7 @@ export class WatchHub {
   }
 
   #publishTo(group: Group, versions: readonly Version[], firstRevision: number): void {
+    const { compactRevision } = this.#options.state.visible;
     // Watches that want the same share one array of events.
     const shared = new Map<string, WatchEvent[] | Promise<WatchEvent[]>>();
     for (const watcher of group.watchers) {
@@ -125,12 +126,13 @@ export class WatchHub {
           due.filter((version) => wants(watcher.options, version)),
           prevKv,
           this.#options.values,
+          compactRevision,
         );
       } else {
         events = shared.get(variant);
         if (events === undefined) {
           const wanted = versions.filter((version) => wants(watcher.options, version));
-          events = eventsOf(wanted, prevKv, this.#options.values);
+          events = eventsOf(wanted, prevKv, this.#options.values, compactRevision);
           shared.set(variant, events);
         }
       }
@@ -209,7 +211,12 @@ export class WatchHub {
         // No wait between this look and joining: nothing can be published in between.
         if (watcher.next > visible.revision) return this.#join(watcher);
         const piece = this.#nextPiece(watcher);
-        const events = await eventsOf(piece.versions, watcher.options.prevKv, values);
+        const events = await eventsOf(
+          piece.versions,
+          watcher.options.prevKv,
+          values,
+          visible.compactRevision,
+        );
         if (watcher.canceled) return;
         watcher.next = piece.next;
         if (events.length > 0) {
