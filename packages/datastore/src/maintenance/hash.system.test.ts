@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { EtcdMaintenance } from '@cloudless/kube/etcd/maintenance';
 import type { EtcdStore, RequestOp } from '@cloudless/kube/etcd/store';
 import { RealEtcd } from '@cloudless/kube/testing/real-etcd';
+import { logger } from '@cloudless/kube/logger';
+import { writeSqlite } from '../history/sqlite-target.ts';
+import { openDatastore } from '../index.ts';
 import { openMemoryDatastore } from '../memory.ts';
+import { openSnapshot } from '../snapshot/etcd-reader.ts';
 import { random as seededRandom } from '../testing/random.ts';
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6));
+const log = logger('hash-test').child({}, { level: 'silent' });
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
 /**
@@ -34,6 +42,25 @@ async function play(store: EtcdStore & EtcdMaintenance, random: () => number): P
   return hashes;
 }
 
+/** A store made of etcd's snapshot has etcd's hashes. */
+async function sameInItsSnapshot(etcd: EtcdStore & EtcdMaintenance): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'datastore-hash-'));
+  try {
+    const saved = join(folder, 'saved.db');
+    await writeFile(saved, etcd.snapshot());
+    const path = join(folder, 'state.db');
+    const history = await openSnapshot(saved);
+    await writeSqlite(path, history, { log });
+    await history.close();
+    await using restored = await openDatastore({ path, log });
+    const { revision } = await etcd.status();
+    for (const at of [0, revision - 10, revision - 20])
+      assert.deepEqual(await restored.hashKv(at), await etcd.hashKv(at));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 describe("HashKV beside etcd's own", () => {
   it(`is equal for equal histories, compactions included (SEED=${seed})`, async () => {
     const etcd = await RealEtcd.start();
@@ -42,8 +69,9 @@ describe("HashKV beside etcd's own", () => {
       const ours = await openMemoryDatastore();
       const expected = await play(theirs, seededRandom(seed));
       assert.deepEqual(await play(ours, seededRandom(seed)), expected);
-      await theirs.close();
       await ours.close();
+      await sameInItsSnapshot(theirs);
+      await theirs.close();
     } finally {
       await etcd.stop();
     }

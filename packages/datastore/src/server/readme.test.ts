@@ -31,7 +31,8 @@ describe('the calls of the server', () => {
       clientUrls: () => [],
     });
     const pathOf = (call: string): string => `/etcdserverpb.${call.replace('.', '/')}`;
-    assert.deepEqual([...methods.keys()].sort(), calls.map(pathOf).sort());
+    const health = '/grpc.health.v1.Health/Check';
+    assert.deepEqual([...methods.keys()].sort(), [...calls.map(pathOf), health].sort());
     for (const [service, facts] of Object.entries(services)) {
       for (const [name, { requestStream, responseStream }] of Object.entries(facts)) {
         const kind = requestStream ? 'duplex' : responseStream ? 'server-stream' : 'unary';

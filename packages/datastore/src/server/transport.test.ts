@@ -100,6 +100,13 @@ describe('the port of a datastore', () => {
     await works();
   });
 
+  it('answers the health checks of gRPC', async () => {
+    const path = '/grpc.health.v1.Health/Check';
+    const answer = await unary(framed(Buffer.alloc(0)), {}, path);
+    assert.deepEqual([answer.code, answer.messages[0]], [0, Buffer.from([8, 1])]);
+    assert.equal((await unary(framed(Buffer.from([10, 1, 65])), {}, path)).code, 5);
+  });
+
   it('names calls that it does not have, and why', async () => {
     const auth = await unary(Buffer.alloc(5), {}, '/etcdserverpb.Auth/UserList');
     assert.equal(auth.code, 12);

@@ -2,6 +2,7 @@ import type { Datastore } from '../../datastore.ts';
 import type { Header } from '../codec/responses.ts';
 import type { Method, Methods } from '../grpc/method.ts';
 import { clusterService } from './cluster.ts';
+import { healthService } from './health.ts';
 import { kvService } from './kv.ts';
 import { leaseService } from './lease.ts';
 import { maintenanceService } from './maintenance.ts';
@@ -26,9 +27,14 @@ export function allMethods({ store, header, fragmentBytes, clientUrls }: Service
     ...named('Lease', leaseService(store, header)),
     ...named('Maintenance', maintenanceService(store, header)),
     ...named('Cluster', clusterService(store, header, clientUrls)),
+    ...named('Health', healthService(), 'grpc.health.v1'),
   ]);
 }
 
-function named(service: string, methods: Record<string, Method>): Array<[string, Method]> {
-  return Object.entries(methods).map(([name, method]) => [`/etcdserverpb.${service}/${name}`, method]);
+function named(
+  service: string,
+  methods: Record<string, Method>,
+  protoPackage = 'etcdserverpb',
+): Array<[string, Method]> {
+  return Object.entries(methods).map(([name, method]) => [`/${protoPackage}.${service}/${name}`, method]);
 }
