@@ -46,6 +46,7 @@ async function openStore(
     const { openDatabase } = await import('./database.ts');
     return openDatabase({
       database: config.database,
+      clusterCa: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
       clock: context.clock,
       log: logger('datastore'),
       stop,

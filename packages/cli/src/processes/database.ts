@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Datastore } from '@cloudless/datastore';
 import { openPostgresDatastore, PostgresError } from '@cloudless/datastore/postgres/open';
@@ -12,6 +13,8 @@ const againMs = 500;
 
 export interface OpenDatabaseOptions {
   database: DatabaseOptions;
+  /** PEM: the authority that signs this cluster's certificates. A database belongs to one cluster. */
+  clusterCa: string;
   clock: Clock;
   log: Logger;
   /** Resolves when nobody wants the store any more. */
@@ -35,7 +38,14 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Datast
   const stopped = options.stop.then(() => stopping.abort());
   while (!stopping.signal.aborted) {
     try {
-      return await openPostgresDatastore({ url: database.url, password, clock, log });
+      const store = await openPostgresDatastore({ url: database.url, password, clock, log });
+      try {
+        await claim(store, options);
+        return store;
+      } catch (error) {
+        await store.close();
+        throw error;
+      }
     } catch (error) {
       if (!(error instanceof PostgresError)) throw error;
       const mayPass = error.reason === 'unreachable' || error.reason === 'starting';
@@ -50,6 +60,31 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Datast
     timer.cancel();
   }
   return undefined;
+}
+
+/** Beside what the API server stores. */
+const ownerKey = Buffer.from('/cloudless/cluster-ca');
+
+/**
+ * Makes the database this cluster's, or finds that it is: two clusters in one would undo each other's work.
+ *
+ * @throws MachineError when it is another's
+ */
+async function claim(store: Datastore, { clusterCa, database }: OpenDatabaseOptions): Promise<void> {
+  const { fingerprint256 } = new X509Certificate(clusterCa);
+  const read = { range: { key: ownerKey } };
+  const { responses } = await store.txn({
+    compare: [{ key: ownerKey, target: 'create', result: 'equal', operand: 0 }],
+    success: [{ put: { key: ownerKey, value: Buffer.from(fingerprint256) } }, read],
+    failure: [read],
+  });
+  const last = responses.at(-1);
+  const owner = last !== undefined && 'range' in last ? last.range.kvs[0]?.value : undefined;
+  if (Buffer.from(owner ?? []).toString() === fingerprint256) return;
+  throw new MachineError(
+    `--datastore-endpoint ${database.url}: it holds another cluster, whose certificates are signed by another ` +
+      "authority. Give this one a database of its own (or add schema=NAME), or copy that one's certificates here first",
+  );
 }
 
 function passwordOf({ passwordFile }: DatabaseOptions): string | undefined {

@@ -82,7 +82,7 @@ export class RealPostgres {
 
   /** Runs SQL as the superuser. */
   async query(sql: string, database = 'postgres'): Promise<Array<Record<string, unknown>>> {
-    const client = new Client({ connectionString: this.url(database), connectionTimeoutMillis: 5000 });
+    const client = new Client({ connectionString: this.url(database), connectionTimeoutMillis: startMs });
     client.on('error', () => undefined);
     await client.connect();
     try {
