@@ -70,28 +70,83 @@ const steps: readonly Step[] = [
   watch('watch a --rev=2'),
   step('compact 8 --physical'),
   step('alarm list'),
+  step('member list -w json'),
   step('alarm disarm'),
   step('defrag'),
   step('endpoint health'),
   step('endpoint hashkv -w json'),
   step('get --prefix "" -w json'),
+  step('lease grant 600'),
+  step('put l1 v --lease=LEASE'),
+  step('get l1 -w json'),
+  step('lease timetolive LEASE --keys'),
+  step('lease timetolive LEASE --keys -w json'),
+  step('lease timetolive LEASE -w fields'),
+  step('lease keep-alive LEASE --once'),
+  step('lease list'),
+  step('put l1 v2 --ignore-lease'),
+  step('put l2 v'),
+  step('put l2 --ignore-value --lease=LEASE'),
+  step('get --prefix l'),
+  step('lease revoke LEASE'),
+  step('lease revoke LEASE'),
+  step('lease list'),
+  step('get --prefix l'),
+  step('get t1 --hex'),
+  step('get t1 --consistency=s'),
+  step('get a z --sort-by=CREATE --order=DESCEND'),
+  step('get a z --sort-by=VERSION'),
+  step('get a z --sort-by=KEY --order=DESCEND --limit 1 --keys-only'),
+  step('get a --from-key --prefix'),
+  step('put t2 x -w fields'),
+  step('del t2 -w fields'),
+  step('del --prefix t2'),
+  step('txn', 'c("x") != "0"\nval("x") < "2"\n\ndel x\n\nget x\n\n'),
+  step('txn -w fields', 'ver("x") > "99999999999"\n\n\nput y 1\n\n'),
+  watch('watch y --rev=1'),
+  watch('watch y --rev=10 -- env'),
+  watch('watch y --rev=99999'),
+  { args: 'watch -i', input: 'watch --prefix t --rev=10 --prev-kv\n', lasts: true },
+  step('lock mylock echo locked'),
+  step('get --prefix mylock --count-only -w fields'),
+  watch('elect race one'),
+  step('snapshot save FOLDER/snapshot.db'),
+  step('compact 12 --physical'),
+  step('del "" --from-key'),
+  step('get --prefix ""'),
 ];
 
 /** Who the servers are, and how long things took. */
-function normalize(text: string, port: number): string {
-  return text
-    .replaceAll(String(port), 'PORT')
-    .replaceAll(/"(cluster_id|member_id|raft_term)":\d+/g, '"$1":N')
-    .replaceAll(/"(ClusterID|MemberID|RaftTerm)" : \d+/g, '"$1" : N')
-    .replaceAll(/"ID":\d+/g, '"ID":N')
-    .replaceAll(/took[ =:]+[\d.]+[µmn]?s|Took [^ ]*s/g, 'took T')
-    .replaceAll(/"ts":"[^"]*"|"target":"[^"]*"|"caller":"[^"]*"/g, '')
-    .replaceAll(/^took T$/gm, '');
+function normalize(text: string, port: number, lease: string | undefined): string {
+  const named = lease === undefined ? text : withoutLease(text, lease);
+  return (
+    named
+      .replaceAll(String(port), 'PORT')
+      .replaceAll(/remaining\(\d+s\)|"ttl":59\d|"TTL" : 59\d/g, 'TTL')
+      .replaceAll(/^[0-9a-f]{16}$/gm, 'LEASE')
+      .replaceAll(/^Server version .*$/gm, 'Server version V')
+      .replaceAll(/^(race|mylock)\/[0-9a-f]+$/gm, '$1/SESSION')
+      // The environment of a program that a watch starts, but for what the watch adds.
+      .replaceAll(/^(?!ETCD_WATCH)[A-Za-z_]\w*=.*\n/gm, '')
+      .replaceAll(/\{"level":"info".*\n/g, '')
+      .replaceAll(/"(cluster_id|member_id|raft_term)":\d+/g, '"$1":N')
+      .replaceAll(/"(ClusterID|MemberID|RaftTerm)" : \d+/g, '"$1" : N')
+      .replaceAll(/"ID":\d+/g, '"ID":N')
+      .replaceAll(/"name":"\w+"|"peerURLs":\[[^\]]*\],/g, '')
+      .replaceAll(/took[ =:]+[\d.]+[µmn]?s|Took [^ ]*s/g, 'took T')
+      .replaceAll(/"ts":"[^"]*"|"target":"[^"]*"|"caller":"[^"]*"/g, '')
+      .replaceAll(/^took T$/gm, '')
+  );
 }
+
+const withoutLease = (text: string, lease: string): string =>
+  text.replaceAll(lease, 'LEASE').replaceAll(String(BigInt(`0x${lease}`)), 'LEASE');
 
 class Server {
   readonly child: ChildProcess;
   readonly port: number;
+  /** The lease granted last. */
+  #lease: string | undefined;
 
   constructor(child: ChildProcess, port: number) {
     this.child = child;
@@ -99,7 +154,10 @@ class Server {
   }
 
   run({ args, input, lasts }: Step): Promise<string> {
-    const words = [...args.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+    const full = args
+      .replaceAll('LEASE', this.#lease ?? '0')
+      .replaceAll('FOLDER', mkdtempSync(join(folder, 'step-')));
+    const words = [...full.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
     const child = spawn(etcdctl, [`--endpoints=127.0.0.1:${this.port}`, ...words], {
       env: { ...process.env, ETCDCTL_API: '3' },
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -120,17 +178,24 @@ class Server {
       errors += chunk.toString();
       heard();
     });
-    child.stdin.end(input ?? '');
+    child.stdin.write(input ?? '');
+    // The end of what is typed ends a watch, too.
+    if (!lasts) child.stdin.end();
     if (lasts) quiet = setTimeout(() => child.kill('SIGINT'), 2000);
     return ended.then((code) => {
       clearTimeout(quiet);
-      return normalize(`${output}\n${errors}`, this.port) + (lasts ? '' : `exit ${code}`);
+      this.#lease = /^lease ([0-9a-f]+) granted/.exec(output)?.[1] ?? this.#lease;
+      return (
+        normalize(`${output}\n${errors}`, this.port, this.#lease).replaceAll(/\/\S*\/step-\w+/g, 'FOLDER') +
+        (lasts ? '' : `exit ${code}`)
+      );
     });
   }
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'upstream-etcdctl-'));
+
 describe('etcdctl against etcd and against our datastore', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'upstream-etcdctl-'));
   const servers: Server[] = [];
   before(async () => {
     const [client, peer, port] = [await freePort(), await freePort(), await freePort()];
@@ -142,6 +207,8 @@ describe('etcdctl against etcd and against our datastore', () => {
         `--listen-client-urls=${urls}`,
         `--advertise-client-urls=${urls}`,
         `--listen-peer-urls=http://127.0.0.1:${peer}`,
+        `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
+        `--initial-cluster=default=http://127.0.0.1:${peer}`,
       ],
       join(folder, 'etcd.log'),
     );

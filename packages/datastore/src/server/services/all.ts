@@ -26,7 +26,7 @@ export function allMethods({ store, header, fragmentBytes, clientUrls }: Service
     ...named('Watch', watchService(store, header, { fragmentBytes })),
     ...named('Lease', leaseService(store, header)),
     ...named('Maintenance', maintenanceService(store, header)),
-    ...named('Cluster', clusterService(store, header, clientUrls)),
+    ...named('Cluster', clusterService(header, clientUrls)),
     ...named('Health', healthService(), 'grpc.health.v1'),
   ]);
 }
