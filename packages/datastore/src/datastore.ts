@@ -79,6 +79,8 @@ export interface EngineOptions {
   limits?: Partial<Limits> | undefined;
   /** Size of the database at which writes are refused; none by default. */
   quotaBytes?: number | undefined;
+  /** How often an idle watch that asked for it is told the revision; default 10 minutes, etcd's. */
+  progressIntervalMs?: number | undefined;
 }
 
 /** The engine: etcd's store over any {@link Log}. Made by `openDatastore`, or by {@link startEngine}. */
@@ -155,7 +157,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       values,
       clock: this.#clock,
       log: this.#logger,
-      progressIntervalMs,
+      progressIntervalMs: options.progressIntervalMs ?? progressIntervalMs,
       mend: (error) => this.#mend(error),
     });
     const authority = this.#log.leaseAuthority;

@@ -63,6 +63,8 @@ export interface OpenEndpointOptions {
   commitWindowMs?: number | undefined;
   /** Size of the database at which writes are refused. */
   quotaBytes?: number | undefined;
+  /** How often an idle watch that asked for it is told the revision. */
+  progressIntervalMs?: number | undefined;
   /** Of the database's user, where the URL has none. */
   password?: string | undefined;
 }

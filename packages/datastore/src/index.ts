@@ -42,6 +42,8 @@ export interface DatastoreOptions {
   reservePages?: number | undefined;
   /** Size of the database at which writes are refused; none by default. */
   quotaBytes?: number | undefined;
+  /** How often an idle watch that asked for it is told the revision; default 10 minutes. */
+  progressIntervalMs?: number | undefined;
   /** In place of the kernel's synchronous writes; only for tests that prove what is lost without it. */
   flush?: ((fd: number) => Promise<void>) | undefined;
 }
@@ -70,6 +72,7 @@ export async function openDatastore(options: DatastoreOptions): Promise<Datastor
     cacheBytes: options.cacheBytes,
     commitWindowMs: options.commitWindowMs,
     quotaBytes: options.quotaBytes,
+    progressIntervalMs: options.progressIntervalMs,
   });
   signal?.addEventListener('abort', () => void datastore.close(), { once: true });
   return datastore;

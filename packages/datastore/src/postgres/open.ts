@@ -30,6 +30,8 @@ export interface PostgresDatastoreOptions {
   commitWindowMs?: number | undefined;
   /** Size of the database at which writes are refused; none by default. */
   quotaBytes?: number | undefined;
+  /** How often an idle watch that asked for it is told the revision; default 10 minutes. */
+  progressIntervalMs?: number | undefined;
 }
 
 /**
@@ -51,7 +53,7 @@ export async function openPostgresDatastore(options: PostgresDatastoreOptions): 
     await postgres.close();
     throw error;
   }
-  const { cacheBytes, commitWindowMs, quotaBytes } = options;
+  const { cacheBytes, commitWindowMs, quotaBytes, progressIntervalMs } = options;
   const datastore = await startEngine({
     name: address.name,
     log: postgres,
@@ -60,6 +62,7 @@ export async function openPostgresDatastore(options: PostgresDatastoreOptions): 
     cacheBytes,
     commitWindowMs,
     quotaBytes,
+    progressIntervalMs,
   });
   signal?.addEventListener('abort', () => void datastore.close(), { once: true });
   return datastore;

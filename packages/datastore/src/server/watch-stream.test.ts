@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { logger } from '@cloudless/kube/logger';
+import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import type { Datastore } from '../datastore.ts';
 import { openMemoryDatastore } from '../memory.ts';
 import { type DatastoreServer, serveDatastore } from './serve.ts';
@@ -26,8 +27,10 @@ describe('a watch stream', () => {
   let server: DatastoreServer;
   let session: ClientHttp2Session;
   let call: RawCall;
+  /** Of the store only: calls and connections go by the machine's. */
+  const clock = new FakeClock();
   before(async () => {
-    store = await openMemoryDatastore({ log });
+    store = await openMemoryDatastore({ log, clock });
     server = await serveDatastore({ store, listen: { host: '127.0.0.1', port: 0 }, log });
   });
   beforeEach(() => {
@@ -107,6 +110,20 @@ describe('a watch stream', () => {
     const [, , , progress] = await answers(4);
     assert.deepEqual([progress?.watchId, progress?.header.revision], [-1n, BigInt(last)]);
     assert.equal(progress?.events.length, 0);
+  });
+
+  it('tells an idle watch the revision now and then, if it asked for that', async () => {
+    create({});
+    create({ progressNotify: true });
+    await answers(2);
+    const { revision } = await put('elsewhere');
+    const tenMinutesMs = 600_000;
+    clock.advance(tenMinutesMs);
+    const [, , progress] = await answers(3);
+    assert.deepEqual(
+      [progress?.watchId, progress?.header.revision, progress?.events.length],
+      [1n, BigInt(revision), 0],
+    );
   });
 
   it('gives large transactions in fragments to who wants them, and whole to others', async () => {

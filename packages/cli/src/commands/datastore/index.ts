@@ -26,5 +26,9 @@ function addServe(datastore: Command): void {
     .option('--quota-bytes <bytes>', 'size at which writes are refused; 0: none (default: 2 GiB)')
     .option('--auto-compaction <duration>', 'keep so much history (10m, 1h); off by default')
     .option('--commit-window <duration>', 'gather writes for so long: less wear, later answers')
+    .option(
+      '--watch-progress-notify-interval <duration>',
+      'how often idle watches are told the revision (default: 10m)',
+    )
     .action(async (flags: ServeFlags) => (await import('./serve.ts')).serve(flags));
 }

@@ -17,6 +17,7 @@ export interface ServeFlags {
   quotaBytes?: string;
   autoCompaction?: string;
   commitWindow?: string;
+  watchProgressNotifyInterval?: string;
 }
 
 export interface ServeSettings {
@@ -30,6 +31,8 @@ export interface ServeSettings {
   /** How much history is kept; 0: compaction is left to clients. */
   readonly retentionMs: number;
   readonly commitWindowMs: number;
+  /** How often an idle watch that asked for it is told the revision; undefined: the engine's default. */
+  readonly progressIntervalMs: number | undefined;
 }
 
 const defaultAddress = '127.0.0.1:2379';
@@ -48,6 +51,7 @@ export function parseServeFlags(flags: ServeFlags): ServeSettings {
     quotaBytes: quotaOf(flags.quotaBytes),
     retentionMs: retentionOf(flags.autoCompaction),
     commitWindowMs: windowOf(flags.commitWindow),
+    progressIntervalMs: progressIntervalOf(flags.watchProgressNotifyInterval),
   };
 }
 
@@ -93,6 +97,21 @@ function retentionOf(text: string | undefined): number {
   if (ms === undefined || (ms > 0 && ms < 10_000))
     throw new UsageError(
       `--auto-compaction ${text}: expected a duration of 10s or more (10m, 1h30m), whole hours (12), or 0 for off`,
+    );
+  return ms;
+}
+
+function progressIntervalOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = /^\d+ms$/.test(text)
+    ? Number.parseInt(text, 10)
+    : /[hms]$/.test(text)
+      ? parseRetention(text)
+      : undefined;
+  // etcd's least interval, and the longest delay of a timer.
+  if (ms === undefined || ms < 100 || ms > 0x7fffffff)
+    throw new UsageError(
+      `--watch-progress-notify-interval ${text}: expected a duration of 100ms or more, such as 5s or 10m`,
     );
   return ms;
 }

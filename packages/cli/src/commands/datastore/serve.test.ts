@@ -25,6 +25,7 @@ describe('the flags of datastore serve', () => {
       quotaBytes: 2 * 1024 ** 3,
       retentionMs: 0,
       commitWindowMs: 0,
+      progressIntervalMs: undefined,
     });
   });
 
@@ -49,6 +50,7 @@ describe('the flags of datastore serve', () => {
       [Infinity, 12 * 3_600_000, 100],
     );
     assert.equal(parseServeFlags({ endpoint, autoCompaction: '1h30m' }).retentionMs, 5_400_000);
+    assert.equal(parseServeFlags({ endpoint, watchProgressNotifyInterval: '5s' }).progressIntervalMs, 5000);
     assert.deepEqual(parseServeFlags({ endpoint, listenAddress: ':2379' }).listen, {
       host: '::',
       port: 2379,
@@ -63,6 +65,7 @@ describe('the flags of datastore serve', () => {
     [{ quotaBytes: '2G' }, /--quota-bytes 2G: expected a number of bytes/],
     [{ autoCompaction: 'daily' }, /--auto-compaction daily: expected a duration/],
     [{ commitWindow: '1h' }, /--commit-window 1h: expected a duration up to 2000 ms/],
+    [{ watchProgressNotifyInterval: '5' }, /--watch-progress-notify-interval 5: expected a duration/],
     [{ advertiseClientUrls: 'a' }, /--advertise-client-urls a: expected/],
   ] as const)
     it(`are refused in a sentence: ${JSON.stringify(flags)}`, () => {

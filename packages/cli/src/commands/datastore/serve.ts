@@ -34,10 +34,15 @@ export async function serve(flags: ServeFlags): Promise<void> {
   }
 }
 
-function open({ endpoint, quotaBytes, commitWindowMs }: ServeSettings): Promise<Datastore> {
+function open({
+  endpoint,
+  quotaBytes,
+  commitWindowMs,
+  progressIntervalMs,
+}: ServeSettings): Promise<Datastore> {
   // The variable of PostgreSQL's own programs: a URL is seen in the list of processes.
   const password = process.env['PGPASSWORD'];
-  return openEndpoint(endpoint, { quotaBytes, commitWindowMs, password });
+  return openEndpoint(endpoint, { quotaBytes, commitWindowMs, progressIntervalMs, password });
 }
 
 /** Serves until the signal. @throws when the store fails */
