@@ -29,6 +29,7 @@ import { Committer, unavailable } from './committer.ts';
 import { Compactor } from './compactor.ts';
 import { DatastoreFailedError, LogUnavailableError, RowGoneError } from './errors.ts';
 import { Lessor } from './lease/lessor.ts';
+import { HeadLooks } from './log/head-looks.ts';
 import type { MeasuredHistory } from './history/history.ts';
 import type { LoadedRecord, LoadedState, Log, LogChanges } from './log/log.ts';
 import type { Identity } from './maintenance/identity.ts';
@@ -104,9 +105,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
   #reportFailure: (error: Error) => void = () => undefined;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
-  /** The look at a shared log's head that is under way, and the one that begins after it. */
-  #look: Promise<void> | undefined;
-  #nextLook: Promise<void> | undefined;
+  readonly #looks = new HeadLooks(() => this.#lookAtHead());
   #following = false;
 
   /** Use {@link startEngine}: a store answers only once its log is loaded. */
@@ -296,27 +295,9 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       });
   }
 
-  /**
-   * Before a linearizable read: what others wrote is visible. Undefined when there are no others. Reads share a
-   * look at the head only if it begins after they did: an earlier one may have missed what was acknowledged since.
-   */
+  /** Before a linearizable read: what others wrote is visible. Undefined when there are no others. */
   #current(): Promise<void> | undefined {
-    if (this.#log.catchUp === undefined) return undefined;
-    if (this.#look === undefined) return this.#startLook();
-    this.#nextLook ??= this.#look.then(
-      () => this.#startLook(),
-      () => this.#startLook(),
-    );
-    return this.#nextLook;
-  }
-
-  #startLook(): Promise<void> {
-    this.#nextLook = undefined;
-    const look = this.#lookAtHead().finally(() => {
-      if (this.#look === look) this.#look = undefined;
-    });
-    this.#look = look;
-    return look;
+    return this.#log.catchUp === undefined ? undefined : this.#looks.look();
   }
 
   async #lookAtHead(): Promise<void> {
