@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { Receiver } from '@cloudless/kube/etcd/compliance';
 import { logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
-import { Attempts } from '../testing/attempts.ts';
+import { Attempts, eventually } from '../testing/attempts.ts';
 import { random } from '../testing/random.ts';
 import { RealPostgres } from '../testing/real-postgres.ts';
 import { TcpProxy } from '../testing/tcp-proxy.ts';
@@ -28,16 +28,8 @@ function watchAll(store: Datastore): Receiver {
 
 /** Resolves when writes are taken again. */
 async function recovered(store: Datastore): Promise<void> {
-  for (const untilMs = Date.now() + 20_000; ;) {
-    try {
-      await store.put({ key: bytes('recovered'), value: bytes('') });
-      await store.deleteRange({ key: bytes('recovered') });
-      return;
-    } catch (error) {
-      if (Date.now() > untilMs) throw error;
-      await pause(20);
-    }
-  }
+  await eventually(() => store.put({ key: bytes('recovered'), value: bytes('') }));
+  await store.deleteRange({ key: bytes('recovered') });
 }
 
 const timeout = 60_000 + iterations * 5000;

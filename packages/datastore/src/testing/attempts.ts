@@ -55,7 +55,8 @@ export class Attempts {
    * @param watched what a watch of everything from revision 2 on received, if there was one throughout
    */
   async verify(store: EtcdStore, watched?: Receiver): Promise<void> {
-    const { kvs, revision } = await store.range(everything);
+    // Each server finds its way back in its own time.
+    const { kvs, revision } = await eventually(() => store.range(everything));
     const found = new Map(kvs.map((kv) => [Buffer.from(kv.key).toString(), kv]));
     for (const [key, acknowledged] of this.#acknowledged) {
       assert.equal(found.get(key)?.modRevision, acknowledged, `${key} is there as acknowledged`);
@@ -71,5 +72,17 @@ export class Attempts {
       receiver.events.map(({ kv }) => kv.modRevision),
       Array.from({ length: revision - 1 }, (_, i) => i + 2),
     );
+  }
+}
+
+/** Repeats what a store out of reach refuses. */
+export async function eventually<T>(call: () => Promise<T>): Promise<T> {
+  for (const untilMs = Date.now() + 20_000; ;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (Date.now() > untilMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 }
