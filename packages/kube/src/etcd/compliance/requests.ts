@@ -118,7 +118,11 @@ const plainWrite: Arbitrary<Build<TxnRequest>> = write.map((op) => (prefix, revi
 
 /** Random scripts: writes and transactions, with ranges over present and past in between. */
 export const requestScript: Arbitrary<RequestScript> = array(
-  oneof({ weight: 4, arbitrary: plainWrite }, { weight: 3, arbitrary: txnRequest }, { weight: 2, arbitrary: rangeRequest }),
+  oneof(
+    { weight: 4, arbitrary: plainWrite },
+    { weight: 3, arbitrary: txnRequest },
+    { weight: 2, arbitrary: rangeRequest },
+  ),
   { minLength: 5, maxLength: 40 },
 ).map(
   (builds) => (prefix, base) =>
