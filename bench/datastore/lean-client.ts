@@ -48,7 +48,9 @@ function call(session: ClientHttp2Session, method: string, request: Buffer): Pro
 export function leanTarget(url: string): Target & { close(): void } {
   const windowBytes = 16 * 1024 * 1024;
   const session = connect(url, { settings: { initialWindowSize: windowBytes } });
-  session.once('connect', () => session.setLocalWindowSize(windowBytes));
+  session.once('connect', () => {
+    if (!session.destroyed) session.setLocalWindowSize(windowBytes);
+  });
   session.on('error', () => session.destroy());
   return {
     async put(key, value) {
