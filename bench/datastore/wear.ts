@@ -33,7 +33,7 @@ export async function idleWear(
 ): Promise<Wear> {
   const speedup = paceMs === 0 ? 100 : 1000 / putsPerSecond / paceMs;
   using device = makeDevice(1024, Math.max(1, Math.round(5 / speedup)));
-  const running = await subject.start(device.folder, { speedup, commitWindowMs });
+  const running = await subject.start(device.folder, { speedup, commitWindowMs: commitWindowMs / speedup });
   try {
     await renew(running, 0, warmUp, paceMs, commitWindowMs);
     const before = device.bytesWritten();
