@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type CallOptions,
   type DeleteRangeRequest,
@@ -25,15 +24,15 @@ import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { type Logger, logger } from '@cloudless/kube/logger';
 import type { Alarm, AlarmType, EtcdMaintenance, HashKvResponse } from '@cloudless/kube/etcd/maintenance';
 import { abortable, canceled } from './abortable.ts';
-import { Committer, unavailable } from './committer.ts';
+import { Committer } from './committer.ts';
 import { Compactor } from './compactor.ts';
-import { DatastoreFailedError, LogUnavailableError, RowGoneError } from './errors.ts';
-import { Lessor } from './lease/lessor.ts';
-import { HeadLooks } from './log/head-looks.ts';
+import { DatastoreFailedError } from './errors.ts';
+import { Follower } from './follower.ts';
+import { Leases } from './lease/leases.ts';
 import type { MeasuredHistory } from './history/history.ts';
-import type { LoadedRecord, LoadedState, Log, LogChanges } from './log/log.ts';
+import type { LoadedRecord, LoadedState, Log } from './log/log.ts';
 import type { Identity } from './maintenance/identity.ts';
-import { costOf, leaseCostBytes } from './maintenance/quota.ts';
+import { costOf } from './maintenance/quota.ts';
 import { StoreMaintenance } from './maintenance/store-maintenance.ts';
 import {
   checkDelete,
@@ -45,7 +44,6 @@ import {
   type Limits,
 } from './mvcc/check.ts';
 import { evaluateReadOnly, evaluateTxn, type HotValue, isReadOnly, ValueNeeded } from './mvcc/evaluate.ts';
-import { bytesOf } from './mvcc/key.ts';
 import { respondRange, respondTxn } from './mvcc/respond.ts';
 import { select } from './mvcc/select.ts';
 import { type Committed, MvccState } from './mvcc/state.ts';
@@ -57,13 +55,8 @@ import { WatchHub } from './watch/hub.ts';
 
 /** The etcd version whose behaviour is implemented; API servers enable features by it. */
 export const etcdVersion = '3.5.24';
-/** etcd: lease.MaxLeaseTTL, and the minimum that its default election timeout gives. */
-const maxLeaseTtlSeconds = 9_000_000_000;
-const minLeaseTtlSeconds = 2;
 /** etcd: --experimental-watch-progress-notify-interval. */
 const progressIntervalMs = 10 * 60 * 1000;
-/** How often a watch tries to read its history while the log is out of reach. */
-const retryReadMs = 250;
 /** Writes wait no longer for a slow shared log; etcd's own requests time out after 7 s (7 = 5 + 2 × election time-out). */
 const maxCommitWaitMs = 7000;
 
@@ -98,15 +91,14 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
   readonly #values: ValueReader;
   readonly #committer: Committer;
   readonly #hub: WatchHub;
-  readonly #lessor: Lessor;
+  readonly #leases: Leases;
+  readonly #follower: Follower;
   readonly #compactor: Compactor;
   readonly #maintenance: StoreMaintenance;
   readonly #counters: Counters = newCounters();
   #reportFailure: (error: Error) => void = () => undefined;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
-  readonly #looks = new HeadLooks(() => this.#lookAtHead());
-  #following = false;
 
   /** Use {@link startEngine}: a store answers only once its log is loaded. */
   constructor(options: EngineOptions) {
@@ -135,6 +127,16 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     this.failed = new Promise((resolve) => {
       this.#reportFailure = resolve;
     });
+    this.#follower = new Follower({
+      log,
+      state,
+      clock: this.#clock,
+      between: (work) => this.#committer.between(work),
+      publish: (committed) => this.#publish(committed),
+      reload: (loaded) => this.#reload(loaded),
+      fail: (error) => this.#fail(error),
+      isEnding: () => this.#isEnding,
+    });
     this.#committer = new Committer({
       state,
       log: this.#log,
@@ -144,7 +146,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
         this.#log.catchUp === undefined
           ? undefined
           : {
-              catchUp: (hold) => this.#catchUp(hold),
+              catchUp: (hold) => this.#follower.catchUp(hold),
               release: async () => this.#log.release?.(),
               maxWaitMs: maxCommitWaitMs,
             },
@@ -157,10 +159,8 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       clock: this.#clock,
       log: this.#logger,
       progressIntervalMs: options.progressIntervalMs ?? progressIntervalMs,
-      mend: (error) => this.#mend(error),
+      mend: (error) => this.#follower.mend(error),
     });
-    const authority = this.#log.leaseAuthority;
-    this.#lessor = new Lessor(this.#clock, (id) => this.#revokeExpired(id), authority === undefined);
     this.#compactor = new Compactor(state, values, this.#log, this.#logger);
     this.#maintenance = new StoreMaintenance({
       state,
@@ -169,8 +169,18 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       logger: this.#logger,
       quotaBytes: options.quotaBytes ?? Infinity,
       sizeBytes: () => this.#log.size().bytesInUse,
-      current: () => this.#current(),
+      current: () => this.#follower.current(),
       history: (callOptions) => this.history(callOptions),
+    });
+    this.#leases = new Leases({
+      state,
+      committer: this.#committer,
+      maintenance: this.#maintenance,
+      clock: this.#clock,
+      logger: this.#logger,
+      authority: log.leaseAuthority,
+      current: () => this.#follower.current(),
+      isEnding: () => this.#isEnding,
     });
   }
 
@@ -179,20 +189,8 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     const garbage: number[] = [];
     await this.#adoptAll(await this.#log.load(), garbage);
     if (garbage.length > 0) this.#compactor.start(garbage);
-    this.#log.leaseAuthority?.serve({
-      renew: (id) => this.#renewHere(id),
-      remainingMs: async (id) => {
-        if (this.#lessor.remainingMs(id) === undefined) await this.#current();
-        return this.#lessor.remainingMs(id);
-      },
-      own: async (isOwner) => {
-        if (isOwner) await this.#current();
-        this.#lessor.own(isOwner);
-      },
-      leaseCount: () => this.#state.leases.size,
-    });
-    this.#log.follow?.(() => this.#follow());
-    void this.#log.failed?.then((error) => this.#fail(error));
+    this.#leases.serve();
+    this.#follower.start();
   }
 
   async #adoptAll(loaded: LoadedState, garbage: number[]): Promise<void> {
@@ -210,7 +208,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     // An import may end with revisions that left no row.
     revision = Math.max(revision, compactRevision);
     state.adoptHead({ ...(loaded.head ?? { revision, position }), compactRevision });
-    this.#lessor.changed(grants);
+    this.#leases.changed(grants);
   }
 
   /** Starts over from what the log holds: others compacted and removed what this engine had not seen yet. */
@@ -221,7 +219,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     for await (const piece of loaded.records) pieces.push(piece);
     const { revision } = this.#state.visible;
     this.#state.clear();
-    this.#lessor.clear();
+    this.#leases.clear();
     const grants = loaded.leases.map(({ id, ttlSeconds }) => ({ type: 'grant' as const, id, ttlSeconds }));
     this.#state.adoptLeases(grants);
     this.#state.adoptFacts(loaded.facts);
@@ -229,7 +227,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     for (const piece of pieces) this.#state.adopt(piece, loaded.compactRevision, garbage);
     const { compactRevision, head = this.#state.visible } = loaded;
     this.#state.adoptHead({ ...head, compactRevision });
-    this.#lessor.changed(grants);
+    this.#leases.changed(grants);
     this.#hub.resume(revision + 1);
     this.#compactor.start(garbage);
   }
@@ -238,111 +236,9 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     const deletes = versions.filter((version) => version.isTombstone).length;
     this.#counters.deletes += deletes;
     this.#counters.puts += versions.length - deletes;
-    this.#lessor.changed(leases);
+    this.#leases.changed(leases);
     this.#hub.publish(versions);
     if (compactRevision !== undefined) this.#compactor.start();
-  }
-
-  /** Takes over what other writers of the log appended; whether that was anything. */
-  async #catchUp(hold = false): Promise<boolean> {
-    const state = this.#state;
-    const changes = await (this.#log.catchUp as NonNullable<Log['catchUp']>)(state.visible, hold);
-    if (changes.reload !== undefined) {
-      await this.#reload(changes.reload);
-      return true;
-    }
-    const { leases, facts, compactRevision, head } = changes;
-    if (head.position === state.visible.position) return false;
-    const compacted = compactRevision > state.visible.compactRevision;
-    const versions = this.#adoptInOrder(changes);
-    state.adoptHead({ ...head, compactRevision: Math.max(compactRevision, state.visible.compactRevision) });
-    state.adoptFacts(facts);
-    this.#publish({ versions, leases, facts, compactRevision: compacted ? compactRevision : undefined });
-    return true;
-  }
-
-  /** A lease is there before the keys that use it, and until those that die with it are gone. */
-  #adoptInOrder({ records, leases }: LogChanges): Version[] {
-    const state = this.#state;
-    const versions: Version[] = [];
-    let at = 0;
-    for (const change of leases) {
-      const from = at;
-      while (at < records.length && (records[at] as LoadedRecord).position < change.position) at++;
-      versions.push(...state.adopt(records.slice(from, at), state.visible.compactRevision, []));
-      state.adoptLeases([change]);
-    }
-    for (const version of state.adopt(records.slice(at), state.visible.compactRevision, [])) {
-      versions.push(version);
-    }
-    return versions;
-  }
-
-  /** Others appended: catch up, so that watches hear of it. */
-  #follow(): void {
-    if (this.#following || this.#closing !== undefined || this.#failure !== undefined) return;
-    this.#following = true;
-    this.#committer
-      .between(async () => {
-        // What is told from here on is not seen by this look any more.
-        this.#following = false;
-        await this.#catchUp();
-      })
-      .catch((error: unknown) => {
-        this.#following = false;
-        if (error instanceof LogUnavailableError || this.#closing !== undefined) return;
-        this.#fail(error);
-      });
-  }
-
-  /** Before a linearizable read: what others wrote is visible. Undefined when there are no others. */
-  #current(): Promise<void> | undefined {
-    return this.#log.catchUp === undefined ? undefined : this.#looks.look();
-  }
-
-  async #lookAtHead(): Promise<void> {
-    try {
-      const position = await this.#log.headPosition?.();
-      if (position !== undefined && position <= this.#state.visible.position) return;
-      // Through the committer, so that no batch is half-way evaluated on the older state.
-      await this.#committer.between(async () => {
-        if (position === undefined || position > this.#state.visible.position) await this.#catchUp();
-      });
-    } catch (error) {
-      if (error instanceof LogUnavailableError) throw unavailable(error);
-      throw error instanceof EtcdError ? error : this.#fail(error);
-    }
-  }
-
-  /**
-   * The result of a read, made again after catching up while rows that it needs turn out to be removed: by then
-   * the revision it wants is known to be compacted, or the newest one is another.
-   */
-  async #read<T>(read: () => T | Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await read();
-      } catch (error) {
-        if (error instanceof LogUnavailableError) throw unavailable(error);
-        if (!(error instanceof RowGoneError)) throw error;
-        await this.#committer.between(async () => void (await this.#catchUp()));
-      }
-    }
-  }
-
-  /** What a watch does about a failed read: it waits for a log that is out of reach, and catches up with one ahead. */
-  async #mend(error: unknown): Promise<boolean> {
-    if (this.#closing !== undefined || this.#failure !== undefined) return false;
-    if (error instanceof RowGoneError) {
-      const caughtUp = this.#committer.between(async () => void (await this.#catchUp()));
-      return caughtUp.then(
-        () => true,
-        (reason: unknown) => this.#mend(reason),
-      );
-    }
-    if (!(error instanceof LogUnavailableError)) return false;
-    await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, retryReadMs));
-    return true;
   }
 
   #fail(cause: unknown): Error {
@@ -351,11 +247,15 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     if (this.#failure === undefined) {
       this.#failure = rejection;
       this.#logger.fatal({ err: error }, 'the datastore failed');
-      this.#lessor.stop();
+      this.#leases.stop();
       this.#hub.end(rejection);
       this.#reportFailure(error);
     }
     return rejection;
+  }
+
+  get #isEnding(): boolean {
+    return this.#closing !== undefined || this.#failure !== undefined;
   }
 
   /** @throws when the store is closed, failed, or the caller gave up */
@@ -369,11 +269,11 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     this.#alive(options);
     checkRange(request);
     checkRevision('range revision', request.revision ?? 0);
-    if (!request.serializable) await this.#current();
+    if (!request.serializable) await this.#follower.current();
     this.#counters.ranges++;
     const respond = (): RangeResponse | Promise<RangeResponse> =>
       respondRange(select(this.#state, request, this.#state.visible), this.#values);
-    return abortable(this.#read(respond), options);
+    return abortable(this.#follower.read(respond), options);
   }
 
   async put(request: PutRequest, options?: CallOptions): Promise<PutResponse> {
@@ -408,7 +308,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
   }
 
   async #readOnly(request: TxnRequest, options: CallOptions | undefined): Promise<TxnResponse> {
-    await this.#current();
+    await this.#follower.current();
     // Kept beside the cache, which may be too small for them.
     const loaded = new Map<Version, KeyValue>();
     const hot: HotValue = (version) => this.#values.hot(version) ?? loaded.get(version);
@@ -423,7 +323,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
         }
       }
     };
-    return abortable(this.#read(evaluate), options);
+    return abortable(this.#follower.read(evaluate), options);
   }
 
   async #propose(request: TxnRequest, bytes: number, options: CallOptions | undefined): Promise<TxnResponse> {
@@ -468,130 +368,33 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
     options?: CallOptions,
   ): Promise<{ id: bigint; ttlSeconds: number }> {
     this.#alive(options);
-    if (ttlSeconds > maxLeaseTtlSeconds) throw etcdErrors.leaseTtlTooLarge();
-    const ttl = Math.max(minLeaseTtlSeconds, ttlSeconds);
-    await this.#maintenance.admit(leaseCostBytes);
-    const proposal = this.#committer.propose({
-      bytes: 16,
-      evaluate: () => {
-        this.#maintenance.check(true);
-        if (id !== 0n && this.#state.leases.has(id)) throw etcdErrors.leaseExists();
-        const granted = id === 0n ? this.#unusedLeaseId() : id;
-        this.#state.grant(granted, ttl);
-        return { id: granted, ttlSeconds: ttl };
-      },
-    });
-    return abortable(proposal, options);
-  }
-
-  #unusedLeaseId(): bigint {
-    for (;;) {
-      const id = randomBytes(8).readBigUInt64BE() >> 1n;
-      if (id !== 0n && !this.#state.leases.has(id)) return id;
-    }
+    return abortable(this.#leases.grant(ttlSeconds, id), options);
   }
 
   async leaseRevoke(id: bigint, options?: CallOptions): Promise<void> {
     this.#alive(options);
-    await abortable(
-      this.#revoke(id, () => true),
-      options,
-    );
-  }
-
-  #revoke(id: bigint, isDue: () => boolean): Promise<void> {
-    return this.#committer.propose({
-      bytes: 1024,
-      evaluate: () => {
-        if (!isDue()) return;
-        this.#maintenance.check(false);
-        const lease = this.#state.leases.get(id);
-        if (lease === undefined) throw etcdErrors.leaseNotFound();
-        this.#state.revoke(lease);
-        this.#state.endTransaction();
-      },
-    });
-  }
-
-  async #revokeExpired(id: bigint): Promise<void> {
-    try {
-      // A renewal may have come between the timer and this evaluation.
-      await this.#revoke(id, () => this.#lessor.owns && this.#lessor.remainingMs(id) === 0);
-    } catch (error) {
-      if (error instanceof EtcdError && error.code === grpcCode.notFound) return;
-      if (this.#closing !== undefined || this.#failure !== undefined) return;
-      this.#logger.warn({ err: error, lease: id.toString(16) }, 'an expired lease could not be revoked yet');
-      throw error;
-    }
+    await abortable(this.#leases.revoke(id), options);
   }
 
   async leaseKeepAlive(id: bigint, options?: CallOptions): Promise<{ ttlSeconds: number }> {
     this.#alive(options);
-    const authority = this.#log.leaseAuthority;
-    if (authority === undefined) return { ttlSeconds: this.#renew(id) };
-    return { ttlSeconds: await abortable(this.#askLessor(authority.renew(id)), options) };
-  }
-
-  /** Renews here; the TTL in seconds, 0 when there is no such lease. */
-  #renew(id: bigint): number {
-    const lease = this.#state.leases.get(id);
-    return lease !== undefined && this.#lessor.renew(id) ? lease.ttlSeconds : 0;
-  }
-
-  /** For another server, which may know of a grant before this one does. */
-  async #renewHere(id: bigint): Promise<number> {
-    const ttlSeconds = this.#renew(id);
-    if (ttlSeconds > 0) return ttlSeconds;
-    await this.#current();
-    return this.#renew(id);
-  }
-
-  async #askLessor<T>(answer: Promise<T>): Promise<T> {
-    try {
-      return await answer;
-    } catch (error) {
-      throw error instanceof LogUnavailableError ? unavailable(error) : error;
-    }
+    return { ttlSeconds: await abortable(this.#leases.keepAlive(id), options) };
   }
 
   async leaseTimeToLive(id: bigint, withKeys = false, options?: CallOptions): Promise<LeaseStatus> {
     this.#alive(options);
-    // A proposal that writes nothing: answered from durable state, in order with the writes before it.
-    const proposal = this.#committer.propose({
-      bytes: 0,
-      evaluate: () => {
-        const lease = this.#state.leases.get(id);
-        if (lease === undefined) return { id, ttlSeconds: -1, grantedTtlSeconds: 0, keys: [] };
-        const { ttlSeconds } = lease;
-        return {
-          id,
-          ttlSeconds,
-          grantedTtlSeconds: ttlSeconds,
-          keys: withKeys ? [...lease.keys].sort() : [],
-        };
-      },
-    });
-    const found = await abortable(proposal, options);
-    const authority = this.#log.leaseAuthority;
-    const remainingMs =
-      authority === undefined || found.ttlSeconds < 0
-        ? this.#lessor.remainingMs(id)
-        : await abortable(this.#askLessor(authority.remainingMs(id)), options);
-    const ttlSeconds =
-      found.ttlSeconds < 0 || remainingMs === undefined ? -1 : Math.floor(remainingMs / 1000);
-    return { ...found, ttlSeconds, keys: found.keys.map(bytesOf) };
+    return abortable(this.#leases.timeToLive(id, withKeys), options);
   }
 
   async leaseLeases(options?: CallOptions): Promise<bigint[]> {
     this.#alive(options);
-    const proposal = this.#committer.propose({ bytes: 0, evaluate: () => [...this.#state.leases.keys()] });
-    return abortable(proposal, options);
+    return abortable(this.#leases.list(), options);
   }
 
   async status(options?: CallOptions): Promise<StoreStatus> {
     this.#alive(options);
     // As etcd's: of this server. A database out of reach does not keep it from saying what it knows.
-    await this.#current()?.catch(() => undefined);
+    await this.#follower.current()?.catch(() => undefined);
     const { revision, compactRevision } = this.#state.visible;
     const { bytes, bytesInUse } = this.#log.size();
     return {
@@ -678,7 +481,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
       import('./history/retained.ts'),
       import('./history/state-history.ts'),
     ]);
-    await this.#current();
+    await this.#follower.current();
     let release = (): void => undefined;
     try {
       const gathering = Promise.withResolvers<Awaited<ReturnType<typeof gatherRetained>>>();
@@ -726,7 +529,7 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
   }
 
   async #close(): Promise<void> {
-    this.#lessor.stop();
+    this.#leases.stop();
     await this.#committer.end(etcdErrors.stopped());
     this.#hub.end(etcdErrors.stopped());
     await this.#compactor.stop();
