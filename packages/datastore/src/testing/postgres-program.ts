@@ -10,6 +10,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -58,6 +59,24 @@ export async function tool(name: string, args: string[], environment: NodeJS.Pro
     cwd: '/',
     env: { PATH: process.env['PATH'], LC_ALL: 'C', ...environment },
   });
+}
+
+/**
+ * As {@link tool}, for one that looks its user up, on a machine where `/etc/passwd` is for root's eyes alone: the tool
+ * sees another, in a mount namespace of its own.
+ */
+async function toolThatKnowsItself(name: string, args: string[], scratch: string): Promise<void> {
+  if (identity === undefined || (statSync('/etc/passwd').mode & 0o004) !== 0) return tool(name, args);
+  const { uid, gid } = identity;
+  const users = join(scratch, 'users');
+  writeFileSync(users, `postgres:x:${uid}:${gid}::/:/bin/sh\n`, { mode: 0o644 });
+  const script = 'mount --bind "$0" /etc/passwd && exec "$@"';
+  const asUser = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', join(binaries(), name)];
+  await run('unshare', ['--mount', '--propagation=private', 'sh', '-c', script, users, ...asUser, ...args], {
+    cwd: '/',
+    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+  });
+  rmSync(users);
 }
 
 /** Starts the server; the kernel ends it when this process ends, however it ends. */
@@ -113,7 +132,7 @@ async function theTemplate(): Promise<string> {
     const password = randomBytes(12).toString('hex');
     const passwordFile = join(fresh, 'password');
     writePrivately(passwordFile, password);
-    await tool('initdb', [
+    const args = [
       '-D',
       join(fresh, 'data'),
       '-U',
@@ -124,7 +143,8 @@ async function theTemplate(): Promise<string> {
       '--locale=C',
       '--wal-segsize=4',
       '--no-sync',
-    ]);
+    ];
+    await toolThatKnowsItself('initdb', args, fresh);
     renameSync(fresh, template);
   } catch (error) {
     rmSync(fresh, { recursive: true, force: true });
