@@ -9,13 +9,11 @@ import {
   type PutRequest,
   type PutResponse,
   type RangeRequest,
-  type RangeResponse,
   type TxnRequest,
   type TxnResponse,
   type WatchMessage,
 } from '@cloudless/kube/etcd/store';
 import type { Log, LogBatch, LogHead } from '../../log/log.ts';
-import { answerText } from './store-model.ts';
 
 /** How often a faulty store does wrong. */
 const often = 0.08;
@@ -29,15 +27,16 @@ type Broken = Partial<Pick<EtcdStore, 'range' | 'put' | 'txn'>> & {
 /** Each fault of a store that answers, by what it does. `chance` says whether to do it now. */
 export const storeFaults = {
   'answers a read with what was there before': (store, chance) => {
-    const earlier = new Map<string, RangeResponse>();
+    let before = 0;
     return {
       async range(request) {
-        const name = answerText(request);
-        const before = earlier.get(name);
-        if (before !== undefined && chance()) return before;
         const response = await store.range(request);
-        earlier.set(name, response);
-        return response;
+        const earlier = before;
+        before = response.revision;
+        if (request.revision || earlier === 0 || earlier === before || !chance(4)) return response;
+        // Not where a compaction has taken it.
+        const old = await store.range({ ...request, revision: earlier }).catch(() => undefined);
+        return old === undefined ? response : { ...old, revision: earlier };
       },
     };
   },
