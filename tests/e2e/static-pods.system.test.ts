@@ -122,8 +122,9 @@ describe('static pods', () => {
     await eventually('another mirror', async () => (await mirror()).metadata.uid !== uid);
     assert.deepEqual(containerIds(await readyMirror()), containers);
     const second = (await mirror()).metadata.uid;
-    // With grace, as a person deletes.
-    await system('delete', 'pod', 'kine-node-1', '--timeout=60s').catch(() => '');
+    // With grace, as a person deletes. Where the next mirror comes between kubectl's two looks, kubectl waits for
+    // that one to go, until its time is up: on upstream's server too.
+    await system('delete', 'pod', 'kine-node-1', '--timeout=5s').catch(() => '');
     await eventually('another mirror', async () => (await mirror()).metadata.uid !== second);
     assert.deepEqual(containerIds(await readyMirror()), containers);
     assert.equal(await answer(), 'ok\n');
