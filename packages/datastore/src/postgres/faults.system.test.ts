@@ -161,7 +161,8 @@ describe('a server whose way to the database breaks', { timeout }, () => {
     const startMs = performance.now();
     await assert.rejects(
       store.put({ key: bytes('b'), value: bytes('1') }),
-      /^EtcdError: etcdserver: request timed out, possibly due to connection lost \(the connection to .* not known/,
+      // Not made for certain, where a look at the head had been swallowed before it.
+      /^EtcdError: etcdserver: (request timed out, possibly due to connection lost \(the connection to .* not known|no leader \(the database .* is out of reach)/,
     );
     assert.ok(performance.now() - startMs < 20_000);
     proxy.heal();
