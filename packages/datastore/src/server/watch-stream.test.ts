@@ -112,6 +112,24 @@ describe('a watch stream', () => {
     assert.equal(progress?.events.length, 0);
   });
 
+  it('lets no answer to a progress request overtake the events of a watch made meanwhile', async () => {
+    const { revision } = await put('a');
+    create({ startRevision: revision });
+    call.send('WatchRequest', { progressRequest: {} });
+    create({ startRevision: revision });
+    const kinds = (await answers(5)).map(({ created, events, watchId }) =>
+      created ? `watch ${watchId}` : events.length > 0 ? `events of ${watchId}` : `progress of ${watchId}`,
+    );
+    assert.equal(kinds.at(-1), 'progress of -1', kinds.join());
+    assert.deepEqual(kinds.toSorted(), [
+      'events of 0',
+      'events of 1',
+      'progress of -1',
+      'watch 0',
+      'watch 1',
+    ]);
+  });
+
   it('tells an idle watch the revision now and then, if it asked for that', async () => {
     create({});
     create({ progressNotify: true });

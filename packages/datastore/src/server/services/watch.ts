@@ -83,6 +83,11 @@ class WatchStream implements DuplexReceiver {
     this.#watches.set(watch.id, watch);
     // Nothing is delivered before this returns, so the creation comes first.
     watch.handle = this.#store.watch(create, (message) => this.#deliver(watch, message));
+    // An answer that is still to come speaks for this one too: its client has seen the creation by then.
+    if (this.#asked !== undefined) {
+      this.#asked.waiting.add(watch);
+      watch.handle.requestProgress();
+    }
     return this.#send({ watchId: watch.id, created: true });
   }
 

@@ -202,10 +202,10 @@ export class WatchStream {
     this.#progressTimer = setTimeout(() => this.#askForProgress(), progressRetryMs);
   }
 
-  /** Every watch on the stream has everything up to `revision`. */
+  /** Every watch that the server has by now has everything up to `revision`. */
   #streamProgress(revision: number): void {
     for (const watcher of this.#watchers.values()) {
-      if (!watcher.progressWanted || watcher.suspended) continue;
+      if (!watcher.progressWanted || !watcher.isCreated) continue;
       watcher.progressWanted = false;
       this.#deliver(watcher, { type: 'progress', revision });
     }
