@@ -1,7 +1,7 @@
 // A real etcd without TLS: Debian's, or the one that ETCD names.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { freePort } from '@cloudless/kube/testing/free-port';
 import { connectEtcd } from '@cloudless/kube/etcd/client/client';
 import { logger } from '@cloudless/kube/logger';
 import { leanTarget } from './lean-client.ts';
@@ -57,11 +57,3 @@ export const etcd: Subject = {
     }
   },
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}

@@ -9,15 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { freePort } from '@cloudless/kube/testing/free-port';
 import { makePki } from '../../packages/apiserver/src/testing/test-server.ts';
-import {
-  type Common,
-  freePort,
-  startKubeApiserver,
-  startProcess,
-  stopProcess,
-  writeKubeconfig,
-} from './servers.ts';
+import { type Common, startKubeApiserver, startProcess, stopProcess, writeKubeconfig } from './servers.ts';
 
 const run = promisify(execFile);
 const launcher = join(import.meta.dirname, '../../bin/cloudless');

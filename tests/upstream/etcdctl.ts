@@ -6,7 +6,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freePort, startProcess, stopProcess } from './servers.ts';
+import { freePort } from '@cloudless/kube/testing/free-port';
+import { startProcess, stopProcess } from './servers.ts';
 
 const etcd = process.env['ETCD'] ?? 'etcd';
 const etcdctl = process.env['ETCDCTL'] ?? 'etcdctl';

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '@cloudless/kube/testing/free-port';
 import { startDefaultApiServer } from '../../packages/apiserver/src/server/default.ts';
 import { MemoryStore } from '../../packages/apiserver/src/testing/memory-store.ts';
 import { makePki, type TestPki } from '../../packages/apiserver/src/testing/test-server.ts';
@@ -23,14 +23,6 @@ export interface Servers extends AsyncDisposable {
   readonly upstreamVersion: string;
   /** Kubeconfigs of the administrator, for kubectl. */
   readonly kubeconfigs: { readonly upstream: string; readonly ours: string };
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise<void>((resolve) => probe.close(() => resolve()));
-  return port;
 }
 
 export function startProcess(command: string, args: readonly string[], log: string): ChildProcess {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { freePort } from '@cloudless/kube/testing/free-port';
 import type { Logger } from '@cloudless/kube/logger';
 import { core, discovery } from '@cloudless/kube/resources';
 import { FakeCluster } from '@cloudless/kube/testing/fake-client';
@@ -13,14 +13,6 @@ import { type ClusterDns, startClusterDns } from './index.ts';
 
 const run = promisify(execFile);
 const silent = { error: () => {}, warn: () => {}, debug: () => {}, info: () => {} } as unknown as Logger;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe('cluster DNS as dig sees it', () => {
   const cluster = new FakeCluster();

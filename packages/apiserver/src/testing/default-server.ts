@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { createServer } from 'node:net';
+import { freePort } from '@cloudless/kube/testing/free-port';
 import type { KubeClient } from '@cloudless/kube/client/client';
 import { systemClock } from '@cloudless/kube/clock';
 import { logger } from '@cloudless/kube/logger';
@@ -18,15 +18,6 @@ export interface DefaultTestServer extends AsyncDisposable {
   /** A member of system:masters. */
   admin: KubeClient;
   as(user: UserInfo): KubeClient;
-}
-
-/** A port of loopback that was free a moment ago; the `kubernetes` Service needs a real one. */
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise<void>((resolve) => probe.close(() => resolve()));
-  return port;
 }
 
 /** An API server with the default policy and admission, over a store in memory, its hooks run. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { freePort } from '@cloudless/kube/testing/free-port';
 import type { Running } from '@cloudless/kube/lifecycle';
 import { type Handler, listen } from './listener.ts';
 
@@ -34,14 +35,6 @@ async function until(what: string, check: () => boolean, timeoutMs = 5000): Prom
     if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 describe('the DNS listener', () => {
