@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { grpcCodeName } from '@cloudless/kube/grpc-codes';
 import type { Pod, Secret } from '@cloudless/kube/types/core-v1';
 import { StatusError } from '@cloudless/kube/status';
 import { CriError } from '../cri/error.ts';
@@ -73,7 +74,7 @@ export async function createSandbox(
     if (signal.aborted) throw error;
     const text =
       error instanceof CriError
-        ? `rpc error: code = ${codeName(error.code)} desc = ${error.text}`
+        ? `rpc error: code = ${grpcCodeName(error.code)} desc = ${error.text}`
         : String(error);
     services.events(
       podReference(pod),
@@ -84,27 +85,6 @@ export async function createSandbox(
     throw error;
   }
 }
-
-const codeNames = [
-  'OK',
-  'Canceled',
-  'Unknown',
-  'InvalidArgument',
-  'DeadlineExceeded',
-  'NotFound',
-  'AlreadyExists',
-  'PermissionDenied',
-  'ResourceExhausted',
-  'FailedPrecondition',
-  'Aborted',
-  'OutOfRange',
-  'Unimplemented',
-  'Internal',
-  'Unavailable',
-  'DataLoss',
-  'Unauthenticated',
-];
-const codeName = (code: number): string => codeNames[code] ?? String(code);
 
 export interface StartInput {
   pod: Pod;

@@ -1,29 +1,11 @@
+import { grpcCodeName } from '@cloudless/kube/grpc-codes';
+
 /** What became of the calls of one method. */
 export interface CallCounters {
   started: number;
   /** By gRPC code. */
   readonly handled: Map<number, number>;
 }
-
-const codeNames = [
-  'OK',
-  'Canceled',
-  'Unknown',
-  'InvalidArgument',
-  'DeadlineExceeded',
-  'NotFound',
-  'AlreadyExists',
-  'PermissionDenied',
-  'ResourceExhausted',
-  'FailedPrecondition',
-  'Aborted',
-  'OutOfRange',
-  'Unimplemented',
-  'Internal',
-  'Unavailable',
-  'DataLoss',
-  'Unauthenticated',
-] as const;
 
 /** Counts calls under the names that etcd's metrics have (go-grpc-prometheus). */
 export class GrpcCounters {
@@ -50,7 +32,7 @@ export class GrpcCounters {
       ...called.flatMap(({ labels, counters }) =>
         [...counters.handled].map(
           ([code, count]) =>
-            `grpc_server_handled_total{grpc_code="${codeNames[code] ?? code}",${labels}} ${count}`,
+            `grpc_server_handled_total{grpc_code="${grpcCodeName(code)}",${labels}} ${count}`,
         ),
       ),
     ];
