@@ -50,6 +50,17 @@ describe('announcements are keyed by address (ARCHITECTURE, wall 8)', () => {
     assert.deepEqual(table.get('192.0.2.9')?.candidates, ['n1']);
   });
 
+  it('both addresses of a dual-stack Service are elected by its first', () => {
+    const table = new AnnouncementTable();
+    const common = { candidates: ['n1'], interfaces: 'any', electedBy: '192.0.2.9' } as const;
+    table.set(service('a/dual'), [
+      { address: '192.0.2.9', ...common },
+      { address: '2001:db8::9', ...common },
+    ]);
+    assert.equal(table.get('192.0.2.9')?.electedBy, undefined);
+    assert.equal(table.get('2001:db8::9')?.electedBy, '192.0.2.9');
+  });
+
   it('an unchanged plan is not heard of twice', () => {
     const table = new AnnouncementTable();
     let heard = 0;

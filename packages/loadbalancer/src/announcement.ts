@@ -12,6 +12,11 @@ export interface Announcement {
   candidates: readonly string[] | 'any';
   /** Interfaces to answer on; `any`: those whose subnet or default route fits. */
   interfaces: readonly string[] | 'any';
+  /**
+   * The address whose text decides the election in place of `address`: a Service of two families has one owner, that of
+   * its first address (upstream: speaker/layer2_controller.go).
+   */
+  electedBy?: string;
 }
 
 export interface AnnouncementSource {
@@ -29,6 +34,8 @@ export interface AddressPlan {
   sources: readonly AnnouncementSource[];
   /** Sources left out because no node could serve them together with the ones before. */
   refused: readonly AnnouncementSource[];
+  /** The address that the election hashes; absent: `address`. That of the first source which names one. */
+  electedBy?: string;
 }
 
 const sourceKey = (source: AnnouncementSource): string => `${source.kind}/${source.name}`;
@@ -82,6 +89,7 @@ function merge(address: string, asked: readonly Announcement[]): AddressPlan {
   let interfaces: readonly string[] | 'any' = 'any';
   const sources: AnnouncementSource[] = [];
   const refused: AnnouncementSource[] = [];
+  let electedBy: string | undefined;
   for (const announcement of asked) {
     const together = intersect(candidates, announcement.candidates);
     const links = intersect(interfaces, announcement.interfaces);
@@ -92,8 +100,10 @@ function merge(address: string, asked: readonly Announcement[]): AddressPlan {
     candidates = together;
     interfaces = links;
     sources.push(announcement.source);
+    electedBy ??= announcement.electedBy;
   }
-  return { address, candidates, interfaces, sources, refused };
+  const plan = { address, candidates, interfaces, sources, refused };
+  return electedBy === undefined || electedBy === address ? plan : { ...plan, electedBy };
 }
 
 function intersect(a: readonly string[] | 'any', b: readonly string[] | 'any'): readonly string[] | 'any' {
