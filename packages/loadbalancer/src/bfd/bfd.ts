@@ -9,3 +9,14 @@ export interface BfdSession extends Running {
   /** Hears of each change of state. */
   subscribe(listener: (state: BfdState, diagnostic: string) => void): () => void;
 }
+
+/** Which two addresses a session of BFD watches; the profile's timers are the factory's own. */
+export interface BfdEnds {
+  readonly localAddress: string;
+  readonly peerAddress: string;
+  /** RFC 5883 (port 4784, no TTL of 255) instead of RFC 5881. */
+  readonly multihop: boolean;
+}
+
+/** Starts a session of BFD; called by a BGP session when it knows its own address. */
+export type BfdFactory = (ends: BfdEnds) => BfdSession;

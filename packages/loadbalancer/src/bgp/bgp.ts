@@ -1,5 +1,5 @@
 import type { Running } from '@cloudless/kube/lifecycle';
-import type { BgpCommunity } from '../config/config.ts';
+import type { BgpCommunity, BgpPeer } from '../config/config.ts';
 
 /** A prefix that a session tells its peer. */
 export interface BgpRoute {
@@ -22,10 +22,38 @@ export interface BgpSessionStatus {
   readonly advertisedRoutes: number;
 }
 
+/** What went over one session since it was started. */
+export interface BgpCounters {
+  readonly opensSent: number;
+  readonly opensReceived: number;
+  readonly updatesSent: number;
+  readonly updatesReceived: number;
+  readonly notificationsSent: number;
+  readonly notificationsReceived: number;
+  readonly keepalivesSent: number;
+  readonly keepalivesReceived: number;
+  readonly routeRefreshesReceived: number;
+}
+
+/**
+ * How a session ends. `shutdown`: the peer is told (Cease, RFC 4486) and drops the routes at once. `restart`: where
+ * graceful restart was agreed, the connection ends without a word and the peer keeps the routes for the next start
+ * (RFC 4724 section 4.2); elsewhere the same as `shutdown`.
+ */
+export type BgpEnding = 'shutdown' | 'restart';
+
 /** One BGP session; it connects, and connects again, until stopped. */
 export interface BgpSession extends Running {
-  /** The routes that the peer is to have: withdraws and advertises the difference. */
+  readonly peer: BgpPeer;
+  /**
+   * The routes that the peer is to have: withdraws and advertises the difference. Before the first call the peer
+   * hears of no route and of no end of them, so that after a restart it keeps what it had until all is known again.
+   */
   setRoutes(routes: readonly BgpRoute[]): void;
   status(): BgpSessionStatus;
+  counters(): BgpCounters;
+  /** Hears of each change of the state, of the last error and of BFD. Returns the way to unsubscribe. */
   subscribe(listener: (status: BgpSessionStatus) => void): () => void;
+  /** Ends the session, by default as `shutdown`. */
+  stop(how?: BgpEnding): Promise<void>;
 }
