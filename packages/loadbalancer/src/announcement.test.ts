@@ -81,6 +81,12 @@ describe('announcements are keyed by address (ARCHITECTURE, wall 8)', () => {
       'announcements: [{address: "fd00::1"}, {address: "fd00:0::1"}]',
       'vip.yaml: announcements[1].address: fd00::1 stands twice',
     ],
+    ['announcements: []\nmember: []', 'vip.yaml: member: unknown field'],
+    ['announcements: []\nmembers: [{name: n1}]', 'vip.yaml: members[0].address: undefined is no IP address'],
+    [
+      'announcements: []\nmembers: [{name: n1, address: 10.0.0.1}, {name: n1, address: 10.0.0.2}]',
+      'vip.yaml: members[1].name: n1 stands twice',
+    ],
     [
       'announcements: [{address: 10.0.0.1, candidates: []}]',
       'vip.yaml: announcements[0].candidates: expected a list of names with at least one',

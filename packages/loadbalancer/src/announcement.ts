@@ -43,6 +43,8 @@ const sourceKey = (source: AnnouncementSource): string => `${source.kind}/${sour
 /** The addresses of one speaker, by source and merged by address. Pure; listeners hear of merged changes only. */
 export class AnnouncementTable {
   readonly #bySource = new Map<string, readonly Announcement[]>();
+  /** By address, then by source. */
+  readonly #asked = new Map<string, Map<string, Announcement[]>>();
   readonly #plans = new Map<string, AddressPlan>();
   readonly #listeners = new Set<(address: string, plan: AddressPlan | undefined) => void>();
 
@@ -53,6 +55,8 @@ export class AnnouncementTable {
     const next = announcements.map((announcement) => ({ ...announcement, source }));
     if (next.length === 0) this.#bySource.delete(key);
     else this.#bySource.set(key, next);
+    for (const { address } of old) this.#asked.get(address)?.delete(key);
+    for (const announcement of next) this.#ask(key, announcement);
     for (const address of new Set([...old, ...next].map((announcement) => announcement.address)))
       this.#update(address);
   }
@@ -71,10 +75,16 @@ export class AnnouncementTable {
     return () => this.#listeners.delete(listener);
   }
 
+  #ask(key: string, announcement: Announcement): void {
+    const bySource = this.#asked.get(announcement.address) ?? new Map<string, Announcement[]>();
+    this.#asked.set(announcement.address, bySource);
+    bySource.set(key, [...(bySource.get(key) ?? []), announcement]);
+  }
+
   #update(address: string): void {
-    const asked = [...this.#bySource.entries()]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .flatMap(([, list]) => list.filter((announcement) => announcement.address === address));
+    const bySource = this.#asked.get(address) ?? new Map<string, Announcement[]>();
+    if (bySource.size === 0) this.#asked.delete(address);
+    const asked = [...bySource.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, list]) => list);
     const plan = asked.length === 0 ? undefined : merge(address, asked);
     if (JSON.stringify(plan) === JSON.stringify(this.#plans.get(address))) return;
     if (plan) this.#plans.set(address, plan);
