@@ -15,9 +15,9 @@ import { type Informer, startInformer } from '@cloudless/kube/informer/informer'
 import { core } from '@cloudless/kube/resources';
 import { StatusError } from '@cloudless/kube/status';
 import type { ConfigMap } from '@cloudless/kube/types/core-v1';
+import { TcpProxy } from '@cloudless/kube/testing/tcp-proxy';
 import { isolate } from '../../packages/network/src/testing/namespaces.ts';
 import { addUplink, eventually, TestCluster } from '../e2e/cluster.ts';
-import { CuttableProxy } from './cuttable-proxy.ts';
 import { countsOf, type Gap, InformerRecord } from './informer-record.ts';
 import { isOfLedger, Ledger } from './ledger.ts';
 import { Load } from './load.ts';
@@ -117,7 +117,7 @@ describe('informers', () => {
   const ledger = new Ledger();
   const gaps: Gap[] = [];
   let client: HttpsKubeClient;
-  let proxy: CuttableProxy;
+  let proxy: TcpProxy;
   let load: Load;
   let node: ClientNode;
   let own: Own;
@@ -128,7 +128,7 @@ describe('informers', () => {
     client = httpsClient(options);
     await client.create(core.namespaces, { metadata: { name: namespace } });
     const { hostname, port } = new URL(options.server);
-    proxy = await CuttableProxy.start({ host: hostname, port: Number(port) });
+    proxy = await TcpProxy.start(() => Number(port), hostname);
     load = new Load({ client, namespace, ledger, writers, random });
     node = new ClientNode(cluster.kubeconfig, proxy.port);
     own = new Own(cluster.kubeconfig, proxy.port);
@@ -139,7 +139,7 @@ describe('informers', () => {
     await load?.stop();
     await node?.stop();
     await own?.stop();
-    await proxy?.close();
+    await proxy?.stop();
     await client?.close();
     await cluster.remove();
   });
@@ -186,7 +186,7 @@ describe('informers', () => {
     await verify();
 
     // Cut off while the history goes on, the server starts anew, and the store forgets.
-    proxy.cut();
+    proxy.refuse();
     const from = countsOf(ledger);
     const last = own.informer.resourceVersion;
     await changesWithKill(Math.floor(changes * 0.1));
@@ -197,7 +197,7 @@ describe('informers', () => {
     await eventually('the history is compacted', () => isExpired(client, last), 60_000);
     const listsBefore = [node.lists, own.lists];
     assert.deepEqual(listsBefore, [1, 0], 'a restart alone makes nobody list again');
-    proxy.mend();
+    proxy.heal();
     await verify();
     assert.deepEqual([node.lists, own.lists], [2, 1], 'the compaction makes each list once');
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Receiver } from '@cloudless/kube/etcd/compliance';
+import { TcpProxy } from '@cloudless/kube/testing/tcp-proxy';
 import { logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
 import { Attempts, eventually } from '../testing/attempts.ts';
 import { random } from '../testing/random.ts';
 import { RealPostgres } from '../testing/real-postgres.ts';
-import { TcpProxy } from '../testing/tcp-proxy.ts';
 import { openPostgresDatastore } from './open.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);

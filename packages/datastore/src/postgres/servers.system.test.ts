@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { plain, Receiver } from '@cloudless/kube/etcd/compliance';
+import { TcpProxy } from '@cloudless/kube/testing/tcp-proxy';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import { logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
 import { runHistory } from '../testing/linearizability/history.ts';
 import { random } from '../testing/random.ts';
 import { RealPostgres } from '../testing/real-postgres.ts';
-import { TcpProxy } from '../testing/tcp-proxy.ts';
 import { openPostgresDatastore } from './open.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);

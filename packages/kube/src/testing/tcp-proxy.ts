@@ -1,34 +1,36 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
-/** Stands between a client and a server on the loopback and fails as networks do. */
+/** Stands between a client and a server, on the loopback, and fails as networks do. */
 export class TcpProxy {
   readonly port: number;
   readonly #server: Server;
   readonly #target: () => number;
+  readonly #host: string;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #hole = false;
   #refuses = false;
   /** Called with what passes towards the client; true: it is lost, and the connection with it. */
   loseAnswer: (data: Buffer) => boolean = () => false;
 
-  private constructor(server: Server, target: () => number) {
+  private constructor(server: Server, target: () => number, host: string) {
     this.#server = server;
+    this.#host = host;
     this.#target = target;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (client) => this.#join(client));
   }
 
-  /** @param target the port that connections go to, asked for each of them */
-  static async start(target: () => number): Promise<TcpProxy> {
+  /** @param target the port of `host` that connections go to, asked for each of them */
+  static async start(target: () => number, host = '127.0.0.1'): Promise<TcpProxy> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return new TcpProxy(server, target);
+    return new TcpProxy(server, target, host);
   }
 
   #join(client: Socket): void {
-    if (this.#refuses) return void client.destroy();
-    const upstream = connect(this.#target(), '127.0.0.1');
+    if (this.#refuses) return void client.resetAndDestroy();
+    const upstream = connect(this.#target(), this.#host);
     const pair = [client, upstream] as const;
     this.#pairs.add(pair);
     const end = (): void => {
@@ -38,7 +40,7 @@ export class TcpProxy {
       client.destroy();
       upstream.destroy();
     };
-    for (const socket of pair) socket.on('error', end).on('close', end);
+    for (const socket of pair) socket.setNoDelay(true).on('error', end).on('close', end);
     client.on('data', (data) => {
       if (!this.#hole) upstream.write(data);
     });
@@ -54,7 +56,7 @@ export class TcpProxy {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
   }
 
-  /** Breaks every connection and refuses new ones, until `heal`. */
+  /** Breaks every connection and resets new ones, until `heal`. */
   refuse(): void {
     this.#refuses = true;
     this.cut();
