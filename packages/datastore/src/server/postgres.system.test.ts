@@ -1,11 +1,10 @@
 import { after, before } from 'node:test';
-import { connectEtcd } from '@cloudless/kube/etcd/client/client';
-import { etcdCompliance } from '@cloudless/kube/etcd/compliance';
+import { etcdCompliance, type StoreUnderTest } from '@cloudless/kube/etcd/compliance';
 import { logger } from '@cloudless/kube/logger';
 import { openPostgresDatastore } from '../postgres/open.ts';
 import { RealPostgres } from '../testing/real-postgres.ts';
 import { spreadOver } from '../testing/spread-store.ts';
-import { serveDatastore } from './serve.ts';
+import { servedStore } from './testing/served-store.ts';
 
 const log = logger('serve-test').child({}, { level: 'silent' });
 let database: RealPostgres;
@@ -15,20 +14,8 @@ before(async () => {
 });
 after(() => database.stop());
 
-/** A server on the database, and a client of it. */
-async function serve(url: string) {
-  const engine = await openPostgresDatastore({ url, log });
-  const server = await serveDatastore({ store: engine, listen: { host: '127.0.0.1', port: 0 }, log });
-  const store = await connectEtcd({ endpoints: [server.url], log });
-  return {
-    store,
-    async stop() {
-      await store.close();
-      await server.stop();
-      await engine.close();
-    },
-  };
-}
+const serve = async (url: string): Promise<StoreUnderTest> =>
+  servedStore(await openPostgresDatastore({ url, log }));
 
 etcdCompliance('three servers on one PostgreSQL, asked in turn over gRPC,', async () => {
   const url = await database.database();
