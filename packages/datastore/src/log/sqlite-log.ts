@@ -4,6 +4,7 @@ import type { Logger } from '@cloudless/kube/logger';
 import { NoSpaceError } from '../errors.ts';
 import { keyOf } from '../mvcc/key.ts';
 import type { FactName, LoadedRecord, LoadedState, Log, LogBatch, LogFigures, LogHead } from './log.ts';
+import { RecordOrder } from './order.ts';
 import { Maintenance } from './maintenance.ts';
 import { type OpenedSegments, openSegments } from './segment-files.ts';
 import { corrupt, explain, isNoSpace, openFile, pageBytes } from './sqlite-file.ts';
@@ -130,12 +131,10 @@ export class SqliteLog implements Log {
 
   async *#loadRecords(compactRevision: number): AsyncGenerator<readonly LoadedRecord[]> {
     try {
-      let revision = 1;
+      const order = new RecordOrder(compactRevision);
       for await (const records of this.#pieces()) {
-        for (const record of records) {
-          this.#verifyOrder(record, revision, compactRevision);
-          ({ revision } = record);
-        }
+        const problem = order.problem(records);
+        if (problem !== undefined) throw corrupt(this.#path, problem);
         yield records;
       }
       // What a killed process wrote may be in the page cache only; from here on it counts, and the segments may be
@@ -165,15 +164,6 @@ export class SqliteLog implements Log {
       yield records.slice(i, i + rowsPerLoad);
       await nextTurn();
     }
-  }
-
-  /** Every revision after the compaction is there, or something was lost. */
-  #verifyOrder(record: LoadedRecord, last: number, compactRevision: number): void {
-    const { revision } = record;
-    if (revision < last) throw corrupt(this.#path, `revision ${revision} follows ${last}`);
-    const expected = Math.max(last, compactRevision, 1) + 1;
-    if (revision > expected)
-      throw corrupt(this.#path, `revisions ${expected} to ${revision - 1} are missing`);
   }
 
   async append(_expected: LogHead, batch: LogBatch): Promise<'appended'> {

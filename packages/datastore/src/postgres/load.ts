@@ -1,5 +1,6 @@
 import { PostgresError } from './errors.ts';
 import type { LoadedRecord, LoadedState } from '../log/log.ts';
+import { RecordOrder } from '../log/order.ts';
 import type { PostgresAddress } from './address.ts';
 import type { Sessions } from './link.ts';
 import { connectSession, type Session } from './session.ts';
@@ -46,7 +47,7 @@ async function* recordsOf(
   address: PostgresAddress,
 ): AsyncGenerator<readonly LoadedRecord[]> {
   try {
-    let revision = 1;
+    const order = new RecordOrder(head.compactRevision);
     // The next page is under way while this one is taken over.
     let page = session.rows(selectRecords(0, rowsPerPage));
     for (;;) {
@@ -56,25 +57,17 @@ async function* recordsOf(
       page = session.rows(selectRecords(last.position, rowsPerPage));
       // Should the reader give up, nobody waits for it.
       page.catch(() => undefined);
-      for (const record of records) {
-        verifyOrder(record.revision, revision, head, address);
-        ({ revision } = record);
-      }
+      const problem = order.problem(records);
+      if (problem !== undefined) throw damaged(address, problem);
       yield records;
     }
+    let { revision } = order;
     if (revision < head.revision && revision < head.compactRevision) revision = head.compactRevision;
     if (revision !== head.revision)
       throw damaged(address, `it ends at ${revision}, its head at ${head.revision}`);
   } finally {
     session.end();
   }
-}
-
-/** Every revision after the compaction is there, or something was lost. */
-function verifyOrder(revision: number, last: number, head: KnownHead, address: PostgresAddress): void {
-  if (revision < last) throw damaged(address, `revision ${revision} follows ${last}`);
-  const expected = Math.max(last, head.compactRevision, 1) + 1;
-  if (revision > expected) throw damaged(address, `revisions ${expected} to ${revision - 1} are missing`);
 }
 
 const damaged = ({ name, schema }: PostgresAddress, what: string): PostgresError =>
