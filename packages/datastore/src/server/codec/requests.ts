@@ -3,6 +3,13 @@
  * Keys and values are views of the request's bytes.
  */
 import {
+  compareResults,
+  compareTargets,
+  sortOrders,
+  sortTargets,
+  watchFilters,
+} from '@cloudless/kube/etcd/enums';
+import {
   type Compare,
   type DeleteRangeRequest,
   EtcdError,
@@ -10,18 +17,12 @@ import {
   type PutRequest,
   type RangeRequest,
   type RequestOp,
-  type SortTarget,
   type TxnRequest,
   type WatchRequest,
 } from '@cloudless/kube/etcd/store';
 import { Reader, WireError } from './reader.ts';
 
 const none = new Uint8Array(0);
-const sortOrders = ['none', 'ascend', 'descend'] as const;
-const sortTargets: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value'];
-const results = ['equal', 'greater', 'less', 'not-equal'] as const;
-const targets = ['version', 'create', 'mod', 'value', 'lease'] as const;
-const filters = ['noput', 'nodelete'] as const;
 /** Nesting deeper than any limit on operations allows; protobuf's own parsers stop at 100. */
 const maxDepth = 100;
 
@@ -146,8 +147,8 @@ function compareOf(reader: Reader): Compare {
   return {
     key,
     ...(rangeEnd === undefined ? {} : { rangeEnd }),
-    target: targets[target] ?? refuse(`comparison target ${target}`),
-    result: results[result] ?? refuse(`comparison result ${result}`),
+    target: compareTargets[target] ?? refuse(`comparison target ${target}`),
+    result: compareResults[result] ?? refuse(`comparison result ${result}`),
     // An operand of another target counts as none (upstream: etcdserver/txn/txn.go, compareKV).
     operand: operand !== undefined && operand.target === target ? operand.value : initial,
   };
@@ -206,7 +207,7 @@ function watchCreateOf(reader: Reader): WatchCreate {
     else if (field === 8) create.fragment = reader.bool();
     else reader.skip();
   }
-  create.filters = unwanted.flatMap((number) => filters[number] ?? []);
+  create.filters = unwanted.flatMap((number) => watchFilters[number] ?? []);
   return create;
 }
 

@@ -7,11 +7,12 @@ import {
   type WatchMessage,
   type WatchRequest,
 } from '../store.ts';
+import { watchFilters } from '../enums.ts';
 import type { Logger } from '../../logger.ts';
 import type { MethodDefinition } from '../../protobuf/facts.ts';
 import type { DuplexCall, Endpoints } from './endpoints.ts';
 import { fenced, type ProgressMeans } from './progress.ts';
-import { eventOf, filterTypes, revisionOf, type WireWatchResponse } from './wire.ts';
+import { eventOf, numberOf, revisionOf, type WireWatchResponse } from './wire.ts';
 
 /** What may wait for a slow receiver; beyond that it is read again from etcd's history. */
 const maxQueuedEvents = 1000;
@@ -107,7 +108,8 @@ export class WatchStream {
         prevKv: prevKv ?? false,
         progressNotify: progressNotify ?? false,
         // A fence is a put and must not be filtered out: with one, filtering is done here.
-        filters: watcher.fence === undefined ? (filters ?? []).map((filter) => filterTypes[filter]) : [],
+        filters:
+          watcher.fence === undefined ? (filters ?? []).map((filter) => numberOf(watchFilters, filter)) : [],
         watchId: watcher.id,
       },
     });

@@ -1,4 +1,5 @@
 /** etcd's messages as they come off and go on the wire, and their conversion to the storage contract. */
+import { compareResults, compareTargets, sortOrders, sortTargets } from '../enums.ts';
 import type {
   Compare,
   DeleteRangeRequest,
@@ -74,11 +75,8 @@ export interface WireWatchResponse {
   events: WireEvent[];
 }
 
-const sortOrders = { none: 0, ascend: 1, descend: 2 } as const;
-const sortTargets = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as const;
-const compareResults = { equal: 0, greater: 1, less: 2, 'not-equal': 3 } as const;
-const compareTargets = { version: 0, create: 1, mod: 2, value: 3, lease: 4 } as const;
-export const filterTypes = { noput: 0, nodelete: 1 } as const;
+/** A name's number on the wire. */
+export const numberOf = <T>(names: readonly T[], name: T): number => names.indexOf(name);
 
 export const revisionOf = (response: { header?: WireHeader }): number =>
   Number(response.header?.revision ?? 0n);
@@ -92,8 +90,8 @@ export function rangeToWire(request: RangeRequest): object {
   const { sortOrder, sortTarget, ...rest } = request;
   return present({
     ...rest,
-    sortOrder: sortOrder === undefined ? undefined : sortOrders[sortOrder],
-    sortTarget: sortTarget === undefined ? undefined : sortTargets[sortTarget],
+    sortOrder: sortOrder === undefined ? undefined : numberOf(sortOrders, sortOrder),
+    sortTarget: sortTarget === undefined ? undefined : numberOf(sortTargets, sortTarget),
   });
 }
 
@@ -111,8 +109,8 @@ function compareToWire({ key, rangeEnd, target, result, operand }: Compare): obj
   return present({
     key,
     rangeEnd,
-    target: compareTargets[target],
-    result: compareResults[result],
+    target: numberOf(compareTargets, target),
+    result: numberOf(compareResults, result),
     [field[target]]: operand,
   });
 }

@@ -5,8 +5,8 @@ import { it } from 'node:test';
 import { bytes, type Context, type NewContext, noValue, plain, rejectsLike } from './context.ts';
 import { ModelStore } from './model-store.ts';
 import { etcdErrors, type RangeRequest, type RequestOp } from '../store.ts';
+import { sortTargets } from '../enums.ts';
 
-const sortTargets = ['key', 'version', 'create', 'mod', 'value'] as const;
 const sortOrders = [undefined, 'none', 'ascend', 'descend'] as const;
 const limits = [undefined, 0, 1, 2, 3, 4, 5, 100];
 
