@@ -41,38 +41,25 @@ async function openStore(
   context: NodeContext,
   stop: Promise<unknown>,
 ): Promise<EtcdStore | undefined> {
-  if (config.database) {
-    report({ type: 'progress', step: 'connect to the database' });
-    const { openDatabase } = await import('./database.ts');
-    return openDatabase({
-      database: config.database,
-      clusterCa: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
-      clock: context.clock,
-      log: logger('datastore'),
-      stop,
-      onWaiting: (why) => report({ type: 'progress', step: `wait for the database: ${why}` }),
-    });
-  }
-  if (!config.etcd) {
-    report({ type: 'progress', step: 'open the datastore' });
-    return openDatastore({ path: context.paths.datastore, clock: context.clock, log: logger('datastore') });
-  }
-  report({ type: 'progress', step: 'connect to etcd' });
-  const { openEtcd } = await import('./etcd.ts');
+  const { clock } = context;
+  const { database, etcd } = config;
   const stopping = new AbortController();
   void stop.then(() => stopping.abort());
-  try {
-    return await openEtcd({
-      etcd: config.etcd,
-      clock: context.clock,
-      log: logger('etcd'),
-      signal: stopping.signal,
-      onWaiting: (why) => report({ type: 'progress', step: `wait for etcd: ${why}` }),
-    });
-  } catch (error) {
-    if (stopping.signal.aborted) return undefined;
-    throw error;
+  const onWaiting = (why: string): void => report({ type: 'progress', step: `wait for the store: ${why}` });
+  const wanted = { clock, signal: stopping.signal, onWaiting };
+  if (database !== undefined) {
+    report({ type: 'progress', step: 'connect to the database' });
+    const { openDatabase } = await import('./database.ts');
+    const clusterCa = readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8');
+    return openDatabase({ ...wanted, database, clusterCa, log: logger('datastore') });
   }
+  if (etcd !== undefined) {
+    report({ type: 'progress', step: 'connect to etcd' });
+    const { openEtcd } = await import('./etcd.ts');
+    return openEtcd({ ...wanted, etcd, log: logger('etcd') });
+  }
+  report({ type: 'progress', step: 'open the datastore' });
+  return openDatastore({ path: context.paths.datastore, clock, log: logger('datastore') });
 }
 
 /** Loads what makes certificates when it is needed, which is not at a start: it takes a tenth of a second. */

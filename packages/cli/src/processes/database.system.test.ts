@@ -29,10 +29,10 @@ describe('the database of a cluster', () => {
 
   const open = (
     clusterCa: string,
-    stop: Promise<unknown> = new Promise(() => {}),
+    signal: AbortSignal = new AbortController().signal,
     onWaiting: (why: string) => void = () => {},
   ): Promise<Datastore | undefined> =>
-    openDatabase({ database: { url, passwordFile }, clusterCa, clock: systemClock, log, stop, onWaiting });
+    openDatabase({ database: { url, passwordFile }, clusterCa, clock: systemClock, log, signal, onWaiting });
 
   it('belongs to the cluster that first used it', async () => {
     const [ours, another] = [(await selfSigned()).cert, (await selfSigned()).cert];
@@ -44,11 +44,11 @@ describe('the database of a cluster', () => {
   it('is waited for while it starts, and no longer than somebody wants it', async () => {
     const { cert } = await selfSigned();
     await server.kill();
-    const stop = Promise.withResolvers<void>();
+    const unwanted = new AbortController();
     const reasons: string[] = [];
-    const opening = open(cert, stop.promise, (why) => {
+    const opening = open(cert, unwanted.signal, (why) => {
       reasons.push(why);
-      stop.resolve();
+      unwanted.abort();
     });
     assert.equal(await opening, undefined);
     assert.match(reasons.join(), /is not reachable: connect ECONNREFUSED/);

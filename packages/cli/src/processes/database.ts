@@ -6,10 +6,7 @@ import type { Clock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
 import { MachineError } from '../machine.ts';
 import type { DatabaseOptions } from '../options.ts';
-
-/** A database may start together with this machine: it is waited for so long. */
-const waitMs = 60_000;
-const againMs = 500;
+import { awaitStore } from './await-store.ts';
 
 export interface OpenDatabaseOptions {
   database: DatabaseOptions;
@@ -17,8 +14,8 @@ export interface OpenDatabaseOptions {
   clusterCa: string;
   clock: Clock;
   log: Logger;
-  /** Resolves when nobody wants the store any more. */
-  stop: Promise<unknown>;
+  /** Aborted when nobody wants the store any more. */
+  signal: AbortSignal;
   /** Told once, when the database does not answer at once. */
   onWaiting: (why: string) => void;
 }
@@ -30,14 +27,10 @@ export interface OpenDatabaseOptions {
  * @throws MachineError naming the database and the remedy
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<Datastore | undefined> {
-  const { database, clock, log, onWaiting } = options;
+  const { database, clock, log, signal, onWaiting } = options;
   const password = passwordOf(database);
-  const untilMs = clock.monotonicMs() + waitMs;
-  let said = false;
-  const stopping = new AbortController();
-  const stopped = options.stop.then(() => stopping.abort());
-  while (!stopping.signal.aborted) {
-    try {
+  return awaitStore({
+    async open() {
       const store = await openPostgresDatastore({ url: database.url, password, clock, log });
       try {
         await claim(store, options);
@@ -46,20 +39,17 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Datast
         await store.close();
         throw error;
       }
-    } catch (error) {
+    },
+    mayPass(error) {
       if (!(error instanceof PostgresError)) throw error;
-      const mayPass = error.reason === 'unreachable' || error.reason === 'starting';
-      if (!mayPass || clock.monotonicMs() > untilMs)
-        throw new MachineError(`--datastore-endpoint: ${error.message}`);
-      if (!said) onWaiting(error.message);
-      said = true;
-    }
-    const pause = Promise.withResolvers<void>();
-    const timer = clock.setTimeout(pause.resolve, againMs);
-    await Promise.race([pause.promise, stopped]);
-    timer.cancel();
-  }
-  return undefined;
+      if (error.reason === 'unreachable' || error.reason === 'starting') return error.message;
+      throw new MachineError(`--datastore-endpoint: ${error.message}`);
+    },
+    flag: '--datastore-endpoint',
+    clock,
+    signal,
+    onWaiting,
+  });
 }
 
 /** Beside what the API server stores. */

@@ -6,10 +6,7 @@ import { EtcdError, type EtcdStore, grpcCode } from '@cloudless/kube/etcd/store'
 import type { Logger } from '@cloudless/kube/logger';
 import { MachineError } from '../machine.ts';
 import { type EtcdOptions, UsageError } from '../options.ts';
-
-/** An etcd may come with the machine, or be a static pod of this very node: it is waited for so long. */
-const waitMs = 60_000;
-const againMs = 500;
+import { awaitStore } from './await-store.ts';
 
 export interface OpenEtcdOptions {
   etcd: EtcdOptions;
@@ -23,40 +20,32 @@ export interface OpenEtcdOptions {
 
 /**
  * Opens the etcd that `--etcd-servers` names. One that is not there yet is waited for; what waiting cannot mend (a
- * certificate that one side refuses, a file that is none) is said at once.
+ * certificate that one side refuses, a file that is none) is said at once. Undefined when it is to stop before.
  *
- * @throws MachineError or UsageError naming the endpoint or file and the remedy; the signal's reason
+ * @throws MachineError or UsageError naming the endpoint or file and the remedy
  */
-export async function openEtcd(options: OpenEtcdOptions): Promise<EtcdStore> {
+export async function openEtcd(options: OpenEtcdOptions): Promise<EtcdStore | undefined> {
   const { etcd, clock, log, signal, onWaiting } = options;
   const credentials = credentialsOf(etcd);
-  const untilMs = clock.monotonicMs() + waitMs;
-  let said = false;
-  for (;;) {
-    let why: string;
-    let reasons: string;
-    try {
-      return await connectEtcd({ endpoints: etcd.endpoints, ...credentials, log });
-    } catch (error) {
-      if (!(error instanceof EtcdError)) throw error;
-      if (error.code === grpcCode.failedPrecondition)
-        throw new MachineError(`--etcd-servers: ${error.message}`);
-      why = error.message;
-      reasons =
-        error.cause instanceof AggregateError
-          ? error.cause.errors.map((reason: Error) => reason.message).join('; ')
-          : error.message;
-    }
-    signal.throwIfAborted();
-    if (isAboutCertificates(reasons)) throw new MachineError(certificateAdvice(etcd, reasons));
-    if (clock.monotonicMs() > untilMs)
-      throw new MachineError(
-        `--etcd-servers ${etcd.endpoints.join(',')}: waited ${waitMs / 1000} s in vain, ${why}`,
-      );
-    if (!said) onWaiting(why);
-    said = true;
-    await pause(clock, againMs, signal);
-  }
+  return awaitStore({
+    open: () => connectEtcd({ endpoints: etcd.endpoints, ...credentials, log }),
+    mayPass: (error) => whyItMayPass(etcd, error),
+    flag: `--etcd-servers ${etcd.endpoints.join(',')}`,
+    clock,
+    signal,
+    onWaiting,
+  });
+}
+
+function whyItMayPass(etcd: EtcdOptions, error: unknown): string {
+  if (!(error instanceof EtcdError)) throw error;
+  if (error.code === grpcCode.failedPrecondition) throw new MachineError(`--etcd-servers: ${error.message}`);
+  const reasons =
+    error.cause instanceof AggregateError
+      ? error.cause.errors.map((reason: Error) => reason.message).join('; ')
+      : error.message;
+  if (isAboutCertificates(reasons)) throw new MachineError(certificateAdvice(etcd, reasons));
+  return error.message;
 }
 
 /** The files' texts, after a look whether TLS can use them. */
@@ -114,19 +103,4 @@ function certificateAdvice({ endpoints, caFile, certFile }: EtcdOptions, why: st
     ? '; write https:// if it speaks TLS'
     : '';
   return `--etcd-servers ${endpoints.join(',')}: ${server}; ${client}${plain}. It said: ${why}`;
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', aborted);
-      resolve();
-    }, ms);
-    const aborted = (): void => {
-      timer.cancel();
-      reject(signal.reason as Error);
-    };
-    if (signal.aborted) aborted();
-    else signal.addEventListener('abort', aborted, { once: true });
-  });
 }
