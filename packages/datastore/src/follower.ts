@@ -117,7 +117,12 @@ export class Follower {
    * The result of a read, made again after catching up while rows that it needs turn out to be removed: by then
    * the revision it wants is known to be compacted, or the newest one is another.
    */
-  async read<T>(read: () => T | Promise<T>): Promise<T> {
+  read<T>(read: () => T | Promise<T>): T | Promise<T> {
+    // Nobody else removes rows of a log that is this engine's own.
+    return this.#options.log.catchUp === undefined ? read() : this.#readAgain(read);
+  }
+
+  async #readAgain<T>(read: () => T | Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await read();
