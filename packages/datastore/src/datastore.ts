@@ -30,10 +30,11 @@ import { DatastoreFailedError } from './errors.ts';
 import { Follower } from './follower.ts';
 import { Leases } from './lease/leases.ts';
 import type { MeasuredHistory } from './history/history.ts';
-import type { LoadedRecord, LoadedState, Log } from './log/log.ts';
+import type { LoadedState, Log } from './log/log.ts';
 import type { Identity } from './maintenance/identity.ts';
 import { costOf } from './maintenance/quota.ts';
 import { StoreMaintenance } from './maintenance/store-maintenance.ts';
+import { adoptLog, adoptLogAgain } from './mvcc/adopt-log.ts';
 import {
   checkDelete,
   checkPut,
@@ -51,6 +52,7 @@ import { ValueCache } from './mvcc/value-cache.ts';
 import { ValueReader } from './mvcc/value-reader.ts';
 import type { Version } from './mvcc/version.ts';
 import { type Counters, type DatastoreFigures, newCounters } from './metrics.ts';
+import type { StoreOptions } from './options.ts';
 import { WatchHub } from './watch/hub.ts';
 
 /** The etcd version whose behaviour is implemented; API servers enable features by it. */
@@ -60,21 +62,12 @@ const progressIntervalMs = 10 * 60 * 1000;
 /** Writes wait no longer for a slow shared log; etcd's own requests time out after 7 s (7 = 5 + 2 × election time-out). */
 const maxCommitWaitMs = 7000;
 
-export interface EngineOptions {
+export interface EngineOptions extends Omit<StoreOptions, 'log' | 'signal'> {
   /** Named in errors: the path of the file, the address of the database. */
   name: string;
   log: Log;
-  clock?: Clock | undefined;
   logger?: Logger | undefined;
-  /** Budget for values kept in memory. */
-  cacheBytes?: number | undefined;
-  /** Gathers transactions for so long before each flush: fewer writes to the device, later answers. */
-  commitWindowMs?: number | undefined;
   limits?: Partial<Limits> | undefined;
-  /** Size of the database at which writes are refused; none by default. */
-  quotaBytes?: number | undefined;
-  /** How often an idle watch that asked for it is told the revision; default 10 minutes, etcd's. */
-  progressIntervalMs?: number | undefined;
 }
 
 /** The engine: etcd's store over any {@link Log}. Made by `openDatastore`, or by {@link startEngine}. */
@@ -186,47 +179,20 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
 
   /** Rebuilds the state from the log, and follows it from then on. */
   async load(): Promise<void> {
-    const garbage: number[] = [];
-    await this.#adoptAll(await this.#log.load(), garbage);
+    const { grants, garbage } = await adoptLog(this.#state, await this.#log.load());
+    this.#leases.changed(grants);
     if (garbage.length > 0) this.#compactor.start(garbage);
     this.#leases.serve();
     this.#follower.start();
   }
 
-  async #adoptAll(loaded: LoadedState, garbage: number[]): Promise<void> {
-    const state = this.#state;
-    const { compactRevision, leases, facts, records } = loaded;
-    const grants = leases.map(({ id, ttlSeconds }) => ({ type: 'grant' as const, id, ttlSeconds }));
-    state.adoptLeases(grants);
-    state.adoptFacts(facts);
-    let revision = Math.max(1, compactRevision);
-    let position = 0;
-    for await (const piece of records) {
-      state.adopt(piece, compactRevision, garbage);
-      ({ revision, position } = piece[piece.length - 1] as LoadedRecord);
-    }
-    // An import may end with revisions that left no row.
-    revision = Math.max(revision, compactRevision);
-    state.adoptHead({ ...(loaded.head ?? { revision, position }), compactRevision });
-    this.#leases.changed(grants);
-  }
-
   /** Starts over from what the log holds: others compacted and removed what this engine had not seen yet. */
   async #reload(loaded: LoadedState): Promise<void> {
     this.#logger.warn('this server fell behind a compaction: it reads everything again');
-    // All of it is here before the old state goes: no read sees half of it.
-    const pieces: Array<readonly LoadedRecord[]> = [];
-    for await (const piece of loaded.records) pieces.push(piece);
+    const pieces = await Array.fromAsync(loaded.records);
     const { revision } = this.#state.visible;
-    this.#state.clear();
+    const { grants, garbage } = adoptLogAgain(this.#state, loaded, pieces);
     this.#leases.clear();
-    const grants = loaded.leases.map(({ id, ttlSeconds }) => ({ type: 'grant' as const, id, ttlSeconds }));
-    this.#state.adoptLeases(grants);
-    this.#state.adoptFacts(loaded.facts);
-    const garbage: number[] = [];
-    for (const piece of pieces) this.#state.adopt(piece, loaded.compactRevision, garbage);
-    const { compactRevision, head = this.#state.visible } = loaded;
-    this.#state.adoptHead({ ...head, compactRevision });
     this.#leases.changed(grants);
     this.#hub.resume(revision + 1);
     this.#compactor.start(garbage);
@@ -477,34 +443,17 @@ export class Datastore implements EtcdStore, EtcdMaintenance {
    */
   async history(options?: CallOptions): Promise<MeasuredHistory> {
     this.#alive(options);
-    const [{ gatherRetained }, { historyOfState }] = await Promise.all([
-      import('./history/retained.ts'),
-      import('./history/state-history.ts'),
-    ]);
+    const { historyOfEngine } = await import('./history/engine-history.ts');
     await this.#follower.current();
-    let release = (): void => undefined;
-    try {
-      const gathering = Promise.withResolvers<Awaited<ReturnType<typeof gatherRetained>>>();
-      // Begun between two batches, where leases and keys agree, and gone on with beside the next ones.
-      await this.#committer.between(async () => {
-        release = this.#compactor.hold();
-        gatherRetained(this.#state).then(gathering.resolve, gathering.reject);
-      });
-      const retained = await gathering.promise;
-      const log = this.#log;
-      const values = {
-        hot: (version: Version) => {
-          this.#alive(options);
-          return this.#values.hot(version)?.value;
-        },
-        readValue: (position: number) => log.readValue(position),
-        ...(log.readValues && { readValues: log.readValues.bind(log) }),
-      };
-      return historyOfState({ name: this.#name, retained, values, close: async () => release() });
-    } catch (error) {
-      release();
-      throw error;
-    }
+    return historyOfEngine({
+      name: this.#name,
+      state: this.#state,
+      values: this.#values,
+      log: this.#log,
+      committer: this.#committer,
+      compactor: this.#compactor,
+      alive: () => this.#alive(options),
+    });
   }
 
   /** Everything retained at this instant as etcd's snapshot file (etcd's Maintenance.Snapshot). */

@@ -2,9 +2,8 @@
  * Where a store lies, as people write it: `sqlite:///var/lib/cloudless/state.db`, `postgres://user@host/database`.
  * What a kind of store needs is loaded when one is opened.
  */
-import type { Clock } from '@cloudless/kube/clock';
-import type { Logger } from '@cloudless/kube/logger';
 import type { Datastore } from './datastore.ts';
+import type { StoreOptions } from './options.ts';
 
 export type Endpoint =
   /** `path` is absolute. */
@@ -53,18 +52,7 @@ export function endpointName(endpoint: Endpoint): string {
     .replace(/([?&]password=)[^&#]*/g, '$1…');
 }
 
-export interface OpenEndpointOptions {
-  clock?: Clock | undefined;
-  log?: Logger | undefined;
-  signal?: AbortSignal | undefined;
-  /** Budget for values kept in memory. */
-  cacheBytes?: number | undefined;
-  /** Gathers writes for so long before each flush. */
-  commitWindowMs?: number | undefined;
-  /** Size of the database at which writes are refused. */
-  quotaBytes?: number | undefined;
-  /** How often an idle watch that asked for it is told the revision. */
-  progressIntervalMs?: number | undefined;
+export interface OpenEndpointOptions extends StoreOptions {
   /** Of the database's user, where the URL has none. */
   password?: string | undefined;
 }

@@ -13,37 +13,26 @@
  * await watch.created;
  * ```
  */
-import type { Clock } from '@cloudless/kube/clock';
-import { type Logger, logger } from '@cloudless/kube/logger';
-import { type Datastore, startEngine } from './datastore.ts';
+import { logger } from '@cloudless/kube/logger';
+import type { Datastore } from './datastore.ts';
 import { SqliteLog } from './log/sqlite-log.ts';
+import { openOver, type StoreOptions } from './options.ts';
 
 export { Datastore, type EngineOptions, startEngine } from './datastore.ts';
 export { DatastoreFailedError, DatastoreFileError, NoSpaceError } from './errors.ts';
 export { bytesWrittenPerChange, type DatastoreFigures, metricsText } from './metrics.ts';
 export type * from './log/log.ts';
+export type { StoreOptions } from './options.ts';
 
-export interface DatastoreOptions {
+export interface DatastoreOptions extends StoreOptions {
   /** The database file; its folder is made if missing. Beside it live `-wal`, `-shm`, `-segment-0`, `-segment-1` and `.lock`. */
   path: string;
-  clock?: Clock | undefined;
-  log?: Logger | undefined;
-  /** Closes the store when it aborts. */
-  signal?: AbortSignal | undefined;
-  /** Budget for values kept in memory; default 32 MiB. */
-  cacheBytes?: number | undefined;
-  /** Gathers writes for so long before each flush: less wear, later acknowledgements. Default 0. */
-  commitWindowMs?: number | undefined;
   /** Size of the -wal file at which it is copied into the database; default 8 MiB. */
   checkpointBytes?: number | undefined;
   /** Size of each of the two segments that take writes in front of the database; default 16 MiB. */
   segmentBytes?: number | undefined;
   /** Free pages (4 KiB) kept for coming writes after a compaction; default 1024. */
   reservePages?: number | undefined;
-  /** Size of the database at which writes are refused; none by default. */
-  quotaBytes?: number | undefined;
-  /** How often an idle watch that asked for it is told the revision; default 10 minutes. */
-  progressIntervalMs?: number | undefined;
   /** In place of the kernel's synchronous writes; only for tests that prove what is lost without it. */
   flush?: ((fd: number) => Promise<void>) | undefined;
 }
@@ -54,26 +43,16 @@ export interface DatastoreOptions {
  * @throws DatastoreFileError when the file is in use, damaged, foreign, or of a newer version
  */
 export async function openDatastore(options: DatastoreOptions): Promise<Datastore> {
-  const { path, signal } = options;
-  signal?.throwIfAborted();
-  const log = options.log ?? logger('datastore');
-  const datastore = await startEngine({
-    name: path,
-    log: new SqliteLog({
-      path,
-      log,
-      checkpointBytes: options.checkpointBytes ?? 8 * 1024 * 1024,
-      segmentBytes: options.segmentBytes ?? 16 * 1024 * 1024,
-      reservePages: options.reservePages ?? 1024,
-      flush: options.flush,
-    }),
-    clock: options.clock,
-    logger: log,
-    cacheBytes: options.cacheBytes,
-    commitWindowMs: options.commitWindowMs,
-    quotaBytes: options.quotaBytes,
-    progressIntervalMs: options.progressIntervalMs,
+  const { path, checkpointBytes, segmentBytes, reservePages, flush, ...store } = options;
+  store.signal?.throwIfAborted();
+  const log = store.log ?? logger('datastore');
+  const file = new SqliteLog({
+    path,
+    log,
+    checkpointBytes: checkpointBytes ?? 8 * 1024 * 1024,
+    segmentBytes: segmentBytes ?? 16 * 1024 * 1024,
+    reservePages: reservePages ?? 1024,
+    flush,
   });
-  signal?.addEventListener('abort', () => void datastore.close(), { once: true });
-  return datastore;
+  return openOver(path, file, { ...store, log });
 }

@@ -7,31 +7,20 @@
  * await store.put({ key: Buffer.from('/registry/configmaps/default/hello'), value: Buffer.from('world') });
  * ```
  */
-import { type Clock, systemClock } from '@cloudless/kube/clock';
-import { type Logger, logger } from '@cloudless/kube/logger';
-import { type Datastore, startEngine } from '../datastore.ts';
+import { systemClock } from '@cloudless/kube/clock';
+import { logger } from '@cloudless/kube/logger';
+import type { Datastore } from '../datastore.ts';
+import { openOver, type StoreOptions } from '../options.ts';
 import { parsePostgresUrl } from './address.ts';
 import { PostgresLog } from './postgres-log.ts';
 
 export { PostgresError, type PostgresReason } from './errors.ts';
 
-export interface PostgresDatastoreOptions {
+export interface PostgresDatastoreOptions extends StoreOptions {
   /** `postgres://user:password@host:port,host:port/database?sslmode=…`; see {@link parsePostgresUrl}. */
   url: string;
   /** Instead of one in the URL, which may be seen by others in a list of processes. */
   password?: string | undefined;
-  clock?: Clock | undefined;
-  log?: Logger | undefined;
-  /** Closes the store when it aborts. */
-  signal?: AbortSignal | undefined;
-  /** Budget for values kept in memory; default 32 MiB. */
-  cacheBytes?: number | undefined;
-  /** Gathers writes for so long before each commit: less wear, later acknowledgements. Default 0. */
-  commitWindowMs?: number | undefined;
-  /** Size of the database at which writes are refused; none by default. */
-  quotaBytes?: number | undefined;
-  /** How often an idle watch that asked for it is told the revision; default 10 minutes. */
-  progressIntervalMs?: number | undefined;
 }
 
 /**
@@ -41,11 +30,11 @@ export interface PostgresDatastoreOptions {
  * else; it says which, and what to do
  */
 export async function openPostgresDatastore(options: PostgresDatastoreOptions): Promise<Datastore> {
-  const { url, password, signal, clock = systemClock } = options;
-  signal?.throwIfAborted();
+  const { url, password, ...store } = options;
+  store.signal?.throwIfAborted();
   const parsed = parsePostgresUrl(url);
   const address = password === undefined ? parsed : { ...parsed, password };
-  const log = options.log ?? logger('datastore');
+  const { clock = systemClock, log = logger('datastore') } = store;
   const postgres = new PostgresLog({ address, clock, log });
   try {
     await postgres.open();
@@ -53,17 +42,5 @@ export async function openPostgresDatastore(options: PostgresDatastoreOptions): 
     await postgres.close();
     throw error;
   }
-  const { cacheBytes, commitWindowMs, quotaBytes, progressIntervalMs } = options;
-  const datastore = await startEngine({
-    name: address.name,
-    log: postgres,
-    clock,
-    logger: log,
-    cacheBytes,
-    commitWindowMs,
-    quotaBytes,
-    progressIntervalMs,
-  });
-  signal?.addEventListener('abort', () => void datastore.close(), { once: true });
-  return datastore;
+  return openOver(address.name, postgres, { ...store, clock, log });
 }
