@@ -2,16 +2,19 @@ import { createServer } from './builtin-http.ts';
 import { type Running, running } from './lifecycle.ts';
 
 export interface HealthSources {
-  /** Port on loopback. */
   port: number;
+  /** Address to listen on. Default: loopback. */
+  host?: string | undefined;
   isReady(): boolean;
   /** What `/readyz` says while it is not. */
   notReady: string;
   /** Prometheus text of each part that is served here. */
   metrics: ReadonlyArray<() => string | Promise<string>>;
+  /** What else is served, by path: values that become JSON. */
+  pages?: Readonly<Record<string, () => unknown>> | undefined;
 }
 
-/** `/healthz`, `/livez`, `/readyz` and `/metrics` on loopback. Rejects when the port cannot be bound. */
+/** `/healthz`, `/livez`, `/readyz`, `/metrics` and the pages. Rejects when the port cannot be bound. */
 export async function serveHealth(sources: HealthSources): Promise<Running> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0];
@@ -25,6 +28,11 @@ export async function serveHealth(sources: HealthSources): Promise<Running> {
       );
       return;
     }
+    const page = Object.hasOwn(sources.pages ?? {}, path ?? '') ? sources.pages?.[path ?? ''] : undefined;
+    if (page) {
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(page()));
+      return;
+    }
     const known = path === '/healthz' || path === '/livez' || path === '/readyz';
     const ok = known && (path !== '/readyz' || sources.isReady());
     response.statusCode = ok ? 200 : known ? 503 : 404;
@@ -32,7 +40,7 @@ export async function serveHealth(sources: HealthSources): Promise<Running> {
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(sources.port, '127.0.0.1', resolve);
+    server.listen(sources.port, sources.host ?? '127.0.0.1', resolve);
   });
   return running(async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));

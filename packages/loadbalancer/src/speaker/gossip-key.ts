@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import type { KubeClient } from '@cloudless/kube/client/client';
+import type { Clock, ClockTimer } from '@cloudless/kube/clock';
+import type { Logger } from '@cloudless/kube/logger';
+import { core } from '@cloudless/kube/resources';
+import { isNotFound } from '@cloudless/kube/status';
+import { metallbKey } from '../gossip/key.ts';
+
+/** Upstream: the controller's --ml-secret-name, and the field in it. */
+export const memberlistSecret = 'memberlist';
+const secretField = 'secretkey';
+const firstRetryMs = 250;
+const longestRetryMs = 10_000;
+
+/** The key of a mounted secret (upstream: --ml-secret-key-path, a folder with the file `secretkey`). Throws. */
+export function keyFromFile(path: string): Uint8Array | undefined {
+  return metallbKey(readFileSync(path));
+}
+
+/**
+ * Waits for the Secret `memberlist`, which the controller makes, and derives the key of it. Resolves with undefined
+ * when `signal` aborts before. Gossip in plain text is no substitute: whoever can send a packet could move addresses.
+ */
+export async function waitForKey(options: {
+  client: KubeClient;
+  namespace: string;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+}): Promise<Uint8Array | undefined> {
+  const { client, namespace, clock, log, signal } = options;
+  let delayMs = firstRetryMs;
+  let said = '';
+  while (!signal.aborted) {
+    let why: string;
+    try {
+      const secret = await client.get(core.secrets, memberlistSecret, { namespace, signal });
+      const text = secret.data?.[secretField];
+      const key = text === undefined ? undefined : metallbKey(Buffer.from(text, 'base64'));
+      if (key) return key;
+      why = `the Secret ${namespace}/${memberlistSecret} has no ${secretField}: delete it, and the controller makes another`;
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      why = isNotFound(error)
+        ? `waiting for the controller to make the Secret ${namespace}/${memberlistSecret}`
+        : `cannot read the Secret ${namespace}/${memberlistSecret}: ${(error as Error).message}`;
+    }
+    if (why !== said) log.info(why);
+    said = why;
+    await pause(clock, delayMs, signal);
+    delayMs = Math.min(delayMs * 2, longestRetryMs);
+  }
+  return undefined;
+}
+
+function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer: ClockTimer = clock.setTimeout(end, delayMs);
+    signal.addEventListener('abort', end, { once: true });
+  });
+}
