@@ -116,17 +116,23 @@ export class BgpAnnouncer implements Running {
     const config = this.#config;
     if (!config || this.#stopped) return;
     const wanted = new Map(
-      [...config.peers].filter(([, peer]) => matchesNode(peer, this.#node)).map(([name, peer]) => [name, peer]),
+      [...config.peers]
+        .filter(([, peer]) => matchesNode(peer, this.#node))
+        .map(([name, peer]) => [name, peer]),
     );
     const textOf = (peer: BgpPeer): string =>
-      JSON.stringify([peer, peer.bfdProfile && config.bfdProfiles.get(peer.bfdProfile)], (key, value: unknown) =>
-        key === 'nodeSelectors' ? undefined : value,
+      JSON.stringify(
+        [peer, peer.bfdProfile && config.bfdProfiles.get(peer.bfdProfile)],
+        (key, value: unknown) => (key === 'nodeSelectors' ? undefined : value),
       );
     for (const [name, { text, session }] of this.#sessions) {
       const peer = wanted.get(name);
       if (peer && textOf(peer) === text) continue;
       this.#sessions.delete(name);
-      this.#options.log.info({ peer: name }, peer ? 'BGP peer changed' : 'BGP peer is not for this node any more');
+      this.#options.log.info(
+        { peer: name },
+        peer ? 'BGP peer changed' : 'BGP peer is not for this node any more',
+      );
       await session.stop('shutdown');
     }
     try {

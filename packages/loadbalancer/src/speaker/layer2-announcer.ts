@@ -87,8 +87,8 @@ export class Layer2Announcer implements Running {
   }
 
   async #start(): Promise<Layer2> {
-    const { start, membership, onOwnership, table } = this.#options;
-    const layer2 = await start();
+    const { membership, table } = this.#options;
+    const layer2 = await this.#options.start();
     this.#layer2 = layer2;
     this.#unsubscribe.push(
       layer2.subscribe((now) => {
@@ -96,7 +96,7 @@ export class Layer2Announcer implements Running {
         if (!table.get(now.address)) return;
         const before = this.#last.get(now.address);
         this.#last.set(now.address, now);
-        onOwnership(now, before);
+        this.#options.onOwnership(now, before);
       }),
     );
     layer2.setMembers(membership.members());

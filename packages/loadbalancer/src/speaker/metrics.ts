@@ -36,9 +36,12 @@ export function metricsText(figures: SpeakerFigures): string {
     ...family('metallb_k8s_client_config_loaded_bool', 'gauge', '1: there was a good configuration.', [
       [{}, Number(figures.configLoaded)],
     ]),
-    ...family('metallb_k8s_client_config_stale_bool', 'gauge', '1: the newest configuration is not in force.', [
-      [{}, Number(figures.configStale)],
-    ]),
+    ...family(
+      'metallb_k8s_client_config_stale_bool',
+      'gauge',
+      '1: the newest configuration is not in force.',
+      [[{}, Number(figures.configStale)]],
+    ),
   ];
   if (sessions.length === 0) return lines.join('\n');
   const perPeer = (value: (one: (typeof sessions)[number]) => number): Sample[] =>
@@ -89,7 +92,9 @@ function family(name: string, type: 'gauge' | 'counter', help: string, samples: 
     `# TYPE ${name} ${type}`,
     ...samples.map(([labels, value]) => {
       const text = Object.entries(labels)
-        .map(([key, label]) => `${key}="${label.replace(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))}"`)
+        .map(
+          ([key, label]) => `${key}="${label.replace(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))}"`,
+        )
         .join(',');
       return `${name}${text === '' ? '' : `{${text}}`} ${value}`;
     }),

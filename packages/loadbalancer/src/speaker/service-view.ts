@@ -183,7 +183,8 @@ export class ServiceView implements Running {
     const slices = this.#slices.store.byIndex(serviceIndex, key);
     const plan = planService({ service, slices, nodes: this.#known, config, rules });
     this.#plans.set(key, { plan, service });
-    if (before && textOf(before.plan) === textOf(plan) && samePolicy(before.service, service)) return undefined;
+    if (before && textOf(before.plan) === textOf(plan) && samePolicy(before.service, service))
+      return undefined;
     return { key, plan, before: before?.plan, service };
   }
 }

@@ -7,33 +7,7 @@ import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { isAlreadyExists, isNotFound } from '@cloudless/kube/status';
 import type { Node } from '@cloudless/kube/types/core-v1';
 import { WorkQueue } from '@cloudless/kube/workqueue/workqueue';
-
-/** Which node announces a Service on layer 2 (metallb.io/v1beta1). */
-export interface ServiceL2Status extends KubeObject {
-  status?: {
-    node?: string;
-    serviceName?: string;
-    serviceNamespace?: string;
-    /** Empty: every interface that fits. */
-    interfaces?: Array<{ name: string }>;
-  };
-}
-
-/** To which peers a node advertises a Service (metallb.io/v1beta1). */
-export interface ServiceBGPStatus extends KubeObject {
-  status?: { node?: string; serviceName?: string; serviceNamespace?: string; peers?: string[] };
-}
-
-const resource = <T extends KubeObject>(plural: string, kind: string): Resource<T> => ({
-  group: 'metallb.io',
-  version: 'v1beta1',
-  plural,
-  kind,
-  namespaced: true,
-});
-
-export const serviceL2Statuses = resource<ServiceL2Status>('servicel2statuses', 'ServiceL2Status');
-export const serviceBgpStatuses = resource<ServiceBGPStatus>('servicebgpstatuses', 'ServiceBGPStatus');
+import { metallb, type ServiceBGPStatus, type ServiceL2Status } from '../config/kinds.ts';
 
 /** Upstream: internal/k8s/controllers/values.go. */
 export const statusLabels = {
@@ -45,7 +19,10 @@ export const statusLabels = {
 export type StatusProtocol = 'layer2' | 'bgp';
 
 /** What this node does for one Service; undefined: nothing, and the object goes. */
-export type WantedStatus = { interfaces: readonly string[] | 'any' } | { peers: readonly string[] } | undefined;
+export type WantedStatus =
+  | { interfaces: readonly string[] | 'any' }
+  | { peers: readonly string[] }
+  | undefined;
 
 export interface StatusObjectsOptions {
   client: KubeClient;
@@ -148,7 +125,8 @@ export class StatusObjects implements Running {
       kind,
       name,
       'merge',
-      { status: object.status },
+      // A merge leaves what is not named.
+      { status: protocol === 'layer2' ? { interfaces: null, ...object.status } : object.status },
       { namespace, subresource: 'status', signal },
     );
   }
@@ -160,8 +138,7 @@ export class StatusObjects implements Running {
     const labelSelector = `${statusLabels.serviceName}=${serviceName},${statusLabels.serviceNamespace}=${serviceNamespace}`;
     const { items } = await client.list(kind, { namespace, labelSelector, signal });
     for (const { metadata } of items)
-      if (metadata.name !== own)
-        await gone(client.delete(kind, metadata.name ?? '', { namespace, signal }));
+      if (metadata.name !== own) await gone(client.delete(kind, metadata.name ?? '', { namespace, signal }));
   }
 
   #object(
@@ -188,7 +165,9 @@ export class StatusObjects implements Running {
         },
         ...(node?.metadata.uid === undefined
           ? {}
-          : { ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: node.metadata.uid }] }),
+          : {
+              ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: node.metadata.uid }],
+            }),
       },
       status:
         'peers' in wanted
@@ -201,12 +180,12 @@ export class StatusObjects implements Running {
 }
 
 const kinds = [
-  ['layer2', serviceL2Statuses],
-  ['bgp', serviceBgpStatuses],
+  ['layer2', metallb.serviceL2Statuses],
+  ['bgp', metallb.serviceBgpStatuses],
 ] as const;
 
 const resourceOf = (protocol: StatusProtocol): Resource =>
-  protocol === 'layer2' ? serviceL2Statuses : serviceBgpStatuses;
+  protocol === 'layer2' ? metallb.serviceL2Statuses : metallb.serviceBgpStatuses;
 
 const serviceKeyOf = (labels: Record<string, string>): string =>
   `${labels[statusLabels.serviceNamespace] ?? ''}/${labels[statusLabels.serviceName] ?? ''}`;

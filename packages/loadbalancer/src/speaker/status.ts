@@ -1,6 +1,6 @@
-import type { BgpState } from '../bgp/bgp.ts';
-import type { NotOwner } from '../layer2/layer2.ts';
-import type { NotCandidate, Silence } from './announcements.ts';
+import type { BgpSession, BgpSessionStatus, BgpState } from '../bgp/bgp.ts';
+import type { NotOwner, Ownership } from '../layer2/layer2.ts';
+import type { NotCandidate, ProtocolPlan, ServicePlan, Silence } from './announcements.ts';
 
 /** What a speaker tells of itself at `/status`, as JSON. No secret is in it. */
 export interface SpeakerStatus {
@@ -48,4 +48,54 @@ export interface PeerStatus {
   bfd: string | undefined;
   advertisedRoutes: number;
   lastError: string | undefined;
+}
+
+/** Puts a speaker's parts together into what it tells of itself. */
+export function speakerStatus(parts: {
+  nodeName: string;
+  members: ReadonlyArray<{ name: string; address: string }>;
+  ownerships: readonly Ownership[];
+  sourcesOf(address: string): ReadonlyArray<{ kind: string; name: string }>;
+  plans: Iterable<ServicePlan>;
+  peersOf(key: string): readonly string[];
+  sessions: ReadonlyArray<{ session: BgpSession; status: BgpSessionStatus }>;
+  problems: readonly string[];
+}): SpeakerStatus {
+  return {
+    node: parts.nodeName,
+    members: parts.members,
+    addresses: parts.ownerships.map((one) => ({ ...one, sources: parts.sourcesOf(one.address) })),
+    services: [...parts.plans].map(({ key, addresses, pool, layer2, bgp }) => ({
+      service: key,
+      addresses,
+      pool,
+      layer2: protocolStatus(layer2),
+      bgp: { ...protocolStatus(bgp), peers: parts.peersOf(key) },
+    })),
+    peers: parts.sessions.map(({ session: { peer }, status }) => ({
+      name: peer.name,
+      address: peer.peerAddress,
+      state: status.state,
+      sinceMs: status.sinceMs,
+      bfd: status.bfd,
+      advertisedRoutes: status.advertisedRoutes,
+      lastError: status.lastError,
+    })),
+    problems: parts.problems,
+  };
+}
+
+/** One protocol's plan as `/status` tells it. */
+export function protocolStatus({
+  candidates,
+  others,
+  silence,
+  labelOverruled,
+}: ProtocolPlan): ProtocolStatus {
+  return {
+    candidates,
+    others: [...others].map(([node, why]) => ({ node, why })),
+    silence,
+    labelOverruled,
+  };
 }

@@ -1,0 +1,318 @@
+import type { KubeClient } from '@cloudless/kube/client/client';
+import { type Clock, systemClock } from '@cloudless/kube/clock';
+import { serveHealth } from '@cloudless/kube/health';
+import { type Running, running } from '@cloudless/kube/lifecycle';
+import type { Logger } from '@cloudless/kube/logger';
+import { core } from '@cloudless/kube/resources';
+import type { Node } from '@cloudless/kube/types/core-v1';
+import { AnnouncementTable } from '../announcement.ts';
+import type { LoadBalancerConfig } from '../config/config.ts';
+import type { Gossip, GossipOptions } from '../gossip/gossip.ts';
+import type { Layer2, Member } from '../layer2/layer2.ts';
+import type { SpeakerRules } from './announcements.ts';
+import { type WatchedFile, watchAnnouncementFile } from './announcement-file.ts';
+import { BgpAnnouncer, type BgpParts } from './bgp-announcer.ts';
+import { ClusterSide } from './cluster-side.ts';
+import { waitForKey } from './gossip-key.ts';
+import { Layer2Announcer } from './layer2-announcer.ts';
+import { Membership } from './membership.ts';
+import { metricsText } from './metrics.ts';
+import { speakerStatus, type SpeakerStatus } from './status.ts';
+
+/** Where the configuration comes from: `watchConfiguration`, or a double of it. */
+export interface ConfigurationSource extends Running {
+  /** The last good one; undefined before there was any. */
+  readonly config: LoadBalancerConfig | undefined;
+  /** What is wrong with the newest, in sentences; empty: it is in force. */
+  readonly problems: readonly string[];
+  /** Hears of each good configuration. Returns the way to unsubscribe. */
+  subscribe(listener: (config: LoadBalancerConfig) => void): () => void;
+}
+
+/** The parts that do the work, for tests to replace; by default each is loaded when it is needed. */
+export interface SpeakerParts {
+  layer2(options: { nodeName: string; key: Uint8Array | undefined }): Promise<Layer2>;
+  gossip(options: GossipOptions): Promise<Gossip>;
+  bgp(options: { nodeName: string; nodeAddress: string }): Promise<BgpParts>;
+  configuration(client: KubeClient): ConfigurationSource;
+}
+
+export interface SpeakerGossip extends Partial<
+  Pick<GossipOptions, 'profile' | 'label' | 'settings' | 'compression'>
+> {
+  /** UDP and TCP; default 7946. */
+  port?: number;
+  /** Default: the node's address. */
+  bindAddress?: string;
+  /** Default: of the Secret `memberlist`, which is waited for. */
+  key?: Uint8Array;
+  /** Pods whose addresses are asked to join (upstream: METALLB_ML_LABELS); default: every node's InternalIP. */
+  podSelector?: string;
+}
+
+export interface SpeakerOptions extends Omit<SpeakerRules, 'strictExclude'> {
+  /** IPv4 or IPv6; heartbeats and gossip come from it. */
+  nodeAddress: string;
+  /** Undefined: no API anywhere; what is announced comes from the file. */
+  client?: KubeClient | undefined;
+  /** Of the Secret `memberlist` and the status objects. Default `metallb-system`. */
+  namespace?: string | undefined;
+  strictExclude?: boolean | undefined;
+  /** A file of announcements (`parseAnnouncementFile`), watched. */
+  announcementsFile?: string | undefined;
+  /** False: heartbeats among listed members alone. Without a client it needs a key. */
+  gossip?: SpeakerGossip | false | undefined;
+  /** Port of `/healthz`, `/readyz`, `/metrics` and `/status`; undefined: none. */
+  http?: { port: number; host?: string } | undefined;
+  clock?: Clock | undefined;
+  log: Logger;
+  parts: SpeakerParts;
+}
+
+export interface Speaker extends Running {
+  /** Resolves when Services and the other speakers are known, or at once without an API. Rejects when stopped before. */
+  readonly ready: Promise<void>;
+  status(): SpeakerStatus;
+  /** Prometheus text. */
+  metrics(): string;
+}
+
+/** After this the speaker goes on without having heard of the others: one that is alone must announce too. */
+const membersKnownMs = 10_000;
+
+/**
+ * Starts a node's speaker: announces by ARP, NDP and BGP what Services (upstream: speaker/main.go) and a file ask for.
+ * The API may come late, go away and come back; what was known stays in force meanwhile.
+ */
+export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
+  const speaker = new StartedSpeaker(options);
+  try {
+    await speaker.serve();
+    return speaker;
+  } catch (error) {
+    await speaker.stop();
+    throw error;
+  }
+}
+
+class StartedSpeaker implements Speaker {
+  readonly #options: SpeakerOptions;
+  readonly #clock: Clock;
+  readonly #table = new AnnouncementTable();
+  readonly #stopping = new AbortController();
+  readonly #membership: Membership;
+  readonly #layer2: Layer2Announcer;
+  readonly #bgp: BgpAnnouncer;
+  readonly #cluster: ClusterSide | undefined;
+  readonly #configuration: ConfigurationSource | undefined;
+  readonly #file: WatchedFile | undefined;
+  readonly #running: Running;
+  readonly #gossiping: Promise<void>;
+  #http: Running | undefined;
+  #key: Uint8Array | undefined;
+  #fileMembers: readonly Member[] = [];
+  #nodeMembers: readonly Member[] = [];
+  #isReady = false;
+  readonly ready: Promise<void>;
+
+  constructor(options: SpeakerOptions) {
+    this.#options = options;
+    const { nodeName, nodeAddress, client, log, parts } = options;
+    this.#clock = options.clock ?? systemClock;
+    const clock = this.#clock;
+    this.#membership = new Membership({ own: { name: nodeName, address: nodeAddress }, clock, log });
+    this.#gossiping = this.#startGossip().catch((error: unknown) => {
+      if (!this.#stopping.signal.aborted)
+        log.error({ err: error }, 'no gossip: speakers that die are found by heartbeats alone');
+    });
+    this.#layer2 = new Layer2Announcer({
+      table: this.#table,
+      membership: this.#membership,
+      start: () => parts.layer2({ nodeName, key: this.#key }),
+      onOwnership: (now, before) => {
+        log.info({ address: now.address, owner: now.owner, before: before?.owner }, 'owner');
+        this.#cluster?.onOwnership(now, before);
+      },
+      log,
+    });
+    this.#bgp = new BgpAnnouncer({
+      nodeName,
+      load: () => parts.bgp({ nodeName, nodeAddress }),
+      onChange: (keys) => this.#cluster?.onPeers(keys),
+      log,
+    });
+    if (options.announcementsFile !== undefined) this.#file = this.#watchFile(options.announcementsFile);
+    if (client) {
+      this.#cluster = this.#startCluster(client);
+      this.#configuration = parts.configuration(client);
+      this.#configuration.subscribe((config) => this.#cluster?.setConfig(config));
+      if (this.#configuration.config) this.#cluster.setConfig(this.#configuration.config);
+    }
+    this.ready = (this.#cluster?.ready ?? Promise.resolve()).then(() => {
+      this.#isReady = true;
+    });
+    this.ready.catch(() => undefined);
+    this.#running = running(() => this.#end());
+  }
+
+  /** Begins to answer HTTP; rejects when the port is taken. */
+  async serve(): Promise<void> {
+    const { http } = this.#options;
+    if (!http) return;
+    this.#http = await serveHealth({
+      ...http,
+      isReady: () => this.#isReady,
+      notReady: 'Services and other speakers are not known yet',
+      metrics: [() => this.metrics()],
+      pages: { '/status': () => this.status() },
+    });
+  }
+
+  status(): SpeakerStatus {
+    return speakerStatus({
+      nodeName: this.#options.nodeName,
+      members: this.#membership.members(),
+      ownerships: this.#layer2.ownerships(),
+      sourcesOf: (address) => this.#table.get(address)?.sources ?? [],
+      plans: this.#cluster?.plans() ?? [],
+      peersOf: (key) => this.#bgp.peersOf(key),
+      sessions: this.#bgp.sessions(),
+      problems: this.#problems(),
+    });
+  }
+
+  metrics(): string {
+    const figures = metricsText({
+      node: this.#options.nodeName,
+      announced: this.#cluster?.announced() ?? [],
+      sessions: this.#bgp.sessions(),
+      configLoaded: this.#configuration?.config !== undefined,
+      configStale: (this.#configuration?.problems ?? []).length > 0,
+      updates: this.#cluster?.updates ?? 0,
+    });
+    return [figures, this.#layer2.metrics()].filter((text) => text !== '').join('\n');
+  }
+
+  stop(): Promise<void> {
+    return this.#running.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#running.stop();
+  }
+
+  #problems(): string[] {
+    const file = this.#file?.problem;
+    return [...(this.#configuration?.problems ?? []), ...(file === undefined ? [] : [file])];
+  }
+
+  async #end(): Promise<void> {
+    this.#stopping.abort(new Error('the speaker is stopped'));
+    await this.#file?.stop();
+    // Others take over as soon as this one says that it goes: before anything that waits for the API.
+    await this.#layer2.stop();
+    await this.#gossiping;
+    await this.#membership.stop();
+    await this.#bgp.stop();
+    await this.#configuration?.stop();
+    await this.#cluster?.stop();
+    await this.#http?.stop();
+  }
+
+  #watchFile(path: string): WatchedFile {
+    return watchAnnouncementFile({
+      path,
+      clock: this.#clock,
+      log: this.#options.log,
+      onContent: ({ announcements, members }) => {
+        this.#fileMembers = members;
+        this.#list();
+        this.#table.set({ kind: 'file', name: path }, announcements);
+      },
+    });
+  }
+
+  #startCluster(client: KubeClient): ClusterSide {
+    const { log, namespace = 'metallb-system', nodeName } = this.#options;
+    const { loadBalancerClass, ignoreExclude, strictExclude = false } = this.#options;
+    return new ClusterSide({
+      client,
+      namespace,
+      rules: { nodeName, loadBalancerClass, ignoreExclude, strictExclude },
+      table: this.#table,
+      layer2: this.#layer2,
+      bgp: this.#bgp,
+      membership: this.#membership,
+      membersKnown: this.#membersKnown(),
+      onNodes: (nodes) => this.#onNodes(nodes),
+      clock: this.#clock,
+      log,
+    });
+  }
+
+  #membersKnown(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.setTimeout(resolve, membersKnownMs);
+      void this.#gossiping.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  #onNodes(nodes: ReadonlyMap<string, Node>): void {
+    const known = [...nodes.values()].flatMap((node): Member[] => {
+      const address = node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+      return address === undefined ? [] : [{ name: node.metadata.name ?? '', address }];
+    });
+    const { gossip } = this.#options;
+    if (gossip === false) {
+      this.#nodeMembers = known;
+      this.#list();
+    } else if (gossip?.podSelector === undefined)
+      this.#membership.setJoinAddresses(known.map(({ address }) => address));
+    else void this.#joinPods(gossip.podSelector);
+  }
+
+  #list(): void {
+    // The file's word is the operator's.
+    const members = new Map([...this.#nodeMembers, ...this.#fileMembers].map((one) => [one.name, one]));
+    this.#membership.list([...members.values()]);
+  }
+
+  async #joinPods(labelSelector: string): Promise<void> {
+    const { client, namespace = 'metallb-system', log } = this.#options;
+    try {
+      const { signal } = this.#stopping;
+      const pods = await client?.list(core.pods, { namespace, labelSelector, signal });
+      const addresses = pods?.items.map(({ status }) => status?.podIP ?? '') ?? [];
+      this.#membership.setJoinAddresses(addresses.filter((address) => address !== ''));
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) log.warn({ err: error }, 'cannot list the pods of other speakers');
+    }
+  }
+
+  async #startGossip(): Promise<void> {
+    const { gossip = {}, client, namespace = 'metallb-system', log, parts } = this.#options;
+    if (gossip === false) return;
+    const { podSelector: _, key: given, port = 7946, bindAddress, ...rest } = gossip;
+    const { signal } = this.#stopping;
+    const wait = { namespace, clock: this.#clock, log, signal };
+    const key = given ?? (client && (await waitForKey({ client, ...wait })));
+    if (!key || signal.aborted) return;
+    this.#key = key;
+    const { nodeName, nodeAddress } = this.#options;
+    const started = await parts.gossip({
+      ...rest,
+      nodeName,
+      bindAddress: bindAddress ?? nodeAddress,
+      advertiseAddress: nodeAddress,
+      port,
+      key,
+      log,
+      clock: this.#clock,
+    });
+    if (signal.aborted) await started.stop();
+    else await this.#membership.use(started);
+  }
+}
