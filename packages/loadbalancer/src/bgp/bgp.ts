@@ -20,6 +20,10 @@ export interface BgpSessionStatus {
   readonly lastError: string | undefined;
   readonly bfd: 'AdminDown' | 'Down' | 'Init' | 'Up' | undefined;
   readonly advertisedRoutes: number;
+  /** Routes that the peer is to be told, whether it can be or not. */
+  readonly wantedRoutes?: number;
+  /** Routes that this peer cannot be told, and why (a family that it does not speak, no next hop). */
+  readonly untold?: ReadonlyArray<{ readonly prefix: string; readonly why: string }>;
 }
 
 /** What went over one session since it was started. */
