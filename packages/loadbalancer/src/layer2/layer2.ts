@@ -23,6 +23,11 @@ export interface Ownership {
   readonly contestedBy: string | undefined;
   /** Where this node answers when it is the owner; empty when no interface fits. */
   readonly interfaces: readonly string[];
+  /**
+   * Interfaces of this node that have the address as their own: there its kernel answers, whoever is the owner, and this
+   * speaker does not. Absent or empty: none, as it should be.
+   */
+  readonly assignedTo?: readonly string[];
 }
 
 /**

@@ -52,6 +52,9 @@ export const linux = {
   POLLERR: 8,
   POLLHUP: 16,
   POLLNVAL: 32,
+  SOL_NETLINK: 270,
+  NETLINK_GET_STRICT_CHK: 12,
+  MSG_DONTWAIT: 0x40,
   CLOCK_BOOTTIME: 7,
 } as const;
 
@@ -126,6 +129,9 @@ export function checked(result: number, call: string, tried: string): number {
   if (result < 0) throw new SystemCallError(call, errno(), tried);
   return result;
 }
+
+/** Where bytes are in memory, for structures that point at others; hold the array until the call is over. */
+export const memoryAddress = (bytes: Uint8Array): bigint => koffi.address(bytes);
 
 /** An int in memory, as socket options want it. */
 export function intBytes(value: number): Uint8Array {

@@ -34,8 +34,17 @@ export interface ElectorContext {
   interfacesFor(address: string): readonly string[];
   /** When anything was last heard on an interface, in the loop's time; undefined: never since it is up. */
   lastFrameMs(interfaceName: string): number | undefined;
-  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>): void;
+  /** Starts the burst for an address anew, if this node owns it: others' entries may point at a former owner. */
+  announce(address: string): void;
+  log: ThreadLog;
 }
+
+/** A line for the log of the main side. */
+export type ThreadLog = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Record<string, unknown>,
+) => void;
 
 /**
  * MetalLB's election among all members, whoever is silent: first by sha256(node + "#" + address)

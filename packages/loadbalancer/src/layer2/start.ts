@@ -1,0 +1,195 @@
+import { writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { type Clock, systemClock } from '@cloudless/kube/clock';
+import { running } from '@cloudless/kube/lifecycle';
+import type { Logger } from '@cloudless/kube/logger';
+import type { AddressPlan } from '../announcement.ts';
+import { checked, libc, linux } from '../socket/libc.ts';
+import type { AddressCounters } from './counters.ts';
+import { defaultExclude } from './interface-choice.ts';
+import type { Layer2, Member, Ownership } from './layer2.ts';
+import { layer2Metrics } from './metrics.ts';
+import type { Command, Report, ThreadData } from './thread/messages.ts';
+
+export interface Layer2Options {
+  /** This node's name, as plans and members have it. */
+  nodeName: string;
+  log: Logger;
+  clock?: Clock;
+  /**
+   * Interfaces on which a plan of `any` interface never answers; default: those of containers and virtual machines on
+   * this host (upstream: ConfigMap metallb-excludel2).
+   */
+  excludeInterfaces?: RegExp;
+}
+
+/** A thread that failed is started anew after so long: meanwhile it is silent, and another node takes over. */
+const restartAfterMs = 1000;
+
+/**
+ * Starts the layer-2 thread of this network namespace.
+ *
+ * @throws when it cannot have its sockets: without root or CAP_NET_RAW, naming that.
+ */
+export async function startLayer2(options: Layer2Options): Promise<Layer2> {
+  const layer2 = new Layer2Side(options);
+  await layer2.start();
+  return layer2;
+}
+
+/** The main side: keeps what the thread is told and what it reported. */
+class Layer2Side implements Layer2 {
+  readonly #options: Layer2Options;
+  readonly #clock: Clock;
+  readonly #wakeFd: number;
+  readonly #stopFlag = new SharedArrayBuffer(4);
+  readonly #ownerships = new Map<string, Ownership>();
+  readonly #counters = new Map<string, AddressCounters>();
+  readonly #listeners = new Set<(ownership: Ownership) => void>();
+  readonly #stopping = running(() => this.#end());
+  #plans: readonly AddressPlan[] = [];
+  #members: readonly Member[] = [];
+  #worker: Worker | undefined;
+  #restart: { cancel(): void } | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(options: Layer2Options) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#wakeFd = checked(
+      libc().eventfd(0, linux.EFD_NONBLOCK | linux.EFD_CLOEXEC),
+      'eventfd',
+      'the layer-2 thread',
+    );
+  }
+
+  /** Resolves when the thread has its sockets. */
+  async start(): Promise<void> {
+    process.on('exit', this.#tellToStop);
+    try {
+      await this.#startThread();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  setPlans(plans: readonly AddressPlan[]): void {
+    this.#plans = plans;
+    this.#tell({ kind: 'plans', plans });
+  }
+
+  setMembers(members: readonly Member[]): void {
+    this.#members = members;
+    this.#tell({ kind: 'members', members });
+  }
+
+  ownerships(): readonly Ownership[] {
+    return [...this.#ownerships.values()];
+  }
+
+  subscribe(listener: (ownership: Ownership) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  metrics(): string {
+    return layer2Metrics(this.#counters.values());
+  }
+
+  stop(): Promise<void> {
+    return this.#stopping.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stopping.stop();
+  }
+
+  #startThread(): Promise<void> {
+    const data: ThreadData = {
+      nodeName: this.#options.nodeName,
+      wakeFd: this.#wakeFd,
+      stopFlag: this.#stopFlag,
+      exclude: (this.#options.excludeInterfaces ?? new RegExp(defaultExclude)).source,
+      plans: this.#plans,
+      members: this.#members,
+    };
+    const worker = new Worker(new URL('./thread/worker.ts', import.meta.url), { workerData: data });
+    this.#worker = worker;
+    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
+    return new Promise((resolve, reject) => {
+      let ready = false;
+      worker.on('message', (message: Report) => {
+        if (message.kind === 'ready') {
+          ready = true;
+          resolve();
+        } else this.#hear(message);
+      });
+      worker.on('error', (error) => {
+        if (!ready) reject(error);
+        else this.#failed(error);
+      });
+    });
+  }
+
+  /** What the thread had is unknown until it is back: nobody here answers. */
+  #failed(error: unknown): void {
+    this.#options.log.error({ err: error }, 'the layer-2 thread failed and is started anew');
+    this.#worker = undefined;
+    if (this.#stopped) return;
+    this.#restart = this.#clock.setTimeout(() => void this.#startAgain(), restartAfterMs);
+  }
+
+  async #startAgain(): Promise<void> {
+    try {
+      await this.#startThread();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #hear(report: Exclude<Report, { kind: 'ready' }>): void {
+    if (report.kind === 'log') this.#options.log[report.level](report.fields, report.message);
+    else if (report.kind === 'counters')
+      for (const counters of report.counters) this.#counters.set(counters.address, counters);
+    else {
+      for (const address of report.gone) {
+        this.#ownerships.delete(address);
+        this.#counters.delete(address);
+      }
+      for (const ownership of report.changed) {
+        this.#ownerships.set(ownership.address, ownership);
+        for (const listener of this.#listeners) listener(ownership);
+      }
+    }
+  }
+
+  #tell(command: Command): void {
+    if (this.#worker === undefined || this.#stopped) return;
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    this.#worker.postMessage(command);
+    this.#wake();
+  }
+
+  #wake(): void {
+    const one = new Uint8Array(8);
+    one[0] = 1;
+    writeSync(this.#wakeFd, one);
+  }
+
+  /** Also when the process exits: a thread in a system call would keep it from ending. */
+  readonly #tellToStop = (): void => {
+    Atomics.store(new Int32Array(this.#stopFlag), 0, 1);
+    this.#wake();
+  };
+
+  async #end(): Promise<void> {
+    this.#stopped = true;
+    this.#restart?.cancel();
+    process.off('exit', this.#tellToStop);
+    this.#tellToStop();
+    await this.#ended;
+    libc().close(this.#wakeFd);
+  }
+}

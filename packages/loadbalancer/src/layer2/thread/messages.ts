@@ -1,0 +1,38 @@
+import type { AddressPlan } from '../../announcement.ts';
+import type { AddressCounters } from '../counters.ts';
+import type { Member, Ownership } from '../layer2.ts';
+
+/** What the main side tells the thread; each replaces what was told before. */
+export type Command =
+  | { readonly kind: 'plans'; readonly plans: readonly AddressPlan[] }
+  | { readonly kind: 'members'; readonly members: readonly Member[] };
+
+/** What the thread reports. */
+export type Report =
+  | { readonly kind: 'ready' }
+  | {
+      readonly kind: 'ownerships';
+      readonly changed: readonly Ownership[];
+      /** Addresses that are in no plan any more. */
+      readonly gone: readonly string[];
+    }
+  | { readonly kind: 'counters'; readonly counters: readonly AddressCounters[] }
+  | {
+      readonly kind: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Record<string, unknown>;
+    };
+
+/** With what a thread starts. */
+export interface ThreadData {
+  readonly nodeName: string;
+  /** An eventfd: written after each command, and to stop. */
+  readonly wakeFd: number;
+  /** One Int32: 1 means stop. Seen even when a message would not be. */
+  readonly stopFlag: SharedArrayBuffer;
+  /** Source of a regular expression: {@link Layer2Options.excludeInterfaces}. */
+  readonly exclude: string;
+  readonly plans: readonly AddressPlan[];
+  readonly members: readonly Member[];
+}

@@ -1,0 +1,95 @@
+/** The layer-2 thread: runs until told to stop; nothing in it is asynchronous. An error ends it, and it is started anew. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { bootTimeMs, libc } from '../../socket/libc.ts';
+import { Announcer } from '../announcer.ts';
+import { Decisions } from './decisions.ts';
+import { type Elector, type ElectorContext, MemberElector } from './elector.ts';
+import { Loop, type LoopPart } from './loop.ts';
+import { Mailbox } from './mailbox.ts';
+import type { Report, ThreadData } from './messages.ts';
+
+const data = workerData as ThreadData;
+const port = parentPort;
+if (port === null) throw new Error('the layer-2 thread is started by startLayer2');
+
+const report = (message: Report): void => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  port.postMessage(message);
+};
+
+/** Counters go to the main side at most so often. */
+const countersEveryMs = 1000;
+
+/** Sends what was counted. */
+function countersPart(announcer: Announcer, loop: Loop): LoopPart {
+  let sentMs = loop.nowMs;
+  const none: readonly number[] = [];
+  return {
+    fds: () => none,
+    readable() {},
+    nextDeadlineMs: () => (announcer.counters.changed ? sentMs + countersEveryMs : Infinity),
+    deadline(nowMs) {
+      sentMs = nowMs;
+      report({ kind: 'counters', counters: announcer.counters.takeChanged() });
+    },
+    frozen() {},
+  };
+}
+
+function makeElector(_context: ElectorContext): Elector {
+  return new MemberElector();
+}
+
+const loop = new Loop({
+  nowMs: bootTimeMs,
+  poll: (fds, count, timeoutMs) => libc().poll(fds, count, timeoutMs),
+});
+const log: ElectorContext['log'] = (level, message, fields = {}) =>
+  report({ kind: 'log', level, message, fields });
+const announcer = new Announcer({
+  checkpoint: () => loop.checkpoint(),
+  nowMs: () => loop.nowMs,
+  exclude: new RegExp(data.exclude),
+  log,
+  heardClaim: (address, mac, interfaceName) => elector.heardClaim?.(address, mac, interfaceName, loop.nowMs),
+  interfacesChanged: () => decisions.changed(),
+});
+const elector = makeElector({
+  nodeName: data.nodeName,
+  nowMs: () => loop.nowMs,
+  changed: () => decisions.changed(),
+  interfacesFor: (address) => announcer.interfacesFor(address),
+  lastFrameMs: (interfaceName) => announcer.lastFrameMs(interfaceName),
+  announce: (address) => announcer.announce(address),
+  log,
+});
+const decisions: Decisions = new Decisions({
+  nodeName: data.nodeName,
+  elector,
+  announcing: announcer,
+  nowMs: () => loop.nowMs,
+  wallClockMs: () => Date.now(),
+  report: (changed, gone) => report({ kind: 'ownerships', changed, gone }),
+});
+loop.add(
+  new Mailbox({
+    port,
+    wakeFd: data.wakeFd,
+    stopFlag: data.stopFlag,
+    obey(command) {
+      if (command.kind === 'plans') decisions.setPlans(command.plans);
+      else decisions.setMembers(command.members);
+    },
+    stop: () => loop.stop(),
+  }),
+);
+for (const part of [elector, decisions, announcer, countersPart(announcer, loop)]) loop.add(part);
+decisions.setMembers(data.members);
+decisions.setPlans(data.plans);
+report({ kind: 'ready' });
+try {
+  loop.run();
+} finally {
+  elector.close();
+  announcer.close();
+}
