@@ -15,6 +15,10 @@ export interface NodePorts {
   dnsHealth: number;
   /** Controllers' and scheduler's health and metrics, loopback only. */
   controlPlaneHealth: number;
+  /** Health, metrics and status of the load balancer's speaker, loopback only. */
+  speakerHealth: number;
+  /** Gossip between speakers, UDP and TCP on the node's address; MetalLB's. */
+  gossip: number;
 }
 
 export const defaultPorts: NodePorts = {
@@ -24,6 +28,8 @@ export const defaultPorts: NodePorts = {
   dns: 10053,
   dnsHealth: 10054,
   controlPlaneHealth: 10257,
+  speakerHealth: 7472,
+  gossip: 7946,
 };
 
 /**
@@ -72,6 +78,8 @@ export interface NodePaths {
   readonly cniSocket: string;
   /** Credentials of the dns process, owned by its unprivileged user. */
   readonly dns: string;
+  /** Credentials of the load balancer's speaker. */
+  readonly speaker: string;
 }
 
 /** Builds the context; `root` must be absolute. */
@@ -116,6 +124,7 @@ export function nodeContext(options: {
       cniState: join(state, 'cni', 'networks'),
       cniSocket: join(run, 'cni.sock'),
       dns: join(state, 'dns'),
+      speaker: join(state, 'speaker'),
     }),
   });
 }

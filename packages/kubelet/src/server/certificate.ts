@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -7,16 +7,10 @@ import type { KubeClient } from '@cloudless/kube/client/client';
 import { type Clock, type ClockTimer, systemClock } from '@cloudless/kube/clock';
 import { running, type Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
-import { certificates } from '@cloudless/kube/resources';
-import { StatusError } from '@cloudless/kube/status';
-import type { CertificateSigningRequest } from '@cloudless/kube/types/certificates-v1';
 import * as x509 from '@peculiar/x509';
+import { algorithm, type CertificatePair, newKey, requestCertificate } from './certificate-request.ts';
 
-/** Certificate chain and key, PEM. */
-export interface CertificatePair {
-  cert: string;
-  key: string;
-}
+export type { CertificatePair } from './certificate-request.ts';
 
 /** The certificate that the kubelet's API shows; it may be replaced while the server runs. */
 export interface ServingCertificate {
@@ -27,25 +21,13 @@ export interface ServingCertificate {
 
 const day = 24 * 3600_000;
 const selfSignedDays = 365;
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const crypto = webcrypto;
 
 /** A certificate that is given and never changes. */
 export const fixedCertificate = (pair: CertificatePair): ServingCertificate => ({
   current: () => pair,
   onChange: () => () => undefined,
 });
-
-const pem = (label: string, der: ArrayBuffer): string =>
-  `-----BEGIN ${label}-----\n${Buffer.from(der)
-    .toString('base64')
-    .replace(/(.{64})(?=.)/g, '$1\n')}\n-----END ${label}-----\n`;
-
-const crypto = webcrypto;
-
-async function newKey(): Promise<{ keys: webcrypto.CryptoKeyPair; key: string }> {
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  return { keys, key: pem('PRIVATE KEY', await crypto.subtle.exportKey('pkcs8', keys.privateKey)) };
-}
 
 const alternativeNames = (names: readonly string[], addresses: readonly string[]): x509.JsonGeneralName[] => [
   ...[...new Set(names)].map((value): x509.JsonGeneralName => ({ type: 'dns', value })),
@@ -135,9 +117,6 @@ export async function selfSignedCertificate(options: {
 const renewalShare = (): number => 0.7 + Math.random() * 0.2;
 const firstRetryMs = 1_000;
 const longestRetryMs = 15 * 60_000;
-const signedWithinMs = 15 * 60_000;
-/** Pause before a watch that has ended is opened again. */
-const rewatchMs = 1_000;
 
 /** Serves a self-signed certificate until the cluster's signer has given one, and renews that. */
 class RequestedCertificate implements ServingCertificate {
@@ -192,7 +171,7 @@ class RequestedCertificate implements ServingCertificate {
 
   async #renew(): Promise<void> {
     try {
-      const pair = await requestCertificate({
+      const pair = await requestServing({
         ...this.#options,
         clock: this.#clock,
         signal: this.#ended.signal,
@@ -217,108 +196,19 @@ class RequestedCertificate implements ServingCertificate {
 }
 
 /** Asks the signer `kubernetes.io/kubelet-serving` for a certificate and waits until it is approved and issued. */
-async function requestCertificate(
+async function requestServing(
   options: ServingCertificateOptions & { clock: Clock; signal: AbortSignal },
 ): Promise<CertificatePair> {
-  const { client, nodeName, signal } = options;
+  const { client, clock, nodeName, signal } = options;
   if (!client) throw new Error('no API server to ask');
-  const { keys, key } = await newKey();
-  const request = await x509.Pkcs10CertificateRequestGenerator.create(
-    {
-      name: [{ O: ['system:nodes'] }, { CN: [`system:node:${nodeName}`] }],
-      keys,
-      signingAlgorithm: algorithm,
-      extensions: [new x509.SubjectAlternativeNameExtension(alternativeNames([nodeName], options.addresses))],
-    },
-    crypto,
-  );
-  const created = await client.create(
-    certificates.certificatesigningrequests,
-    {
-      apiVersion: 'certificates.k8s.io/v1',
-      kind: 'CertificateSigningRequest',
-      metadata: { generateName: 'csr-' },
-      spec: {
-        request: Buffer.from(request.toString('pem')).toString('base64'),
-        signerName: 'kubernetes.io/kubelet-serving',
-        usages: ['digital signature', 'server auth'],
-      },
-    },
-    { signal },
-  );
-  const issued = await issuedCertificate({ ...options, client, request: created });
-  const ours = createPublicKey(key).export({ type: 'spki', format: 'der' });
-  const theirs = new X509Certificate(issued).publicKey.export({ type: 'spki', format: 'der' });
-  if (!ours.equals(theirs)) throw new Error(`the certificate in ${created.metadata.name} is for another key`);
-  return { cert: issued.endsWith('\n') ? issued : `${issued}\n`, key };
-}
-
-/** The certificate in a request's status, or undefined while there is none; throws when it was refused. */
-function certificateIn({ metadata, status }: CertificateSigningRequest): string | undefined {
-  const refused = status?.conditions?.find(({ type }) => type === 'Denied' || type === 'Failed');
-  if (refused) {
-    throw new Error(
-      `the request ${metadata.name} was ${refused.type.toLowerCase()}: ${refused.message ?? refused.reason ?? ''}`,
-    );
-  }
-  return status?.certificate ? Buffer.from(status.certificate, 'base64').toString('utf8') : undefined;
-}
-
-/** Watches a request until its certificate is there. */
-async function issuedCertificate(options: {
-  client: KubeClient;
-  clock: Clock;
-  signal: AbortSignal;
-  request: CertificateSigningRequest;
-}): Promise<string> {
-  const { client, clock, request } = options;
-  const name = request.metadata.name ?? '';
-  const late = new AbortController();
-  const timer = clock.setTimeout(() => late.abort(), signedWithinMs);
-  const signal = AbortSignal.any([options.signal, late.signal]);
-  try {
-    while (!signal.aborted) {
-      try {
-        const current = await client.get(certificates.certificatesigningrequests, name, { signal });
-        const already = certificateIn(current);
-        if (already !== undefined) return already;
-        const events = client.watch(certificates.certificatesigningrequests, {
-          fieldSelector: `metadata.name=${name}`,
-          resourceVersion: current.metadata.resourceVersion,
-          signal,
-        });
-        for await (const { type, object } of events) {
-          if (type === 'BOOKMARK') continue;
-          const found = type === 'DELETED' ? undefined : certificateIn(object);
-          if (found !== undefined) return found;
-        }
-      } catch (error) {
-        if (signal.aborted || !(error instanceof StatusError)) throw error;
-        if (error.reason === 'NotFound') throw error;
-      }
-      await pause(clock, rewatchMs, signal);
-    }
-    throw new Error('not approved in time');
-  } catch (error) {
-    if (!late.signal.aborted) throw error;
-    throw new Error(
-      `the request ${name} was not approved; approve it with: kubectl certificate approve ${name}`,
-      { cause: error },
-    );
-  } finally {
-    timer.cancel();
-  }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
+  return requestCertificate({
+    client,
+    clock,
+    signal,
+    subject: [{ O: ['system:nodes'] }, { CN: [`system:node:${nodeName}`] }],
+    alternativeNames: alternativeNames([nodeName], options.addresses),
+    signerName: 'kubernetes.io/kubelet-serving',
+    usages: ['digital signature', 'server auth'],
   });
 }
 

@@ -1,25 +1,17 @@
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { Node, Service } from '@cloudless/kube/types/core-v1';
-import type { BgpRoute, BgpSession, BgpSessionStatus } from '../bgp/bgp.ts';
-import type { BfdProfile, BgpAdvertisement, BgpPeer, LoadBalancerConfig } from '../config/config.ts';
+import type { BgpSession, BgpSessionStatus } from '../bgp/bgp.ts';
+import type { AdvertisedService, PeerRoutes } from '../bgp/routes.ts';
+import type { BfdProfile, BgpPeer, LoadBalancerConfig } from '../config/config.ts';
 import { advertisementsFor, matchesNode, type ServicePlan } from './announcements.ts';
-
-/** A Service that this node advertises, with the advertisements that are for both. */
-export interface AdvertisedService {
-  key: string;
-  addresses: readonly string[];
-  advertisements: readonly BgpAdvertisement[];
-}
 
 /** What BGP itself does; loaded when a peer is for this node. */
 export interface BgpParts {
-  /** Routes by the peers' names. */
-  routes(
-    services: readonly AdvertisedService[],
-    peers: readonly BgpPeer[],
-  ): ReadonlyMap<string, readonly BgpRoute[]>;
+  routes(services: readonly AdvertisedService[], peers: readonly BgpPeer[]): PeerRoutes;
   session(peer: BgpPeer, bfdProfile: BfdProfile | undefined): BgpSession;
+  /** Prometheus text. */
+  metrics(sessions: Iterable<BgpSession>): string;
 }
 
 export interface BgpAnnouncerOptions {
@@ -45,9 +37,11 @@ export class BgpAnnouncer implements Running {
   #config: LoadBalancerConfig | undefined;
   #node: Node | undefined;
   #parts: BgpParts | undefined;
-  #peersOf = new Map<string, readonly string[]>();
+  #peersOf: ReadonlyMap<string, readonly string[]> = new Map();
+  #refused: ReadonlyMap<string, string> = new Map();
   /** Changes of sessions happen one after the other. */
   #working: Promise<void> = Promise.resolve();
+  #published = false;
   #stopped = false;
 
   constructor(options: BgpAnnouncerOptions) {
@@ -87,6 +81,7 @@ export class BgpAnnouncer implements Running {
 
   /** Tells the sessions their routes. */
   publish(): void {
+    this.#published = true;
     this.#sync();
   }
 
@@ -95,8 +90,17 @@ export class BgpAnnouncer implements Running {
     return this.#peersOf.get(key) ?? [];
   }
 
+  /** Why the Service is told to nobody although it has advertisements: they contradict each other. */
+  refusedBecause(key: string): string | undefined {
+    return this.#refused.get(key);
+  }
+
   sessions(): ReadonlyArray<{ session: BgpSession; status: BgpSessionStatus }> {
     return [...this.#sessions.values()].map(({ session }) => ({ session, status: session.status() }));
+  }
+
+  metrics(): string {
+    return this.#parts?.metrics([...this.#sessions.values()].map(({ session }) => session)) ?? '';
   }
 
   stop(): Promise<void> {
@@ -150,24 +154,19 @@ export class BgpAnnouncer implements Running {
       session.subscribe(() => this.#options.onChange([]));
       this.#sessions.set(name, { text: textOf(peer), session });
     }
-    this.#setRoutes(this.#parts, [...wanted.values()]);
+    // Before all Services are known a peer that kept routes over a restart would lose them.
+    if (this.#published) this.#setRoutes(this.#parts, [...wanted.values()]);
   }
 
   #setRoutes(parts: BgpParts, peers: readonly BgpPeer[]): void {
-    const services = [...this.#services.values()];
-    const routes = parts.routes(services, peers);
+    const { routes, peersOf, refused } = parts.routes([...this.#services.values()], peers);
     for (const [name, { session }] of this.#sessions) session.setRoutes(routes.get(name) ?? []);
-    const next = new Map<string, readonly string[]>();
-    for (const { key, advertisements } of services) {
-      const names = peers
-        .map(({ name }) => name)
-        .filter((name) => advertisements.some((one) => one.peers.length === 0 || one.peers.includes(name)));
-      if (names.length > 0) next.set(key, names.sort());
-    }
-    const before = this.#peersOf;
-    this.#peersOf = next;
-    const changed = new Set([...before.keys(), ...next.keys()]);
-    for (const key of changed) if (before.get(key)?.join() === next.get(key)?.join()) changed.delete(key);
-    if (changed.size > 0) this.#options.onChange([...changed]);
+    const textOf = (key: string): string => `${this.#peersOf.get(key)?.join()} ${this.#refused.get(key)}`;
+    const keys = [this.#peersOf, peersOf, this.#refused, refused].flatMap((map) => [...map.keys()]);
+    const before = new Map(keys.map((key) => [key, textOf(key)]));
+    this.#peersOf = peersOf;
+    this.#refused = refused;
+    const changed = [...before].filter(([key, text]) => text !== textOf(key)).map(([key]) => key);
+    if (changed.length > 0) this.#options.onChange(changed);
   }
 }

@@ -126,7 +126,11 @@ export class ClusterSide implements Running {
 
   /** The peers of these Services have changed. */
   onPeers(keys: readonly string[]): void {
-    for (const key of keys) this.#settle('bgp', key);
+    for (const key of keys) {
+      this.#settle('bgp', key);
+      const service = this.#view.service(key);
+      if (service) this.#events.conflict(service, this.#options.bgp.refusedBecause(key));
+    }
   }
 
   stop(): Promise<void> {

@@ -20,7 +20,7 @@ export interface SpeakerFigures {
   updates: number;
 }
 
-/** Prometheus text by MetalLB's names (upstream: speaker/main.go, internal/bgp/metrics, internal/k8s/controllers/stats.go). */
+/** Prometheus text by MetalLB's names (upstream: speaker/main.go, internal/k8s/controllers/stats.go). */
 export function metricsText(figures: SpeakerFigures): string {
   const { node, sessions } = figures;
   const lines = [
@@ -43,44 +43,11 @@ export function metricsText(figures: SpeakerFigures): string {
       [[{}, Number(figures.configStale)]],
     ),
   ];
-  if (sessions.length === 0) return lines.join('\n');
-  const perPeer = (value: (one: (typeof sessions)[number]) => number): Sample[] =>
-    sessions.map((one) => [{ peer: peerOf(one.session) }, value(one)]);
-  lines.push(
-    ...family(
-      'metallb_bgp_session_up',
-      'gauge',
-      '1: the BGP session is established.',
-      perPeer(({ status }) => Number(status.state === 'Established')),
-    ),
-    ...family(
-      'metallb_bgp_updates_total',
-      'counter',
-      'UPDATE messages sent.',
-      perPeer(({ session }) => session.counters().updatesSent),
-    ),
-    ...family(
-      'metallb_bgp_announced_prefixes_total',
-      'gauge',
-      'Prefixes advertised to the peer now.',
-      perPeer(({ status }) => status.advertisedRoutes),
-    ),
-    ...family(
-      'metallb_bfd_session_up',
-      'gauge',
-      '1: the BFD session is up.',
-      sessions
-        .filter(({ status }) => status.bfd !== undefined)
-        .map(({ session, status }) => [{ peer: session.peer.peerAddress }, Number(status.bfd === 'Up')]),
-    ),
-  );
+  const bfd: Sample[] = sessions
+    .filter(({ status }) => status.bfd !== undefined)
+    .map(({ session, status }) => [{ peer: session.peer.peerAddress }, Number(status.bfd === 'Up')]);
+  lines.push(...family('metallb_bfd_session_up', 'gauge', '1: the BFD session is up.', bfd));
   return lines.join('\n');
-}
-
-/** `address:port`, with brackets for IPv6. */
-function peerOf({ peer }: BgpSession): string {
-  const { peerAddress, peerPort } = peer;
-  return peerAddress.includes(':') ? `[${peerAddress}]:${peerPort}` : `${peerAddress}:${peerPort}`;
 }
 
 type Sample = [labels: Record<string, string>, value: number];

@@ -93,6 +93,12 @@ export class ServiceEvents {
     });
   }
 
+  /** Its BGP advertisements contradict each other; undefined: they do not any more. */
+  conflict(service: Service, why: string | undefined): void {
+    if (why === undefined) this.#forget(service, 'conflict');
+    else this.#once(service, 'conflict', 'Warning', 'announceFailed', () => why);
+  }
+
   /** The Service is gone, or no load balancer's any more. */
   forget(key: string): void {
     for (const known of this.#said.keys()) if (known.startsWith(`${key} `)) this.#said.delete(known);

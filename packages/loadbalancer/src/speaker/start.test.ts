@@ -219,9 +219,7 @@ describe('a speaker', () => {
       ['router'],
     );
     await eventually('status', () => api.objects(metallb.serviceBgpStatuses)[0]?.['status'] !== undefined);
-    assert.deepEqual((api.objects(metallb.serviceBgpStatuses)[0]?.['status'] as { peers: string[] }).peers, [
-      'router',
-    ]);
+    assert.match(JSON.stringify(api.objects(metallb.serviceBgpStatuses)[0]), /"peers":\["router"\]/);
     assert.match(speaker.metrics(), /^metallb_bgp_session_up\{peer="192\.0\.2\.1:179"\} 1$/m);
     api.change(discovery.endpointslices, 'web-abcde', 'default', (one) => {
       one.endpoints = [];

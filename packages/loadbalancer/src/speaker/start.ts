@@ -7,6 +7,7 @@ import { core } from '@cloudless/kube/resources';
 import type { Node } from '@cloudless/kube/types/core-v1';
 import { AnnouncementTable } from '../announcement.ts';
 import type { LoadBalancerConfig } from '../config/config.ts';
+import { type ConfigurationProblem, problemText } from '../config/problem.ts';
 import type { Gossip, GossipOptions } from '../gossip/gossip.ts';
 import type { Layer2, Member } from '../layer2/layer2.ts';
 import type { SpeakerRules } from './announcements.ts';
@@ -23,8 +24,8 @@ import { speakerStatus, type SpeakerStatus } from './status.ts';
 export interface ConfigurationSource extends Running {
   /** The last good one; undefined before there was any. */
   readonly config: LoadBalancerConfig | undefined;
-  /** What is wrong with the newest, in sentences; empty: it is in force. */
-  readonly problems: readonly string[];
+  /** What is wrong with the newest; empty: it is in force. */
+  readonly problems: readonly ConfigurationProblem[];
   /** Hears of each good configuration. Returns the way to unsubscribe. */
   subscribe(listener: (config: LoadBalancerConfig) => void): () => void;
 }
@@ -53,8 +54,11 @@ export interface SpeakerGossip extends Partial<
 export interface SpeakerOptions extends Omit<SpeakerRules, 'strictExclude'> {
   /** IPv4 or IPv6; heartbeats and gossip come from it. */
   nodeAddress: string;
-  /** Undefined: no API anywhere; what is announced comes from the file. */
-  client?: KubeClient | undefined;
+  /**
+   * Undefined: no API anywhere; what is announced comes from the file. A promise: credentials may come later, or never
+   * (undefined), and the file does not wait for them.
+   */
+  client?: KubeClient | Promise<KubeClient | undefined> | undefined;
   /** Of the Secret `memberlist` and the status objects. Default `metallb-system`. */
   namespace?: string | undefined;
   strictExclude?: boolean | undefined;
@@ -86,13 +90,8 @@ const membersKnownMs = 10_000;
  */
 export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
   const speaker = new StartedSpeaker(options);
-  try {
-    await speaker.serve();
-    return speaker;
-  } catch (error) {
-    await speaker.stop();
-    throw error;
-  }
+  await speaker.serve();
+  return speaker;
 }
 
 class StartedSpeaker implements Speaker {
@@ -103,11 +102,12 @@ class StartedSpeaker implements Speaker {
   readonly #membership: Membership;
   readonly #layer2: Layer2Announcer;
   readonly #bgp: BgpAnnouncer;
-  readonly #cluster: ClusterSide | undefined;
-  readonly #configuration: ConfigurationSource | undefined;
   readonly #file: WatchedFile | undefined;
   readonly #running: Running;
   readonly #gossiping: Promise<void>;
+  readonly #client: Promise<KubeClient | undefined>;
+  #cluster: ClusterSide | undefined;
+  #configuration: ConfigurationSource | undefined;
   #http: Running | undefined;
   #key: Uint8Array | undefined;
   #fileMembers: readonly Member[] = [];
@@ -117,7 +117,8 @@ class StartedSpeaker implements Speaker {
 
   constructor(options: SpeakerOptions) {
     this.#options = options;
-    const { nodeName, nodeAddress, client, log, parts } = options;
+    const { nodeName, nodeAddress, log, parts } = options;
+    this.#client = this.#orStopped(options.client);
     this.#clock = options.clock ?? systemClock;
     const clock = this.#clock;
     this.#membership = new Membership({ own: { name: nodeName, address: nodeAddress }, clock, log });
@@ -142,30 +143,31 @@ class StartedSpeaker implements Speaker {
       log,
     });
     if (options.announcementsFile !== undefined) this.#file = this.#watchFile(options.announcementsFile);
-    if (client) {
-      this.#cluster = this.#startCluster(client);
-      this.#configuration = parts.configuration(client);
-      this.#configuration.subscribe((config) => this.#cluster?.setConfig(config));
-      if (this.#configuration.config) this.#cluster.setConfig(this.#configuration.config);
-    }
-    this.ready = (this.#cluster?.ready ?? Promise.resolve()).then(() => {
+    this.ready = this.#client.then(async (client) => {
+      if (client && !this.#stopping.signal.aborted) await this.#attach(client);
       this.#isReady = true;
     });
     this.ready.catch(() => undefined);
     this.#running = running(() => this.#end());
   }
 
-  /** Begins to answer HTTP; rejects when the port is taken. */
+  /** Begins to answer HTTP. */
   async serve(): Promise<void> {
     const { http } = this.#options;
     if (!http) return;
-    this.#http = await serveHealth({
+    const health = {
       ...http,
       isReady: () => this.#isReady,
       notReady: 'Services and other speakers are not known yet',
       metrics: [() => this.metrics()],
       pages: { '/status': () => this.status() },
-    });
+    };
+    try {
+      this.#http = await serveHealth(health);
+    } catch (error) {
+      // Addresses are announced all the same.
+      this.#options.log.warn({ port: http.port, err: String(error) }, 'health and metrics are not served');
+    }
   }
 
   status(): SpeakerStatus {
@@ -190,7 +192,7 @@ class StartedSpeaker implements Speaker {
       configStale: (this.#configuration?.problems ?? []).length > 0,
       updates: this.#cluster?.updates ?? 0,
     });
-    return [figures, this.#layer2.metrics()].filter((text) => text !== '').join('\n');
+    return [figures, this.#layer2.metrics(), this.#bgp.metrics()].filter((text) => text !== '').join('\n');
   }
 
   stop(): Promise<void> {
@@ -203,7 +205,8 @@ class StartedSpeaker implements Speaker {
 
   #problems(): string[] {
     const file = this.#file?.problem;
-    return [...(this.#configuration?.problems ?? []), ...(file === undefined ? [] : [file])];
+    const configuration = this.#configuration?.problems ?? [];
+    return [...configuration.map(problemText), ...(file === undefined ? [] : [file])];
   }
 
   async #end(): Promise<void> {
@@ -217,6 +220,24 @@ class StartedSpeaker implements Speaker {
     await this.#configuration?.stop();
     await this.#cluster?.stop();
     await this.#http?.stop();
+  }
+
+  /** The client once it is there; undefined when the speaker is stopped before. */
+  #orStopped(client: SpeakerOptions['client']): Promise<KubeClient | undefined> {
+    const stopped = new Promise<undefined>((resolve) =>
+      this.#stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true }),
+    );
+    return Promise.race([Promise.resolve(client), stopped]);
+  }
+
+  /** Begins to follow the API. Resolves when everything is known. */
+  #attach(client: KubeClient): Promise<void> {
+    const cluster = this.#startCluster(client);
+    this.#cluster = cluster;
+    this.#configuration = this.#options.parts.configuration(client);
+    this.#configuration.subscribe((config) => cluster.setConfig(config));
+    if (this.#configuration.config) cluster.setConfig(this.#configuration.config);
+    return cluster.ready;
   }
 
   #watchFile(path: string): WatchedFile {
@@ -281,9 +302,10 @@ class StartedSpeaker implements Speaker {
   }
 
   async #joinPods(labelSelector: string): Promise<void> {
-    const { client, namespace = 'metallb-system', log } = this.#options;
+    const { namespace = 'metallb-system', log } = this.#options;
     try {
       const { signal } = this.#stopping;
+      const client = await this.#client;
       const pods = await client?.list(core.pods, { namespace, labelSelector, signal });
       const addresses = pods?.items.map(({ status }) => status?.podIP ?? '') ?? [];
       this.#membership.setJoinAddresses(addresses.filter((address) => address !== ''));
@@ -292,13 +314,19 @@ class StartedSpeaker implements Speaker {
     }
   }
 
+  async #sharedKey(namespace: string): Promise<Uint8Array | undefined> {
+    const client = await this.#client;
+    const { log } = this.#options;
+    const { signal } = this.#stopping;
+    return client && (await waitForKey({ client, namespace, clock: this.#clock, log, signal }));
+  }
+
   async #startGossip(): Promise<void> {
-    const { gossip = {}, client, namespace = 'metallb-system', log, parts } = this.#options;
+    const { gossip = {}, namespace = 'metallb-system', log, parts } = this.#options;
     if (gossip === false) return;
     const { podSelector: _, key: given, port = 7946, bindAddress, ...rest } = gossip;
     const { signal } = this.#stopping;
-    const wait = { namespace, clock: this.#clock, log, signal };
-    const key = given ?? (client && (await waitForKey({ client, ...wait })));
+    const key = given ?? (await this.#sharedKey(namespace));
     if (!key || signal.aborted) return;
     this.#key = key;
     const { nodeName, nodeAddress } = this.#options;

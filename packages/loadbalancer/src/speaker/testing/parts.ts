@@ -1,7 +1,10 @@
 import { running } from '@cloudless/kube/lifecycle';
 import type { AddressPlan } from '../../announcement.ts';
 import type { BgpRoute, BgpSession, BgpSessionStatus } from '../../bgp/bgp.ts';
+import { bgpMetrics } from '../../bgp/metrics.ts';
+import { routesForPeers } from '../../bgp/routes.ts';
 import type { BgpPeer, LoadBalancerConfig } from '../../config/config.ts';
+import type { ConfigurationProblem } from '../../config/problem.ts';
 import type { Gossip, GossipMember, GossipOptions } from '../../gossip/gossip.ts';
 import type { Layer2, Member, Ownership } from '../../layer2/layer2.ts';
 import type { BgpParts } from '../bgp-announcer.ts';
@@ -182,7 +185,7 @@ export class FakeParts implements SpeakerParts {
   readonly sessions: FakeSession[] = [];
   readonly #listeners = new Set<(config: LoadBalancerConfig) => void>();
   #config: LoadBalancerConfig | undefined;
-  problems: string[] = [];
+  problems: ConfigurationProblem[] = [];
 
   constructor(config?: LoadBalancerConfig) {
     this.#config = config;
@@ -203,15 +206,8 @@ export class FakeParts implements SpeakerParts {
 
   async bgp(): Promise<BgpParts> {
     return {
-      routes: (services, peers) =>
-        new Map(
-          peers.map(({ name }) => [
-            name,
-            services.flatMap(({ addresses }) =>
-              addresses.map((address) => ({ prefix: `${address}/32`, localPref: 0, communities: [] })),
-            ),
-          ]),
-        ),
+      routes: routesForPeers,
+      metrics: bgpMetrics,
       session: (peer) => {
         const session = new FakeSession(peer);
         this.sessions.push(session);
@@ -222,7 +218,7 @@ export class FakeParts implements SpeakerParts {
 
   configuration(): ConfigurationSource {
     const config = (): LoadBalancerConfig | undefined => this.#config;
-    const problems = (): readonly string[] => this.problems;
+    const problems = (): readonly ConfigurationProblem[] => this.problems;
     return {
       ...running(() => this.#listeners.clear()),
       get config() {
