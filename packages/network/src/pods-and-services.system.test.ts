@@ -9,6 +9,7 @@ import { PodNetwork } from './cni/pod-network.ts';
 import type { CniRequest } from './cni/request.ts';
 import { openNft } from './nft/libnftables.ts';
 import { openTable } from './nft/table.ts';
+import { contentWithClients } from './services/affinity.ts';
 import type { Frontend } from './services/model.ts';
 import { ServiceProgram } from './services/program.ts';
 import { isolate, type Namespace, newNamespace } from './testing/namespaces.ts';
@@ -51,7 +52,7 @@ describe('pods and Services on one node', () => {
     protocol: 'tcp',
     port: 80,
     endpoints: endpoints.map((ip) => ({ ip, port: 8080 })),
-    affinity: 'none',
+    outside: 'same',
   });
   const apply = (frontends: Frontend[]): void =>
     table.change('services', program.set('default/web', frontends).script);
@@ -117,7 +118,7 @@ describe('pods and Services on one node', () => {
   });
 
   it('keeps a client on its endpoint with affinity', () => {
-    apply([{ ...frontend(ips), affinity: 'client' }]);
+    apply([{ ...frontend(ips), affinitySeconds: 10_800 }]);
     const answers = new Set(Array.from({ length: 10 }, () => get(1, 'http://10.96.0.50/')));
     assert.equal(answers.size, 1);
   });
@@ -130,10 +131,12 @@ describe('pods and Services on one node', () => {
     const before = execFileSync('nft', ['list', 'table', 'inet', 'cloudless'], { encoding: 'utf8' });
     network = open();
     network.setPodCidr('10.244.7.0/24');
-    table.replace([program.content(), network.podsContent(), network.hostPortsContent()]);
+    table.replace([contentWithClients(table, program), network.podsContent(), network.hostPortsContent()]);
     const after = execFileSync('nft', ['list', 'table', 'inet', 'cloudless'], { encoding: 'utf8' });
     const elements = (text: string): string[] =>
-      [...text.matchAll(/\d+\.\d+\.\d+\.\d+ \.[^,}\n]*/g)].map(([m]) => m.trim()).sort();
+      [...text.matchAll(/\d+\.\d+\.\d+\.\d+ \.[^,}\n]*/g)]
+        .map(([m]) => m.trim().replace(/ expires \S+/, ''))
+        .sort();
     assert.deepEqual(elements(after), elements(before));
     assert.match(get(0, 'http://10.244.7.4:8080/'), /pod-2$/);
   });

@@ -1,6 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { KubeClient } from '@cloudless/kube/client/client';
+import { eventRecorder } from '@cloudless/kube/events/recorder';
 import { startInformer } from '@cloudless/kube/informer/informer';
 import type { Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
@@ -11,13 +13,17 @@ import { installPlugins, placeFile, removeCniConfig, removePlugins, writeCniConf
 import { parseIpv4Block } from './cni/ipam.ts';
 import { PodNetwork } from './cni/pod-network.ts';
 import { startCniServer } from './cni/server.ts';
-import { keepTable } from './nft/keeper.ts';
+import { keepTable, type TableKeeper } from './nft/keeper.ts';
 import { openNft } from './nft/libnftables.ts';
 import { openTable, tableFamily, tableName } from './nft/table.ts';
 import { removeAnchor, setUpAnchor, uplinkMtu } from './node/anchor.ts';
-import { enableForwarding, restoreForwarding } from './node/forwarding.ts';
+import { enableForwarding, restoreForwarding, tuneUplinks } from './node/forwarding.ts';
 import { startSettling } from './node/settle.ts';
+import { nodeViewOf } from './node/view.ts';
 import { PodRoutes, routesOf } from './routes/routes.ts';
+import { contentWithClients } from './services/affinity.ts';
+import { canonicalIp } from './services/ip.ts';
+import type { NodeView } from './services/model.ts';
 import { ServiceProgram } from './services/program.ts';
 import { watchServices } from './services/watch.ts';
 
@@ -69,10 +75,10 @@ async function start(
   const { clock } = context;
   mkdirSync(context.paths.cniState, { recursive: true, mode: 0o700 });
   const nft = openNft();
-  const program = new ServiceProgram();
-  const table = keepTable({
+  const program = new ServiceProgram(options);
+  const table: TableKeeper = keepTable({
     table: openTable(nft),
-    content: () => [program.content(), pods.podsContent(), pods.hostPortsContent()],
+    content: () => [contentWithClients(table, program), pods.podsContent(), pods.hostPortsContent()],
     log,
     clock,
   });
@@ -88,7 +94,7 @@ async function start(
   enableForwarding(forwardingMemory(context), bootId());
   await pods.recover();
   // A table of an earlier agent goes on serving until the API has told what it should be.
-  if (nft.listTable(tableFamily, tableName) === undefined) table.rebuild();
+  if (!nft.hasTable(tableFamily, tableName)) table.rebuild();
   installPlugins(context);
   const handle = pods.handle.bind(pods);
   parts.push(await startCniServer({ socketPath: context.paths.cniSocket, handle, log }));
@@ -107,6 +113,7 @@ async function start(
         await usePodCidr(podCidr, pods, options);
         ready.resolve();
       }
+      await tuneUplinks(forwardingMemory(context), bootId(), log);
       await pods.repair();
       await routes.load();
       if (nodeList) await routes.apply(routesOf(nodeList, context.nodeName, options.clusterCidrs));
@@ -118,10 +125,18 @@ async function start(
   const nodes = startInformer({ client, resource: core.nodes, log });
   parts.push(nodes);
   let seen = '';
+  let view = viewOf(options, []);
+  const followAddresses = (all: Iterable<Node>): void => {
+    const next = viewOf(options, all);
+    if (textOf(next) === textOf(view)) return;
+    view = next;
+    services.setNode(view);
+  };
   const followNodes = (): Promise<void> | undefined => {
     if (!nodes.hasSynced) return undefined;
     nodeList = nodes.store.list();
     podCidr = ownCidr(nodes.store.get(context.nodeName), log) ?? podCidr;
+    followAddresses(nodeList);
     // Nodes report their status every few seconds: only what decides about addresses and routes counts.
     const now = JSON.stringify([podCidr, routesOf(nodeList, context.nodeName, options.clusterCidrs)]);
     if (now === seen) return undefined;
@@ -129,11 +144,19 @@ async function start(
     return settling.ask();
   };
   const touch = (): void => void followNodes();
-  nodes.addHandler({ add: touch, update: touch, delete: touch });
-
-  const services = watchServices({ client, nodeName: context.nodeName, program, table, log });
+  const recorder = eventRecorder({
+    client,
+    component: 'cloudless-network',
+    host: context.nodeName,
+    clock,
+    log,
+  });
+  parts.push(recorder);
+  const services = watchServices({ client, node: view, program, table, recorder, clock, log });
   parts.push(services);
+  nodes.addHandler({ add: touch, update: touch, delete: touch });
   const synced = Promise.all([services.synced, nodes.synced]).then(async () => {
+    followAddresses(nodes.store.list());
     services.goLive();
     await followNodes();
   });
@@ -156,6 +179,19 @@ async function start(
     },
   };
 }
+
+function viewOf(options: NetworkOptions, nodes: Iterable<Node>): NodeView {
+  const assigned = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return nodeViewOf({
+    name: options.context.nodeName,
+    nodeIp: options.nodeIp,
+    nodes,
+    assigned: new Set(assigned.flatMap(({ address }) => canonicalIp(address) ?? [])),
+  });
+}
+
+const textOf = ({ addresses, addressesOfNodes }: NodeView): string =>
+  JSON.stringify([addresses, [...addressesOfNodes].sort()]);
 
 /** The first IPv4 block of a Node. */
 function ownCidr(node: Node | undefined, log: Logger): string | undefined {

@@ -85,7 +85,8 @@ export async function unlinkPod(hostInterface: string): Promise<void> {
   try {
     await runProgram('ip', ['link', 'del', hostInterface]);
   } catch (error) {
-    if (!(error instanceof ProgramError && /Cannot find device/.test(error.message))) throw error;
+    if (!(error instanceof ProgramError && /Cannot find device|No such device/.test(error.message)))
+      throw error;
   }
 }
 

@@ -13,7 +13,8 @@ import { openTable } from './table.ts';
 
 isolate();
 
-const run = (...args: string[]): string => execFileSync('nft', args, { encoding: 'utf8' });
+// nft has no JSON for every statement and says so for each: piped, not shown.
+const run = (...args: string[]): string => execFileSync('nft', args, { encoding: 'utf8', stdio: 'pipe' });
 const ruleset = (): string => run('list', 'ruleset');
 
 /** The table with the elements of each map and set in one order. */
@@ -50,8 +51,8 @@ describe('the nftables table in the kernel', () => {
       fc.property(arbitraryChanges, (changes) => {
         const program = new ServiceProgram();
         table.replace([program.content()]);
-        for (const { owner, frontends } of changes) {
-          const { script, rebuild } = program.set(owner, frontends);
+        for (const { owner, frontends, addresses } of changes) {
+          const { script, rebuild } = program.set(owner, frontends, addresses);
           if (rebuild) table.replace([program.content()]);
           else if (script !== '') table.change('services', script);
         }
@@ -125,5 +126,5 @@ const udpFrontend = {
   protocol: 'udp' as const,
   port: 53,
   endpoints: [{ ip: '10.244.0.5', port: 53 }],
-  affinity: 'none' as const,
+  outside: 'same' as const,
 };

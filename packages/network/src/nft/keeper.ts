@@ -16,6 +16,12 @@ export interface TableKeeper extends Running {
    * the kernel says; a refused build is tried again.
    */
   change(part: NftPart, script: string): void;
+  /** Applies one part's change if the kernel takes it; false when it does not, and then nothing has changed. */
+  attempt(part: NftPart, script: string): boolean;
+  /** The listing of a map, see {@link NftTable.listMap}; empty when the kernel does not tell. */
+  listMap(map: string): unknown[];
+  /** Whether the kernel has the table as it must be, as far as is known. */
+  readonly healthy: boolean;
   /** Builds everything anew from the parts' content. From the first call on the table is this agent's. */
   rebuild(): void;
   /** Looks whether chains, rules, maps and sets are as they were built, and mends them. */
@@ -96,6 +102,30 @@ class Keeper implements TableKeeper {
       );
       if (own) this.rebuild();
     }
+  }
+
+  attempt(part: NftPart, script: string): boolean {
+    try {
+      this.#table.change(part, script);
+      return true;
+    } catch (error) {
+      if (!(error instanceof NftError)) throw error;
+      return false;
+    }
+  }
+
+  listMap(map: string): unknown[] {
+    try {
+      return this.#table.listMap(map);
+    } catch (error) {
+      if (!(error instanceof NftError)) throw error;
+      this.#log.debug({ map, err: error.message }, 'a map could not be read');
+      return [];
+    }
+  }
+
+  get healthy(): boolean {
+    return this.#builds > 0 && this.#retry === undefined;
   }
 
   rebuild(): void {

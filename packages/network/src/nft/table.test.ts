@@ -24,7 +24,8 @@ function recorder(): Nft & { scripts: string[] } {
   return {
     scripts,
     run: (script) => (scripts.push(script), ''),
-    listTable: () => undefined,
+    hasTable: () => false,
+    listMap: () => undefined,
     close: () => {},
   };
 }

@@ -20,7 +20,8 @@ interface BaseChain {
 
 /**
  * Who sees a packet where. Destination NAT sits at the kernel's own priority (-100), refusals of Services without
- * endpoints just before it, policy in the filter hooks after NAT, source NAT at 100 with egress addresses first.
+ * endpoints just before it, what is left for a Service's address just before policy, which stands in the filter hooks
+ * after NAT; source NAT at 100 with egress addresses first.
  */
 export const baseChains = {
   'hostports-guard': { part: 'hostports', type: 'filter', hook: 'prerouting', priority: -300 },
@@ -28,11 +29,16 @@ export const baseChains = {
   'services-refuse-output': { part: 'services', type: 'filter', hook: 'output', priority: -110 },
   'services-prerouting': { part: 'services', type: 'nat', hook: 'prerouting', priority: -100 },
   'services-output': { part: 'services', type: 'nat', hook: 'output', priority: -100 },
+  'services-remember-prerouting': { part: 'services', type: 'filter', hook: 'prerouting', priority: -90 },
+  'services-remember-output': { part: 'services', type: 'filter', hook: 'output', priority: -90 },
+  'services-unserved-forward': { part: 'services', type: 'filter', hook: 'forward', priority: -10 },
+  'services-unserved-output': { part: 'services', type: 'filter', hook: 'output', priority: -10 },
   'hostports-prerouting': { part: 'hostports', type: 'nat', hook: 'prerouting', priority: -99 },
   'hostports-output': { part: 'hostports', type: 'nat', hook: 'output', priority: -99 },
   'policy-forward': { part: 'policy', type: 'filter', hook: 'forward', priority: -5 },
   'policy-input': { part: 'policy', type: 'filter', hook: 'input', priority: -5 },
   'egress-postrouting': { part: 'egress', type: 'nat', hook: 'postrouting', priority: 95 },
+  'services-postrouting': { part: 'services', type: 'nat', hook: 'postrouting', priority: 98 },
   'hostports-postrouting': { part: 'hostports', type: 'nat', hook: 'postrouting', priority: 99 },
   'pods-postrouting': { part: 'pods', type: 'nat', hook: 'postrouting', priority: 100 },
 } as const satisfies Record<string, BaseChain>;
@@ -102,6 +108,8 @@ export interface NftTable {
   replace(parts: readonly PartContent[]): void;
   /** Applies one part's change as one transaction; `script` names only the part's own maps, sets and chains. */
   change(part: NftPart, script: string): void;
+  /** The listing of one map of ours as libnftables-json(5) has it; empty when there is none. */
+  listMap(map: string): unknown[];
   /** Removes the table; nothing else. */
   remove(): void;
 }
@@ -121,6 +129,7 @@ export function openTable(nft: Nft): NftTable {
       }
       nft.run(script);
     },
+    listMap: (map) => nft.listMap(tableFamily, tableName, map) ?? [],
     remove: () => void nft.run(`add table ${at}\ndelete table ${at}`),
   };
 }

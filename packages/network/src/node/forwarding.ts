@@ -1,39 +1,92 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Logger } from '@cloudless/kube/logger';
+import { ipJson } from '../iproute.ts';
+import { anchorDevice } from './anchor.ts';
 
-const forwardingPath = '/proc/sys/net/ipv4/ip_forward';
+const pathOf = (setting: string): string => `/proc/sys/net/ipv4/${setting}`;
 
 interface Memory {
   bootId: string;
-  before: string;
+  /** What settings below /proc/sys/net/ipv4 were before they were first changed. */
+  before: Record<string, string>;
 }
 
-/** What was remembered in this boot; undefined when nothing was, or nothing that can be read. */
-function recall(memory: string, bootId: string): Memory | undefined {
+/** What was remembered in this boot; nothing when nothing was, or nothing that can be read. */
+function recall(memory: string, bootId: string): Record<string, string> {
   try {
     const remembered = JSON.parse(readFileSync(memory, 'utf8')) as Memory;
-    return remembered.bootId === bootId ? remembered : undefined;
+    // A file of an earlier version holds the one value of ip_forward.
+    const before =
+      typeof remembered.before === 'string' ? { ip_forward: remembered.before } : remembered.before;
+    return remembered.bootId === bootId ? before : {};
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+/** Changes a setting; what it was in this boot is written to `memory` first, once. Whether it was another value. */
+function change(memory: string, bootId: string, setting: string, value: string): boolean {
+  const before = readFileSync(pathOf(setting), 'utf8').trim();
+  if (before === value) return false;
+  const remembered = recall(memory, bootId);
+  if (remembered[setting] === undefined) {
+    mkdirSync(dirname(memory), { recursive: true });
+    writeFileSync(memory, JSON.stringify({ bootId, before: { ...remembered, [setting]: before } }));
+  }
+  writeFileSync(pathOf(setting), value);
+  return true;
+}
+
+/** Turns forwarding on, remembering in `memory` what it was. Does nothing when it is on already. */
+export function enableForwarding(memory: string, bootId: string): void {
+  change(memory, bootId, 'ip_forward', '1');
+}
+
+interface AddressedLink {
+  ifname: string;
+  flags: string[];
+  addr_info?: unknown[];
+}
+
+/** Links by which traffic to Services can come from outside: up, with an IPv4 address, not our own. */
+async function uplinks(): Promise<string[]> {
+  const links = await ipJson<AddressedLink>(['-4', 'addr', 'show', 'up']);
+  return links
+    .filter(({ flags, addr_info: addresses }) => !flags.includes('LOOPBACK') && (addresses?.length ?? 0) > 0)
+    .map(({ ifname }) => ifname)
+    .filter((name) => name !== anchorDevice && existsSync(pathOf(`conf/${name}`)));
 }
 
 /**
- * Turns forwarding on; what it was in this boot is written to `memory`, once, for {@link restoreForwarding}. Does nothing
- * when it is on already.
+ * Makes the links from outside fit for the addresses of Services, remembering in `memory` what was:
+ *
+ * - no redirects: a client whose packets go on to another node by the same link would be told to skip this one, and the kernel
+ *   counts refusals against the same limit;
+ * - no strict reverse-path filter where there is no default route: clients from elsewhere come in there too. It becomes
+ *   the loose one, which still refuses senders to which there is no route at all.
+ *
+ * Nothing is needed about ARP: addresses of load balancers are on no interface, so the kernel never answers for them.
  */
-export function enableForwarding(memory: string, bootId: string): void {
-  const before = readFileSync(forwardingPath, 'utf8').trim();
-  if (before === '1') return;
-  if (!recall(memory, bootId)) {
-    mkdirSync(dirname(memory), { recursive: true });
-    writeFileSync(memory, JSON.stringify({ bootId, before }));
+export async function tuneUplinks(memory: string, bootId: string, log: Logger): Promise<void> {
+  change(memory, bootId, 'conf/all/send_redirects', '0');
+  const defaults = await ipJson<{ dev?: string }>(['-4', 'route', 'show', 'default']);
+  const common = Number(readFileSync(pathOf('conf/all/rp_filter'), 'utf8'));
+  for (const name of await uplinks()) {
+    change(memory, bootId, `conf/${name}/send_redirects`, '0');
+    const filter = Math.max(common, Number(readFileSync(pathOf(`conf/${name}/rp_filter`), 'utf8')));
+    if (filter !== 1 || defaults.some(({ dev }) => dev === name)) continue;
+    change(memory, bootId, `conf/${name}/rp_filter`, '2');
+    log.info(
+      { interface: name },
+      'the reverse-path filter is loose now: clients of Services come from anywhere',
+    );
   }
-  writeFileSync(forwardingPath, '1');
 }
 
-/** Sets forwarding to what it was before {@link enableForwarding} in this boot; otherwise leaves it as it is. */
+/** Sets everything to what it was before {@link enableForwarding} and {@link tuneUplinks} in this boot. */
 export function restoreForwarding(memory: string, bootId: string): void {
-  if (recall(memory, bootId)?.before === '0') writeFileSync(forwardingPath, '0');
+  for (const [setting, value] of Object.entries(recall(memory, bootId)))
+    if (existsSync(pathOf(setting))) writeFileSync(pathOf(setting), value);
   rmSync(memory, { force: true });
 }

@@ -13,7 +13,7 @@ const dns: Frontend = {
   protocol: 'udp',
   port: 53,
   endpoints: [{ ip: '10.244.1.8', port: 10053 }],
-  affinity: 'none',
+  outside: 'same',
 };
 
 describe('UDP flows that became stale while no agent looked', () => {

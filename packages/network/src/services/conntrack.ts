@@ -1,7 +1,11 @@
 import type { Logger } from '@cloudless/kube/logger';
 import { ProgramError, runProgram } from '../run-program.ts';
 import { frontendKey, type Frontend } from './model.ts';
+import { reachable } from './elements.ts';
+import { familyOf } from './ip.ts';
 import type { StaleFlow } from './program.ts';
+
+const familyName = (ip: string): string => (familyOf(ip) === 4 ? 'ipv4' : 'ipv6');
 
 /** A UDP flow as `conntrack -L` prints it: where the client sent, and who answers. */
 export interface UdpFlow {
@@ -34,7 +38,7 @@ export function staleFlowsOf(flows: readonly UdpFlow[], frontends: Iterable<Fron
     if (frontend.protocol === 'udp')
       byKey.set(
         frontendKey(frontend),
-        new Set(frontend.endpoints.map((endpoint) => `${endpoint.ip}:${endpoint.port}`)),
+        new Set(reachable(frontend).map((endpoint) => `${endpoint.ip}:${endpoint.port}`)),
       );
   const stale = new Map<string, StaleFlow>();
   for (const { ip, port, endpointIp, endpointPort } of flows) {
@@ -63,7 +67,17 @@ export class FlowCleaner {
   /** Resolves when the flows are forgotten. Never rejects. */
   forget(flows: readonly StaleFlow[]): Promise<void> {
     for (const flow of flows) {
-      const args = ['-D', '-p', 'udp', '--orig-dst', flow.ip, '--orig-port-dst', String(flow.port)];
+      const args = [
+        '-D',
+        '-f',
+        familyName(flow.ip),
+        '-p',
+        'udp',
+        '--orig-dst',
+        flow.ip,
+        '--orig-port-dst',
+        String(flow.port),
+      ];
       if (flow.endpoint)
         args.push('--reply-src', flow.endpoint.ip, '--reply-port-src', String(flow.endpoint.port));
       this.#work = this.#work.then(() => this.#run(args)).then(() => undefined);
@@ -74,9 +88,13 @@ export class FlowCleaner {
   /** Forgets what became stale while no agent looked. Never rejects. */
   async reconcile(frontends: Iterable<Frontend>): Promise<void> {
     const wanted = [...frontends];
-    if (!wanted.some((frontend) => frontend.protocol === 'udp')) return;
-    const text = await this.#run(['-L', '-p', 'udp']);
-    await this.forget(staleFlowsOf(parseFlows(text), wanted));
+    const families = new Set(
+      wanted.filter(({ protocol }) => protocol === 'udp').map(({ ip }) => familyName(ip)),
+    );
+    for (const family of families) {
+      const text = await this.#run(['-L', '-f', family, '-p', 'udp']);
+      await this.forget(staleFlowsOf(parseFlows(text), wanted));
+    }
   }
 
   async #run(args: readonly string[]): Promise<string> {

@@ -11,7 +11,7 @@ const udp = (endpoints: string[]): Frontend => ({
   protocol: 'udp',
   port: 53,
   endpoints: endpoints.map((ip) => ({ ip, port: 53 })),
-  affinity: 'none',
+  outside: 'same',
 });
 
 describe('the service maps', () => {
@@ -21,8 +21,8 @@ describe('the service maps', () => {
         const program = new ServiceProgram();
         const kernel = new NftMaps();
         kernel.run(program.content().elements.join('\n'));
-        for (const { owner, frontends } of changes) {
-          const change = program.set(owner, frontends);
+        for (const { owner, frontends, addresses } of changes) {
+          const change = program.set(owner, frontends, addresses);
           if (change.rebuild) {
             kernel.clear();
             kernel.run(program.content().elements.join('\n'));
@@ -32,7 +32,7 @@ describe('the service maps', () => {
         const again = new ServiceProgram();
         for (const owner of new Set(changes.map((change) => change.owner))) {
           const last = changes.findLast((change) => change.owner === owner);
-          again.set(owner, last?.frontends ?? []);
+          again.set(owner, last?.frontends ?? [], last?.addresses);
         }
         fresh.run(again.content().elements.join('\n'));
         assert.deepEqual(kernel.content(), fresh.content());
@@ -53,7 +53,7 @@ describe('the service maps', () => {
     const program = new ServiceProgram();
     const many = Array.from({ length: 17 }, (_, i) => `10.244.0.${i + 1}`);
     assert.equal(program.set('a/many', [udp(many)]).rebuild, true);
-    assert.match(program.content().declarations, /chain services-spread-32 /);
+    assert.match(program.content().declarations, /chain services-all-spread4-32 /);
     assert.equal(program.set('a/more', [{ ...udp(many), port: 54 }]).rebuild, false);
   });
 

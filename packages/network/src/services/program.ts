@@ -1,13 +1,16 @@
-import { tableFamily, tableName, type PartContent } from '../nft/table.ts';
-import { frontendKey, type EndpointAddress, type Frontend } from './model.ts';
-
-const at = `${tableFamily} ${tableName}`;
+import type { PartContent } from '../nft/table.ts';
+import { Claims } from './claims.ts';
+import { addition, addressCommand, reachable, removal } from './elements.ts';
+import { endpointKey } from './endpoints.ts';
+import { familyOf } from './ip.ts';
+import { type EndpointAddress, type Frontend, frontendKey, type ServedAddress } from './model.ts';
+import { type PlaneOptions, planeRules } from './rules.ts';
 
 /** A UDP flow that the kernel would go on sending to where it went before. */
 export interface StaleFlow {
   ip: string;
   port: number;
-  /** The endpoint that is gone; undefined: every flow to the frontend (it had no endpoint until now). */
+  /** The endpoint that is gone; undefined: every flow to the frontend. */
   endpoint: EndpointAddress | undefined;
 }
 
@@ -15,13 +18,17 @@ export interface StaleFlow {
 export interface ServiceChange {
   /** nft commands, one transaction; empty when nothing changes. */
   script: string;
-  /**
-   * A frontend has more endpoints than there are chains: the table must be built anew from
-   * {@link ServiceProgram.content} instead of running `script`.
-   */
+  /** Chains lack: the table must be built anew from {@link ServiceProgram.content} instead of running `script`. */
   rebuild: boolean;
   staleFlows: StaleFlow[];
+  /**
+   * Keys of frontends with session affinity whose clients may be remembered at endpoints that are gone (`some`), or by
+   * rules that no longer hold (`all`).
+   */
+  staleClients: Map<string, 'some' | 'all'>;
 }
+
+type Group = 'all' | 'local';
 
 /**
  * The service maps as they stand in the kernel, and the scripts that lead from one state to the next. Data maps
@@ -31,146 +38,129 @@ export interface ServiceChange {
  * Pure: the caller runs the scripts. When one fails the caller rebuilds from {@link ServiceProgram.content}.
  */
 export class ServiceProgram {
-  /** Keys of the frontends of each owner (`namespace/name`). */
-  readonly #byOwner = new Map<string, Set<string>>();
-  /** Who asks for each frontend. More than one only for moments, as when a Service takes a deleted one's address. */
-  readonly #claims = new Map<string, Map<string, Frontend>>();
+  readonly #options: PlaneOptions;
+  readonly #frontends = new Claims<Frontend>();
+  readonly #addresses = new Claims<ServedAddress>();
   /**
-   * Chains exist for every number of endpoints up to this. They are made with the table only: nft 1.0 cannot add a
-   * rule that looks up a map with a `numgen` in its key once that map is in the kernel.
+   * Chains exist for every number of endpoints up to these, and for these timeouts of affinity. They are made with the table
+   * only: nft 1.0 cannot add a rule that looks up a map with a `numgen` in its key once that map is in the kernel.
    */
-  #chainsUpTo = 16;
+  readonly #chainsUpTo: Record<`${Group}${4 | 6}`, number> = { all4: 16, local4: 8, all6: 4, local6: 4 };
+  readonly #affinitySeconds = new Set([10_800]);
 
-  /** Records `frontends` as the owner's, and returns the change from what the kernel has. */
-  set(owner: string, frontends: readonly Frontend[]): ServiceChange {
-    const old = this.#byOwner.get(owner) ?? new Set<string>();
-    const next = new Map(frontends.map((frontend) => [frontendKey(frontend), frontend]));
-    const lines: string[] = [];
+  constructor(options: PlaneOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Records what `owner` (`namespace/name`) asks for, and returns the change from what the kernel has. */
+  set(
+    owner: string,
+    frontends: readonly Frontend[],
+    addresses: readonly ServedAddress[] = [],
+  ): ServiceChange {
+    const removals: string[] = [];
+    const additions: string[] = [];
     const staleFlows: StaleFlow[] = [];
-    for (const key of new Set([...old, ...next.keys()])) {
-      const before = this.#frontend(key);
-      this.#claim(key, owner, next.get(key));
-      const after = this.#frontend(key);
-      if (sameFrontend(before, after)) continue;
-      if (before) lines.push(...removal(before));
-      if (after) lines.push(...addition(after));
-      staleFlows.push(...stale(before, after));
+    const staleClients: ServiceChange['staleClients'] = new Map();
+    const wanted = new Map(frontends.map((frontend) => [frontendKey(frontend), frontend]));
+    for (const { key, before, after } of this.#frontends.set(owner, wanted, sameFrontend)) {
+      if (before) removals.push(...removal(before));
+      if (after) additions.push(...addition(after));
+      staleFlows.push(...flowsLeftBy(before, after));
+      if (before?.affinitySeconds !== undefined)
+        staleClients.set(key, sameRules(before, after) ? 'some' : 'all');
     }
-    if (next.size === 0) this.#byOwner.delete(owner);
-    else this.#byOwner.set(owner, new Set(next.keys()));
-    const most = frontends.reduce((count, frontend) => Math.max(count, frontend.endpoints.length), 0);
-    const rebuild = most > this.#chainsUpTo;
-    while (this.#chainsUpTo < most) this.#chainsUpTo *= 2;
-    return { script: lines.join('\n'), rebuild, staleFlows };
+    const served = new Map(addresses.map((address) => [address.ip, address]));
+    for (const { before, after } of this.#addresses.set(owner, served, (a, b) => a.kind === b.kind)) {
+      if (before) removals.push(addressCommand('delete', before));
+      if (after) additions.push(addressCommand('add', after));
+    }
+    const rebuild = this.#makeRoom(frontends);
+    return { script: [...removals, ...additions].join('\n'), rebuild, staleFlows, staleClients };
   }
 
-  /** Whose frontend counts when several ask for one key: that of the first owner by name. */
-  #frontend(key: string): Frontend | undefined {
-    let first: string | undefined;
-    const claims = this.#claims.get(key);
-    for (const owner of claims?.keys() ?? []) if (first === undefined || owner < first) first = owner;
-    return first === undefined ? undefined : claims?.get(first);
-  }
-
-  #claim(key: string, owner: string, frontend: Frontend | undefined): void {
-    const claims = this.#claims.get(key) ?? new Map<string, Frontend>();
-    if (frontend) claims.set(owner, frontend);
-    else claims.delete(owner);
-    if (claims.size === 0) this.#claims.delete(key);
-    else this.#claims.set(key, claims);
+  /** Whether chains lack for these frontends; the next {@link content} has them. */
+  #makeRoom(frontends: readonly Frontend[]): boolean {
+    let lack = false;
+    const need = (group: Group, ip: string, count: number): void => {
+      const kind = `${group}${familyOf(ip)}` as const;
+      lack ||= count > this.#chainsUpTo[kind];
+      while (this.#chainsUpTo[kind] < count) this.#chainsUpTo[kind] *= 2;
+    };
+    for (const { ip, endpoints, outside, affinitySeconds } of frontends) {
+      need('all', ip, endpoints.length);
+      if (typeof outside !== 'string') need('local', ip, outside.length);
+      if (affinitySeconds === undefined || this.#affinitySeconds.has(affinitySeconds)) continue;
+      this.#affinitySeconds.add(affinitySeconds);
+      lack = true;
+    }
+    return lack;
   }
 
   /** What the kernel has, or will have when the scripts so far have run. */
-  *frontends(): Iterable<Frontend> {
-    for (const key of this.#claims.keys()) yield this.#frontend(key) as Frontend;
+  frontends(): Iterable<Frontend> {
+    return this.#frontends.values();
+  }
+
+  /** Whether a client may be remembered at `endpoint` of the frontend with this key. */
+  isSticky(key: string, endpoint: EndpointAddress): boolean {
+    const frontend = this.#frontends.get(key);
+    if (frontend?.affinitySeconds === undefined) return false;
+    const wanted = endpointKey(endpoint);
+    return reachable(frontend).some((one) => endpointKey(one) === wanted);
   }
 
   /** Everything, for building the table anew. */
   content(): PartContent {
     const elements: string[] = [];
     for (const frontend of this.frontends()) elements.push(...addition(frontend));
-    const refuse = [
-      'ip daddr . meta l4proto . th dport @services-unavailable4 meta l4proto tcp reject with tcp reset',
-      'ip daddr . meta l4proto . th dport @services-unavailable4 reject',
-    ];
-    return {
-      part: 'services',
-      declarations: `  map services-frontends4 { typeof ip daddr . meta l4proto . th dport : verdict; }
-  map services-endpoints4 { typeof ip daddr . meta l4proto . th dport . numgen random mod 65536 : ip daddr . th dport; }
-  set services-unavailable4 { typeof ip daddr . meta l4proto . th dport; }
-${this.#chains()}`,
-      rules: {
-        'services-refuse-prerouting': refuse,
-        'services-refuse-output': refuse,
-        'services-prerouting': ['ip daddr . meta l4proto . th dport vmap @services-frontends4'],
-        'services-output': ['ip daddr . meta l4proto . th dport vmap @services-frontends4'],
-      },
-      elements,
+    for (const address of this.#addresses.values()) elements.push(addressCommand('add', address));
+    const size = {
+      endpoints: this.#chainsUpTo,
+      affinitySeconds: [...this.#affinitySeconds],
     };
-  }
-
-  #chains(): string {
-    const chains: string[] = [];
-    for (let count = 1; count <= this.#chainsUpTo; count++) {
-      for (const [kind, index] of [
-        ['spread', `numgen random mod ${count}`],
-        ['affine', `jhash ip saddr mod ${count}`],
-      ])
-        chains.push(`  chain services-${kind}-${count} {
-    dnat ip to ip daddr . meta l4proto . th dport . ${index} map @services-endpoints4
-  }`);
-    }
-    return chains.join('\n');
+    return { ...planeRules(this.#options, size), elements };
   }
 }
 
-/** Chains are shared by every frontend with as many endpoints. */
-function chainName(frontend: Frontend): string {
-  return `services-${frontend.affinity === 'client' ? 'affine' : 'spread'}-${frontend.endpoints.length}`;
+function sameList<T>(
+  a: readonly T[],
+  b: readonly T[],
+  same: (one: T, other: T | undefined) => boolean,
+): boolean {
+  return a === b || (a.length === b.length && a.every((one, i) => same(one, b[i])));
 }
 
-function sameFrontend(a: Frontend | undefined, b: Frontend | undefined): boolean {
-  if (!a || !b) return a === b;
+const sameEndpoint = (a: EndpointAddress, b: EndpointAddress | undefined): boolean =>
+  a.ip === b?.ip && a.port === b.port;
+
+/** Whether clients outside the cluster are treated alike, whatever the endpoints are. */
+const sameRules = (a: Frontend, b: Frontend | undefined): boolean =>
+  b !== undefined &&
+  (typeof a.outside === 'string' ? a.outside === b.outside : typeof b.outside !== 'string');
+
+function sameFrontend(a: Frontend, b: Frontend): boolean {
   return (
-    a.affinity === b.affinity &&
-    a.endpoints.length === b.endpoints.length &&
-    a.endpoints.every(
-      (endpoint, i) => endpoint.ip === b.endpoints[i]?.ip && endpoint.port === b.endpoints[i]?.port,
-    )
+    a.affinitySeconds === b.affinitySeconds &&
+    sameRules(a, b) &&
+    (typeof a.outside === 'string' || sameList(a.outside, b.outside as EndpointAddress[], sameEndpoint)) &&
+    (a.sources === undefined) === (b.sources === undefined) &&
+    sameList(a.sources ?? [], b.sources ?? [], (one, other) => one === other) &&
+    sameList(a.endpoints, b.endpoints, sameEndpoint)
   );
-}
-
-function addition(frontend: Frontend): string[] {
-  const key = frontendKey(frontend);
-  if (frontend.endpoints.length === 0) return [`add element ${at} services-unavailable4 { ${key} }`];
-  const targets = frontend.endpoints.map(
-    (endpoint, i) => `${key} . ${i} : ${endpoint.ip} . ${endpoint.port}`,
-  );
-  return [
-    `add element ${at} services-endpoints4 { ${targets.join(', ')} }`,
-    `add element ${at} services-frontends4 { ${key} : goto ${chainName(frontend)} }`,
-  ];
-}
-
-function removal(frontend: Frontend): string[] {
-  const key = frontendKey(frontend);
-  if (frontend.endpoints.length === 0) return [`delete element ${at} services-unavailable4 { ${key} }`];
-  const targets = frontend.endpoints.map((_, i) => `${key} . ${i}`);
-  return [
-    `delete element ${at} services-frontends4 { ${key} }`,
-    `delete element ${at} services-endpoints4 { ${targets.join(', ')} }`,
-  ];
 }
 
 /** UDP has no end of connection: a flow keeps its translation until told (upstream: pkg/proxy/conntrack). */
-function stale(before: Frontend | undefined, after: Frontend | undefined): StaleFlow[] {
+function flowsLeftBy(before: Frontend | undefined, after: Frontend | undefined): StaleFlow[] {
   const frontend = before ?? after;
   if (frontend?.protocol !== 'udp') return [];
   const { ip, port } = frontend;
-  if (!before || before.endpoints.length === 0)
-    return after && after.endpoints.length > 0 ? [{ ip, port, endpoint: undefined }] : [];
-  const kept = new Set(after?.endpoints.map((endpoint) => `${endpoint.ip}:${endpoint.port}`));
-  return before.endpoints
-    .filter((endpoint) => !kept.has(`${endpoint.ip}:${endpoint.port}`))
+  const all = [{ ip, port, endpoint: undefined }];
+  if (!before || before.endpoints.length === 0) return after && after.endpoints.length > 0 ? all : [];
+  // Flows carry the address that they were given by rules that no longer hold.
+  if (after && !sameRules(before, after)) return all;
+  const kept = new Set(after ? reachable(after).map(endpointKey) : []);
+  return reachable(before)
+    .filter((endpoint) => !kept.has(endpointKey(endpoint)))
     .map((endpoint) => ({ ip, port, endpoint }));
 }

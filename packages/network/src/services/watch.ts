@@ -1,4 +1,6 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
+import type { Clock } from '@cloudless/kube/clock';
+import type { EventRecorder } from '@cloudless/kube/events/recorder';
 import { type Informer, startInformer } from '@cloudless/kube/informer/informer';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
@@ -6,9 +8,11 @@ import { core, discovery } from '@cloudless/kube/resources';
 import type { Service } from '@cloudless/kube/types/core-v1';
 import type { EndpointSlice } from '@cloudless/kube/types/discovery-v1';
 import type { TableKeeper } from '../nft/keeper.ts';
+import { forgetClients } from './affinity.ts';
 import { FlowCleaner } from './conntrack.ts';
-import { frontendsOf } from './model.ts';
-import type { ServiceProgram, StaleFlow } from './program.ts';
+import { startHealthChecks } from './health-check.ts';
+import { frontendsOf, healthCheckOf, type NodeView, servedAddressesOf } from './model.ts';
+import type { ServiceChange, ServiceProgram, StaleFlow } from './program.ts';
 
 const serviceNameLabel = 'kubernetes.io/service-name';
 
@@ -17,6 +21,8 @@ export interface ServiceWatch extends Running {
   readonly synced: Promise<void>;
   /** Builds the table from the program; from then on changes go into the kernel as they come. */
   goLive(): void;
+  /** Tells which addresses are nodes' now. */
+  setNode(node: NodeView): void;
 }
 
 /** `namespace/service` of a slice; undefined for slices that belong to no Service. */
@@ -31,12 +37,15 @@ function ownerOf(slice: EndpointSlice): string | undefined {
  */
 export function watchServices(options: {
   client: KubeClient;
-  nodeName: string;
+  node: NodeView;
   program: ServiceProgram;
-  table: Pick<TableKeeper, 'change' | 'rebuild'>;
+  table: Pick<TableKeeper, 'attempt' | 'change' | 'healthy' | 'listMap' | 'rebuild'>;
+  recorder: Pick<EventRecorder, 'event'>;
+  clock: Clock;
   log: Logger;
 }): ServiceWatch {
   const { client, program, table, log } = options;
+  let { node } = options;
   const services: Informer<Service> = startInformer({ client, resource: core.services, log });
   const slices: Informer<EndpointSlice> = startInformer({
     client,
@@ -45,6 +54,26 @@ export function watchServices(options: {
     log,
   });
   const flows = new FlowCleaner(log);
+  const healthChecks = startHealthChecks({
+    addresses: node.addresses,
+    isHealthy: () => table.healthy,
+    clock: options.clock,
+    log,
+    onFailure(owner, message) {
+      log.error(
+        { service: owner, err: message },
+        'a health check port could not be opened; it is tried again',
+      );
+      const service = services.store.get(owner);
+      if (service)
+        options.recorder.event(
+          { apiVersion: 'v1', kind: 'Service', ...service },
+          'Warning',
+          'FailedToStartServiceHealthcheck',
+          `node ${node.name} failed to start healthcheck "${owner}" on ${message}`,
+        );
+    },
+  });
   const dirty = new Set<string>();
   let scheduled: NodeJS.Immediate | undefined;
   let live = false;
@@ -54,19 +83,26 @@ export function watchServices(options: {
     scheduled = undefined;
     const scripts: string[] = [];
     const staleFlows: StaleFlow[] = [];
+    const staleClients: ServiceChange['staleClients'] = new Map();
     let rebuild = false;
     for (const key of dirty) {
       const service = services.store.get(key);
       const own = service ? slices.store.byIndex('service', key) : [];
-      const change = program.set(key, service ? frontendsOf(service, own, options.nodeName) : []);
+      const change = service
+        ? program.set(key, frontendsOf(service, own, node), servedAddressesOf(service, node))
+        : program.set(key, []);
       if (change.script !== '') scripts.push(change.script);
       staleFlows.push(...change.staleFlows);
+      for (const [frontend, which] of change.staleClients)
+        if (staleClients.get(frontend) !== 'all') staleClients.set(frontend, which);
       rebuild ||= change.rebuild;
+      healthChecks.set(key, service && healthCheckOf(service, own, node.name));
     }
     dirty.clear();
     if (!live) return;
     if (rebuild) table.rebuild();
     else if (scripts.length > 0) table.change('services', scripts.join('\n'));
+    if (staleClients.size > 0) forgetClients(table, staleClients, program);
     if (staleFlows.length > 0) cleaning = flows.forget(staleFlows);
   };
   const touch = (key: string | undefined): void => {
@@ -96,9 +132,15 @@ export function watchServices(options: {
       table.rebuild();
       cleaning = flows.reconcile(program.frontends());
     },
+    setNode(next) {
+      node = next;
+      healthChecks.listenOn(next.addresses);
+      for (const service of services.store.list()) touch(keyOfService(service));
+    },
     ...running(async () => {
       await Promise.all([services.stop(), slices.stop()]);
       clearImmediate(scheduled);
+      await healthChecks.stop();
       await cleaning;
     }),
   };

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { Frontend } from '../services/model.ts';
+import type { Frontend, ServedAddress } from '../services/model.ts';
 
 /** nft's maps and sets as far as elements go, as strict as the kernel: for tests of scripts without one. */
 export class NftMaps {
@@ -38,21 +38,51 @@ export class NftMaps {
 const endpoints = fc
   .uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 20 })
   .map((hosts) => hosts.sort((a, b) => a - b).map((host) => ({ ip: `10.244.0.${host}`, port: 8080 })));
+const endpoints6 = fc
+  .uniqueArray(fc.integer({ min: 1, max: 9 }), { maxLength: 6 })
+  .map((hosts) => hosts.sort((a, b) => a - b).map((host) => ({ ip: `fd00::${host}`, port: 8080 })));
 
 /** Few addresses and ports, so that owners meet. */
-const frontends: fc.Arbitrary<Frontend[]> = fc.uniqueArray(
-  fc.record({
-    ip: fc.integer({ min: 1, max: 3 }).map((host) => `10.96.0.${host}`),
+const frontend: fc.Arbitrary<Frontend> = fc
+  .record({
+    ip: fc.constantFrom('10.96.0.1', '10.96.0.2', '203.0.113.3', 'fd01::1'),
     protocol: fc.constantFrom('tcp' as const, 'udp' as const),
     port: fc.constantFrom(53, 80),
-    endpoints,
-    affinity: fc.constantFrom('none' as const, 'client' as const),
+    affinitySeconds: fc.constantFrom(undefined, 10_800, 5),
+    outside: fc.constantFrom('same' as const, 'masqueraded' as const, 'local' as const),
+    sources: fc.constantFrom(undefined, 1, 2, 3),
+    some: endpoints,
+    some6: endpoints6,
+    here: fc.nat({ max: 20 }),
+  })
+  .map(({ some, some6, here, sources, outside, ...rest }) => {
+    const isV6 = rest.ip.includes(':');
+    const all = isV6 ? some6 : some;
+    const blocks = isV6 ? ['fd00::/8', '2001:db8::/32'] : ['10.0.0.0/8', '192.0.2.0/24'];
+    const nested = isV6 ? 'fd00::/16' : '10.1.0.0/16';
+    return {
+      ...rest,
+      endpoints: all,
+      outside: outside === 'local' ? all.slice(0, here) : outside,
+      ...(sources === undefined ? {} : { sources: [blocks.slice(0, 1), blocks, [nested]][sources - 1] }),
+    };
+  });
+const frontends: fc.Arbitrary<Frontend[]> = fc.uniqueArray(frontend, {
+  maxLength: 3,
+  selector: ({ ip, protocol, port }) => `${ip}${protocol}${port}`,
+});
+const addresses: fc.Arbitrary<ServedAddress[]> = fc.uniqueArray(
+  fc.record({
+    ip: fc.constantFrom('203.0.113.3', '203.0.113.4', '2001:db8::9'),
+    kind: fc.constantFrom('virtual' as const, 'external' as const),
   }),
-  { maxLength: 3, selector: ({ ip, protocol, port }) => `${ip}${protocol}${port}` },
+  { maxLength: 2, selector: ({ ip }) => ip },
 );
 
 /** Random sequences of what Services of a few names come to mean. */
-export const arbitraryChanges: fc.Arbitrary<Array<{ owner: string; frontends: Frontend[] }>> = fc.array(
-  fc.record({ owner: fc.constantFrom('a/one', 'a/two', 'b/three'), frontends }),
-  { minLength: 1, maxLength: 12 },
-);
+export const arbitraryChanges: fc.Arbitrary<
+  Array<{ owner: string; frontends: Frontend[]; addresses: ServedAddress[] }>
+> = fc.array(fc.record({ owner: fc.constantFrom('a/one', 'a/two', 'b/three'), frontends, addresses }), {
+  minLength: 1,
+  maxLength: 12,
+});

@@ -1,0 +1,185 @@
+/** Maps, chains and rules of the service data plane, the same for every set of Services: pure texts. */
+import { isIPv4 } from 'node:net';
+import type { PartContent } from '../nft/table.ts';
+import { pickChain, rememberChain } from './elements.ts';
+import type { Family } from './ip.ts';
+
+/** What the rules know of the node and the cluster. */
+export interface PlaneOptions {
+  /** IPv4 address that clients from outside are given towards endpoints; otherwise that of the outgoing interface. */
+  nodeIp?: string | undefined;
+  /** Blocks of all pods: whoever has another address, and is not a node, is outside the cluster. */
+  clusterCidrs?: readonly string[];
+  /** Blocks of ClusterIPs: clients outside the cluster that have a route to them are masqueraded too. */
+  serviceCidrs?: readonly string[];
+}
+
+/** How many chains of each kind there must be. */
+export interface PlaneSize {
+  /** For every number of endpoints up to these, of all nodes and of this one, in each family. */
+  endpoints: Readonly<Record<'all4' | 'all6' | 'local4' | 'local6', number>>;
+  /** Timeouts of session affinity. */
+  affinitySeconds: readonly number[];
+}
+
+const families: readonly Family[] = [4, 6];
+/** Clients that are remembered at most, all Services together; more are spread anew with each connection. */
+const maxClients = 1 << 18;
+
+const ofFamily = (blocks: readonly string[] | undefined, family: Family): string[] =>
+  (blocks ?? []).filter((block) => block.includes(':') === (family === 6));
+
+function blockSet(name: string, family: Family, blocks: readonly string[] | undefined): string {
+  const own = ofFamily(blocks, family);
+  const elements = own.length === 0 ? '' : ` elements = { ${own.join(', ')} };`;
+  return `  set ${name}${family} { type ipv${family}_addr; flags interval; auto-merge;${elements} }`;
+}
+
+function holders(family: Family, options: PlaneOptions): string {
+  const ip = family === 4 ? 'ip' : 'ip6';
+  const key = `${ip} daddr . meta l4proto . th dport`;
+  const target = `${ip} daddr . th dport`;
+  return [
+    `  map services-frontends${family} { typeof ${key} : verdict; }`,
+    `  map services-outside${family} { typeof ${key} : verdict; }`,
+    `  map services-sources${family} { typeof ${key} : verdict; }`,
+    `  map services-endpoints${family} { typeof ${key} . numgen random mod 65536 : ${target}; }`,
+    `  map services-local-endpoints${family} { typeof ${key} . numgen random mod 65536 : ${target}; }`,
+    ...(family === 4
+      ? [
+          `  map services-clients4 { typeof ${ip} saddr . ${key} : ${target}; size ${maxClients}; flags dynamic,timeout; timeout 3h; }`,
+          `  map services-sticky4 { typeof ${key} . ${target} : verdict; }`,
+        ]
+      : []),
+    `  set services-unavailable${family} { typeof ${key}; }`,
+    `  set services-restricted${family} { typeof ${key}; }`,
+    `  set services-allowed${family} { typeof ${key} . ${ip} saddr; flags interval; }`,
+    `  set services-virtual${family} { typeof ${ip} daddr; }`,
+    `  set services-external${family} { typeof ${ip} daddr; }`,
+    blockSet('services-pods', family, options.clusterCidrs),
+    blockSet('services-ranges', family, options.serviceCidrs),
+  ].join('\n');
+}
+
+/**
+ * Chains that choose an endpoint, shared by all frontends with as many. Clients are remembered in IPv4 only: a client, where it
+ * went and where it was sent do not fit into nft's registers with IPv6, so there a hash of its address decides.
+ */
+function pickChains(family: Family, { endpoints }: PlaneSize): string[] {
+  const ip = family === 4 ? 'ip' : 'ip6';
+  const key = `${ip} daddr . meta l4proto . th dport`;
+  const chains: string[] = [];
+  for (const [group, map] of [
+    ['all', 'services-endpoints'],
+    ['local', 'services-local-endpoints'],
+  ] as const) {
+    for (let count = 1; count <= endpoints[`${group}${family}`]; count++) {
+      const choose = (index: string): string => `dnat ${ip} to ${key} . ${index} map @${map}${family}`;
+      const spread = choose(`numgen random mod ${count}`);
+      const affine =
+        family === 4
+          ? `dnat ip to ip saddr . ${key} map @services-clients4\n    ${spread}`
+          : choose(`jhash ip6 saddr mod ${count}`);
+      chains.push(
+        `  chain ${pickChain(group, 'spread', count, family)} {\n    ${spread}\n  }`,
+        `  chain ${pickChain(group, 'affine', count, family)} {\n    ${affine}\n  }`,
+      );
+    }
+  }
+  return chains;
+}
+
+const transports = ['tcp', 'udp', 'sctp'] as const;
+
+/** A rule for each transport: nft must know it before it can name the port that the client asked for. */
+const perTransport = (rule: string): string[] => transports.map((name) => `meta l4proto ${name} ${rule}`);
+
+const askedFor = (ip: 'ip' | 'ip6'): string =>
+  `ct original ${ip} daddr . meta l4proto . ct original proto-dst`;
+
+/** Chains that write down where a client went; an entry that is there already is only made younger. */
+function rememberChains({ affinitySeconds }: PlaneSize): string[] {
+  return affinitySeconds.map((seconds) => {
+    const rules = perTransport(
+      `update @services-clients4 { ip saddr . ${askedFor('ip')} timeout ${seconds}s : ip daddr . th dport }`,
+    );
+    return `  chain ${rememberChain(seconds)} {\n    ${rules.join('\n    ')}\n  }`;
+  });
+}
+
+/** Chains that give clients the node's address, so that answers come back through it. */
+function sourceChains(family: Family, { nodeIp }: PlaneOptions): string[] {
+  const ip = family === 4 ? 'ip' : 'ip6';
+  const translate =
+    family === 4 && isIPv4(nodeIp ?? '') ? `snat ip to ${nodeIp} fully-random` : 'masquerade fully-random';
+  return [
+    `  chain services-from-node${family} {\n    ${ip} saddr != @services-pods${family} ${translate}\n  }`,
+    // The node's own connections carry the virtual address itself when that is assigned to an interface of it.
+    `  chain services-own-from-node${family} {\n    fib saddr type local ${translate}\n  }`,
+  ];
+}
+
+const both = (rules: (family: Family, ip: 'ip' | 'ip6') => readonly string[]): string[] =>
+  families.flatMap((family) => rules(family, family === 4 ? 'ip' : 'ip6'));
+
+/** Declarations and rules. Named by what a packet meets: `ct state new` spares the connections that stand. */
+export function planeRules(
+  options: PlaneOptions,
+  size: PlaneSize,
+): Pick<PartContent, 'part' | 'declarations' | 'rules'> {
+  const key = (ip: string): string => `${ip} daddr . meta l4proto . th dport`;
+  const refuse = both((family, ip) => [
+    `ct state new ${key(ip)} @services-restricted${family} ${key(ip)} . ${ip} saddr != @services-allowed${family} drop`,
+    `ct state new ${key(ip)} @services-unavailable${family} meta l4proto tcp reject with tcp reset`,
+    `ct state new ${key(ip)} @services-unavailable${family} reject`,
+  ]);
+  // An address that is on no interface answers echo requests by the node's own.
+  const echo = (ip: 'ip' | 'ip6', condition: string): string =>
+    ip === 'ip'
+      ? `${condition} icmp type echo-request fib daddr type != local ${isIPv4(options.nodeIp ?? '') ? `dnat ip to ${options.nodeIp}` : 'redirect'}`
+      : `${condition} icmpv6 type echo-request fib daddr type != local redirect`;
+  const remember = perTransport(
+    `ct state new ct status dnat ${askedFor('ip')} . ip daddr . th dport vmap @services-sticky4`,
+  );
+  const notServed = (condition: string): string[] => [
+    `${condition} ct state invalid drop`,
+    `${condition} meta l4proto tcp reject with tcp reset`,
+    `${condition} reject`,
+  ];
+  return {
+    part: 'services',
+    declarations: [
+      ...families.map((family) => holders(family, options)),
+      ...families.flatMap((family) => [...pickChains(family, size), ...sourceChains(family, options)]),
+      ...rememberChains(size),
+    ].join('\n'),
+    rules: {
+      'services-refuse-prerouting': refuse,
+      'services-refuse-output': refuse,
+      'services-prerouting': both((family, ip) => [
+        echo(ip, `${ip} daddr @services-virtual${family}`),
+        echo(ip, `${ip} daddr @services-external${family} ${ip} saddr != @services-pods${family}`),
+        `${ip} saddr != @services-pods${family} ${key(ip)} vmap @services-outside${family}`,
+        `${key(ip)} vmap @services-frontends${family}`,
+      ]),
+      'services-output': both((family, ip) => [
+        echo(ip, `${ip} daddr @services-virtual${family}`),
+        `${key(ip)} vmap @services-frontends${family}`,
+      ]),
+      'services-remember-prerouting': remember,
+      'services-remember-output': remember,
+      // What still has such an address now is not served: sent on, it would come back by the next router.
+      'services-unserved-forward': both((family, ip) => [
+        ...notServed(`${ip} daddr @services-virtual${family}`),
+        ...notServed(`${ip} daddr @services-external${family} ${ip} saddr != @services-pods${family}`),
+      ]),
+      'services-unserved-output': both((family, ip) =>
+        notServed(`${ip} daddr @services-virtual${family} fib daddr type != local`),
+      ),
+      'services-postrouting': both((family, ip) => [
+        ...perTransport(`ct status dnat ${askedFor(ip)} vmap @services-sources${family}`),
+        `ct status dnat ct original ${ip} daddr @services-ranges${family} fib saddr type != local goto services-from-node${family}`,
+      ]),
+    },
+  };
+}
