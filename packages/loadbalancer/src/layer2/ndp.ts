@@ -109,7 +109,7 @@ function findLinkAddress(
 }
 
 /** ICMPv6's checksum over its pseudo header (RFC 4443 section 2.3); 0 when the packet has its right one in it. */
-function icmpChecksum(frame: Uint8Array, length: number): number {
+export function icmpChecksum(frame: Uint8Array, length: number): number {
   let sum = length + nextHeaderIcmp6;
   for (let at = ethernetHeaderBytes + 8; at < icmpAt; at += 2) sum += word(frame, at);
   const even = icmpAt + (length & ~1);
