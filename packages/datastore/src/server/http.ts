@@ -3,10 +3,11 @@
  * (upstream: server/etcdserver/api/etcdhttp). The same over HTTP/1.1 and HTTP/2.
  */
 import { createServer, type Server } from 'node:http';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Datastore } from '../datastore.ts';
 import { metricsText } from '../metrics.ts';
+import { encodeFields } from './http2/hpack.ts';
+import type { Request, ServerStream } from './http2/stream.ts';
 import { serverVersion, storageVersion } from './version.ts';
 
 /** A read that health waits for (etcd: its request timeout). */
@@ -66,14 +67,16 @@ export class HttpSide {
   }
 
   /** Answers a stream of an HTTP/2 connection that is no gRPC call. */
-  answerStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    stream.on('error', () => undefined);
-    stream.resume();
-    const method = headers[':method'] as string;
-    void this.#answer(method, headers[':path'] as string).then(({ status, type, body, allow }) => {
-      if (stream.destroyed) return;
-      stream.respond({ ':status': status, 'content-type': type, ...(allow === undefined ? {} : { allow }) });
-      stream.end(method === 'HEAD' ? '' : body);
+  answerStream(stream: ServerStream, { method, path }: Request): void {
+    void this.#answer(method, path).then(({ status, type, body, allow }) => {
+      const fields: Array<[string, string]> = [
+        [':status', String(status)],
+        ['content-type', type],
+      ];
+      if (allow !== undefined) fields.push(['allow', allow]);
+      stream.respond(encodeFields(fields));
+      if (method !== 'HEAD') stream.write(Buffer.from(body));
+      stream.end();
     });
   }
 

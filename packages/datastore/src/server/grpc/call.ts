@@ -1,6 +1,8 @@
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { EtcdError, grpcCode } from '@cloudless/kube/etcd/store';
 import type { Clock, ClockTimer } from '@cloudless/kube/clock';
+import { errorCode } from '../http2/frames.ts';
+import { encodeFields } from '../http2/hpack.ts';
+import { fieldOf, type Request, type ServerStream, type StreamReceiver } from '../http2/stream.ts';
 import { acceptedEncodings, decompress, MessageCutter } from './messages.ts';
 import type { CallCounters } from './counters.ts';
 import type { DuplexReceiver, Method, SendingStream } from './method.ts';
@@ -9,9 +11,12 @@ import { encodeMessage, type Status, statusOf, timeoutMs } from './status.ts';
 const maxTimerMs = 2 ** 31 - 1;
 /** How long a caller that has its answer may leave its side open. */
 const lingerMs = 5_000;
-const ok = { 'grpc-status': '0' } as const;
-const answerHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const;
-const waitForTrailers = { waitForTrailers: true } as const;
+const answerFields = [
+  [':status', '200'],
+  ['content-type', 'application/grpc'],
+] as const;
+const answerHeaders = encodeFields(answerFields);
+const ok = encodeFields([['grpc-status', '0']]);
 
 export interface CountedMethod {
   readonly method: Method;
@@ -31,14 +36,10 @@ export interface CallOptions {
 }
 
 /** Carries out one gRPC call that arrived as an HTTP/2 stream. */
-export function answerCall(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  options: CallOptions,
-): void {
-  const path = headers[':path'] as string;
+export function answerCall(stream: ServerStream, request: Request, options: CallOptions): void {
+  const { path } = request;
   const counted = options.methods.get(path);
-  const call = new Call(stream, headers, options, path, counted?.counters);
+  const call = new Call(stream, request, options, counted?.counters);
   if (counted === undefined) {
     const [, service = '', name = ''] = path.split('/');
     call.end(new EtcdError(grpcCode.unimplemented, `unknown method ${name} for service ${service}`));
@@ -47,8 +48,8 @@ export function answerCall(
   call.start(counted.method);
 }
 
-class Call implements SendingStream {
-  readonly #stream: ServerHttp2Stream;
+class Call implements SendingStream, StreamReceiver {
+  readonly #stream: ServerStream;
   readonly #options: CallOptions;
   readonly #path: string;
   readonly #counters: CallCounters | undefined;
@@ -64,26 +65,24 @@ class Call implements SendingStream {
   /** A message of the caller is being dealt with: the next ones wait. */
   #busy = false;
   #room: PromiseWithResolvers<void> | undefined;
-  #trailers: Record<string, string> = ok;
+  #linger: ClockTimer | undefined;
 
   constructor(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
+    stream: ServerStream,
+    request: Request,
     options: CallOptions,
-    path: string,
     counters: CallCounters | undefined,
   ) {
     this.#stream = stream;
     this.#options = options;
-    this.#path = path;
+    this.#path = request.path;
     this.#counters = counters;
     if (counters !== undefined) counters.started++;
-    this.#encoding = headers['grpc-encoding'] as string | undefined;
+    this.#encoding = fieldOf(request, 'grpc-encoding');
     this.#messages = new MessageCutter(options.maxMessageBytes);
-    const timeout = headers['grpc-timeout'];
-    if (typeof timeout === 'string') this.#setDeadline(timeout);
-    stream.on('error', () => undefined);
-    stream.once('close', () => this.#close());
+    const timeout = fieldOf(request, 'grpc-timeout');
+    if (timeout !== undefined) this.#setDeadline(timeout);
+    stream.receiver = this;
   }
 
   #setDeadline(header: string): void {
@@ -102,11 +101,10 @@ class Call implements SendingStream {
   }
 
   get pendingBytes(): number {
-    return this.#stream.writableLength;
+    return this.#stream.pendingBytes;
   }
 
   start(method: Method): void {
-    const stream = this.#stream;
     if (this.#ended) return;
     if (method.type !== 'unary') this.#options.lasting.add(this);
     if (method.type === 'duplex') {
@@ -120,15 +118,18 @@ class Call implements SendingStream {
         );
       });
     }
-    stream.on('data', (chunk: Buffer) => {
-      if (this.#ended) return;
-      this.#messages.push(chunk);
-      if (!this.#busy) this.#receive();
-    });
-    stream.once('end', () => {
-      this.#half = true;
-      if (!this.#busy) this.#receive();
-    });
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#messages.push(chunk);
+    if (!this.#busy) this.#receive();
+  }
+
+  /** The caller has sent all. */
+  halfClosed(): void {
+    this.#half = true;
+    if (!this.#busy) this.#receive();
   }
 
   /** Hands over the messages that are whole, one after the other. */
@@ -183,32 +184,30 @@ class Call implements SendingStream {
   #respond(): void {
     if (this.#responded) return;
     this.#responded = true;
-    this.#stream.respond(answerHeaders, waitForTrailers);
-    this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(this.#trailers));
+    this.#stream.respond(answerHeaders);
   }
 
   /** The one answer of a unary call, and its good end. */
   #finish(frame: Buffer): void {
-    if (this.#ended || this.#stream.destroyed) return;
+    if (this.#ended || this.#stream.isClosed) return;
     this.#respond();
     this.#over(grpcCode.ok);
     this.#options.traffic.sentBytes += frame.length;
-    this.#stream.end(frame);
+    this.#stream.write(frame);
+    this.#stream.end(ok);
   }
 
   send(frame: Buffer): Promise<void> | undefined {
-    if (this.#ended || this.#stream.destroyed) return undefined;
+    if (this.#ended || this.#stream.isClosed) return undefined;
     this.#respond();
     this.#options.traffic.sentBytes += frame.length;
     if (this.#stream.write(frame)) return undefined;
-    if (this.#room === undefined) {
-      this.#room = Promise.withResolvers<void>();
-      this.#stream.once('drain', () => this.#makeRoom());
-    }
+    this.#room ??= Promise.withResolvers<void>();
     return this.#room.promise;
   }
 
-  #makeRoom(): void {
+  /** There is room to send more. */
+  drain(): void {
     const room = this.#room;
     this.#room = undefined;
     room?.resolve();
@@ -224,16 +223,11 @@ class Call implements SendingStream {
       this.#options.failed(this.#path, error);
     this.#over(status.code);
     const stream = this.#stream;
-    if (stream.destroyed) return;
-    const trailers: Record<string, string> = { 'grpc-status': String(status.code) };
-    if (status.message !== '') trailers['grpc-message'] = encodeMessage(status.message);
-    if (status.code === grpcCode.unimplemented) trailers['grpc-accept-encoding'] = acceptedEncodings;
-    if (this.#responded) {
-      this.#trailers = trailers;
-      stream.end();
-    } else {
+    if (stream.isClosed) return;
+    if (this.#responded) stream.end(encodeFields(trailersOf(status)));
+    else {
       this.#responded = true;
-      stream.respond({ ...answerHeaders, ...trailers }, { endStream: true });
+      stream.respond(encodeFields([...answerFields, ...trailersOf(status)]), true);
     }
     this.#dropRest();
   }
@@ -244,10 +238,9 @@ class Call implements SendingStream {
    */
   #dropRest(): void {
     const stream = this.#stream;
-    if (stream.readableEnded) return;
+    if (stream.isRequestEnded) return;
     stream.resume();
-    const timer = this.#options.clock.setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lingerMs);
-    stream.once('close', () => timer.cancel());
+    this.#linger = this.#options.clock.setTimeout(() => stream.reset(errorCode.none), lingerMs);
   }
 
   #over(code: number): void {
@@ -257,16 +250,28 @@ class Call implements SendingStream {
     this.#deadline?.cancel();
     this.#abort?.abort();
     this.#options.lasting.delete(this);
-    this.#makeRoom();
+    this.drain();
     const receiver = this.#receiver;
     this.#receiver = undefined;
     receiver?.closed();
   }
 
-  #close(): void {
+  /** The stream is over. */
+  closed(): void {
+    this.#linger?.cancel();
     if (!this.#ended) this.#over(grpcCode.canceled);
-    else this.#makeRoom();
+    else this.drain();
   }
+}
+
+function trailersOf({ code, message }: Status): Array<[name: string, value: string]> {
+  return [
+    ['grpc-status', String(code)],
+    ...(message === '' ? [] : [['grpc-message', encodeMessage(message)] as [string, string]]),
+    ...(code === grpcCode.unimplemented
+      ? [['grpc-accept-encoding', acceptedEncodings] as [string, string]]
+      : []),
+  ];
 }
 
 /** Of a call with one request, which is dealt with when the caller has sent all. */

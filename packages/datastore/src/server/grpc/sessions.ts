@@ -1,33 +1,14 @@
-import {
-  constants,
-  createServer,
-  type Http2Server,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
 import type { Socket } from 'node:net';
 import { etcdErrors } from '@cloudless/kube/etcd/store';
 import type { Clock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
+import { Connection, type ConnectionOptions } from '../http2/connection.ts';
+import { encodeFields } from '../http2/hpack.ts';
+import { fieldOf, type Request, type ServerStream } from '../http2/stream.ts';
 import { answerCall, type CountedMethod } from './call.ts';
 import type { GrpcCounters } from './counters.ts';
 import type { Methods, SendingStream } from './method.ts';
 
-/** What a connection may send before it is read; a writer's 64 streams of 1 KB values must not wait for it. */
-const sessionWindowBytes = 4 * 1024 * 1024;
-const streamWindowBytes = 1024 * 1024;
-/** Megabytes that a session's streams may hold: a list of everything waits here for a slow reader. */
-const sessionMemoryMegabytes = 4096;
-/**
- * Calls that a client may give up at once, and each second. nghttp2's own limits (1000 and 33) end the connections of
- * API servers whose requests time out under load; none at all would let a client keep a core busy (CVE-2023-44487).
- */
-const streamResetBurst = 10_000;
-const streamResetRate = 2_000;
-const maxHeaderBytes = 64 * 1024;
-/** The largest stream identifier: nothing is refused yet (RFC 9113, 6.8). */
-const lastStreamId = 2 ** 31 - 1;
 /** Clients that hear that the server goes stop opening streams within so long. */
 const noticeMs = 50;
 
@@ -41,17 +22,22 @@ export interface GrpcOptions {
   /** Of one request message. */
   maxMessageBytes: number;
   /** Answers what is no gRPC call. */
-  otherwise: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+  otherwise: (stream: ServerStream, request: Request) => void;
   clock: Clock;
   log: Logger;
 }
 
-/** The HTTP/2 side of a port: sessions, and the gRPC calls on them. */
+const notAllowed = encodeFields([
+  [':status', '405'],
+  ['allow', 'POST'],
+]);
+
+/** The HTTP/2 side of a port: connections, and the gRPC calls on them. */
 export class GrpcSessions {
-  readonly #server: Http2Server;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #connections = new Set<Connection>();
   readonly #lasting = new Set<SendingStream>();
   readonly #clock: Clock;
+  readonly #options: Omit<ConnectionOptions, 'closed'>;
   #stopping = false;
 
   constructor({ methods, counters, traffic, maxMessageBytes, otherwise, clock, log }: GrpcOptions) {
@@ -68,32 +54,16 @@ export class GrpcSessions {
       lasting: this.#lasting,
       failed: (path: string, error: unknown) => log.error({ err: error, path }, 'a call failed'),
     };
-    this.#server = createServer({
-      maxSessionMemory: sessionMemoryMegabytes,
-      streamResetBurst,
-      streamResetRate,
-      settings: {
-        initialWindowSize: streamWindowBytes,
-        maxHeaderListSize: maxHeaderBytes,
-        enablePush: false,
+    this.#options = {
+      request(stream, request) {
+        const isGrpc = fieldOf(request, 'content-type')?.startsWith('application/grpc') === true;
+        if (!isGrpc) otherwise(stream, request);
+        else if (request.method !== 'POST') stream.respond(notAllowed, true);
+        else answerCall(stream, request, call);
       },
-    });
-    this.#server.on('session', (session) => this.#track(session, log));
-    this.#server.on('sessionError', (error) => log.debug({ err: error }, 'an HTTP/2 session failed'));
-    this.#server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-      const type = headers['content-type'];
-      if (type === undefined || !type.startsWith('application/grpc')) otherwise(stream, headers);
-      else if (headers[':method'] !== 'POST') refuse(stream);
-      else answerCall(stream, headers, call);
-    });
-  }
-
-  #track(session: ServerHttp2Session, log: Logger): void {
-    this.#sessions.add(session);
-    session.setLocalWindowSize(sessionWindowBytes);
-    session.on('error', (error) => log.debug({ err: error }, 'a connection broke'));
-    session.once('close', () => this.#sessions.delete(session));
-    if (this.#stopping) session.close();
+      failed: (error) => log.debug({ err: error }, 'an HTTP/2 connection was ended'),
+      monotonicMs: () => clock.monotonicMs(),
+    };
   }
 
   /** Bytes that lasting calls have sent and their readers have not taken. */
@@ -105,32 +75,23 @@ export class GrpcSessions {
 
   /** Takes over a connection that speaks HTTP/2. */
   take(socket: Socket): void {
-    this.#server.emit('connection', socket);
+    const closed = (): void => void this.#connections.delete(connection);
+    const connection: Connection = new Connection(socket, { ...this.#options, closed });
+    this.#connections.add(connection);
+    if (this.#stopping) connection.close();
   }
 
   /** Tells clients to go elsewhere, ends lasting calls as etcd does, waits for the others, no longer than `drainMs`. */
   async stop(drainMs: number): Promise<void> {
     this.#stopping = true;
-    const busy = [...this.#sessions].filter((session) => !session.closed && !session.destroyed);
-    for (const session of busy) session.goaway(constants.NGHTTP2_NO_ERROR, lastStreamId);
+    const busy = [...this.#connections];
+    for (const connection of busy) connection.announceEnd();
     if (busy.length > 0) await within(this.#clock, noticeMs, new Promise(() => {}));
     for (const call of this.#lasting) call.end(etcdErrors.stopped());
-    const closed = busy.map(
-      (session) =>
-        new Promise<void>((resolve) => {
-          if (session.destroyed) return resolve();
-          session.once('close', resolve);
-          session.close();
-        }),
-    );
-    await within(this.#clock, drainMs, Promise.all(closed));
-    for (const session of this.#sessions) session.destroy();
+    for (const connection of busy) connection.close();
+    await within(this.#clock, drainMs, Promise.all(busy.map(({ ended }) => ended)));
+    for (const connection of this.#connections) connection.destroy();
   }
-}
-
-function refuse(stream: ServerHttp2Stream): void {
-  stream.on('error', () => undefined);
-  stream.respond({ ':status': 405, allow: 'POST' }, { endStream: true });
 }
 
 /** Waits for `done`, but no longer than `ms`. */
