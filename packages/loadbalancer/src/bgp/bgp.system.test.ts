@@ -1,0 +1,186 @@
+// Real routers, BIRD 2 and FRR, in network namespaces: what they take from our sessions and put into their kernel.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BgpPeer } from '../config/config.ts';
+import { missingPeer } from '../testing/peers.ts';
+import { type Host, type Segment, openSegment } from '../testing/segment.ts';
+import { type KernelRoute, type Router, eventually, routerKinds } from './testing/routers.ts';
+import { type Speaker, startSpeaker } from './testing/speaker.ts';
+
+const vip4 = '203.0.113.9/32';
+const vip6 = '2001:db8:113::9/128';
+const password = 'shared-secret';
+
+for (const { kind, programs, start } of routerKinds)
+  describe(`${kind} as the peer`, { skip: missingPeer(...programs) }, () => {
+    let segment: Segment;
+    let router: Router;
+    let mistaken: Speaker;
+    const hosts = new Map<string, Host>();
+    const speakers: Speaker[] = [];
+
+    before(async () => {
+      segment = await openSegment();
+      const routerHost = await segment.addHost('router', { ipv4: '10.9.0.254/24', ipv6: 'fd00:9::254/64' });
+      for (const [name, n] of [
+        ['one', 1],
+        ['two', 2],
+        ['six', 3],
+        ['inner', 4],
+        ['signed', 5],
+        ['mistaken', 6],
+      ] as const)
+        hosts.set(name, await segment.addHost(name, { ipv4: `10.9.0.${n}/24`, ipv6: `fd00:9::${n}/64` }));
+      router = await start(routerHost, [
+        { name: 'one', address: '10.9.0.1', asn: 64512 },
+        { name: 'two', address: '10.9.0.2', asn: 64512 },
+        { name: 'six', address: 'fd00:9::3', asn: 64512 },
+        { name: 'inner', address: '10.9.0.4', asn: 64513 },
+        { name: 'signed', address: '10.9.0.5', asn: 64512, password },
+        { name: 'mistaken', address: '10.9.0.6', asn: 64512, password },
+      ]);
+      // It takes ten seconds until it gives up: the other tests go on beside it.
+      mistaken = startSpeaker(hosts.get('mistaken') as Host, {
+        peerAddress: '10.9.0.254',
+        password: 'another-one',
+      });
+    });
+    after(async () => {
+      await router?.stop();
+      segment?.close();
+    });
+
+    afterEach(async () => {
+      for (const speaker of speakers.splice(0)) await speaker.kill();
+    });
+
+    const speak = (host: string, peer: Partial<BgpPeer> = {}): Speaker => {
+      const speaker = startSpeaker(hosts.get(host) as Host, { peerAddress: '10.9.0.254', ...peer });
+      speakers.push(speaker);
+      return speaker;
+    };
+    const installed = (prefix: string): KernelRoute | undefined =>
+      router.kernelRoutes().find((route) => route.prefix === prefix);
+    const untilInstalled = (prefix: string, ways = 1): Promise<KernelRoute> =>
+      eventually(`${prefix} by ${ways} in the router's kernel`, () => {
+        const route = installed(prefix);
+        return route?.via.length === ways ? route : undefined;
+      });
+    const untilGone = (prefix: string): Promise<true> =>
+      eventually(`${prefix} gone from the router's kernel`, () => (installed(prefix) ? undefined : true));
+    /** What the router itself says of a route, its words for communities brought to one form. */
+    const told = async (prefix: string): Promise<string> => {
+      const [address = ''] = prefix.split('/');
+      const family = address.includes(':') ? 'ipv6' : 'ipv4';
+      const text = await router.show(
+        kind === 'FRR' ? `show bgp ${family} unicast ${prefix} json` : `show route for ${prefix} all`,
+      );
+      return text.replaceAll(/\((\d+), ?(\d+)(?:, ?(\d+))?\)/g, (_, a, b, c) =>
+        c === undefined ? `${a}:${b}` : `${a}:${b}:${c}`,
+      );
+    };
+
+    it('takes IPv4 and IPv6 routes over an IPv4 session, with communities, and lets go of them', async () => {
+      const speaker = speak('one');
+      speaker.setRoutes([
+        {
+          prefix: vip4,
+          communities: [
+            { type: 'standard', high: 64512, low: 1234 },
+            { type: 'large', global: 64512, local1: 77, local2: 88 },
+          ],
+        },
+        { prefix: vip6 },
+      ]);
+      assert.deepEqual((await untilInstalled(vip4)).via, ['10.9.0.1']);
+      const [six = ''] = (await untilInstalled(vip6)).via;
+      assert.match(six, /^(fd00:9::1|fe80::)/);
+      const text = await told(vip4);
+      assert.match(text, /64512:1234/);
+      assert.match(text, /64512:77:88/);
+      speaker.setRoutes([]);
+      await untilGone(vip4);
+      await untilGone(vip6);
+      await speaker.until(
+        'it has nothing to tell',
+        (status) => status.advertisedRoutes === 0 && status.state === 'Established',
+      );
+      speaker.setRoutes([{ prefix: vip4 }]);
+      await untilInstalled(vip4);
+      await speaker.stop('shutdown');
+      await untilGone(vip4);
+    });
+
+    it('takes both over an IPv6 session', async () => {
+      const speaker = speak('six', { peerAddress: 'fd00:9::254' });
+      speaker.setRoutes([{ prefix: vip4 }, { prefix: vip6 }]);
+      assert.deepEqual((await untilInstalled(vip4)).via, ['10.9.0.3']);
+      await untilInstalled(vip6);
+      await speaker.stop('shutdown');
+      await untilGone(vip4);
+    });
+
+    it('hears the local preference of an internal speaker', async () => {
+      const speaker = speak('inner', { myAsn: 64513, peerAsn: 'internal' });
+      speaker.setRoutes([{ prefix: vip4, localPref: 321 }]);
+      await untilInstalled(vip4);
+      assert.match(await told(vip4), kind === 'FRR' ? /"locPrf":321/ : /local_pref: 321/);
+      await speaker.stop('shutdown');
+      await untilGone(vip4);
+    });
+
+    it('shares the load among nodes, and goes on with those that are left', async () => {
+      const one = speak('one');
+      const two = speak('two');
+      for (const speaker of [one, two]) speaker.setRoutes([{ prefix: vip4 }, { prefix: vip6 }]);
+      assert.deepEqual((await untilInstalled(vip4, 2)).via, ['10.9.0.1', '10.9.0.2']);
+      await untilInstalled(vip6, 2);
+      await two.kill();
+      assert.deepEqual((await untilInstalled(vip4, 1)).via, ['10.9.0.1']);
+      await one.stop('shutdown');
+      await untilGone(vip4);
+    });
+
+    it('with the same TCP MD5 password', async () => {
+      const speaker = speak('signed', { password });
+      speaker.setRoutes([{ prefix: vip4 }]);
+      await untilInstalled(vip4);
+      await speaker.stop('shutdown');
+      await untilGone(vip4);
+    });
+
+    it('keeps the routes of a speaker that is killed and comes back', async () => {
+      const peer = { enableGracefulRestart: true };
+      const first = speak('one', peer);
+      first.setRoutes([{ prefix: vip4 }, { prefix: vip6 }]);
+      await untilInstalled(vip4);
+      await untilInstalled(vip6);
+      let gaps = 0;
+      const watch = setInterval(() => {
+        if (!installed(vip4) || !installed(vip6)) gaps += 1;
+      }, 20);
+      await first.kill();
+      const second = speak('one', peer);
+      // The second has one route fewer: it goes when the end of its routes is told, not before.
+      await second.until('a session', ({ state }) => state === 'Established');
+      await sleep(200);
+      clearInterval(watch);
+      assert.equal(gaps, 0, 'no look found a route missing');
+      second.setRoutes([{ prefix: vip4 }]);
+      await untilGone(vip6);
+      assert.ok(installed(vip4));
+      await second.stop('shutdown');
+      await untilGone(vip4);
+    });
+
+    it('with another TCP MD5 password the status says what it may be', async () => {
+      const { lastError, state } = await mistaken.until(
+        'it gave up',
+        (status) => status.lastError !== undefined,
+      );
+      assert.match(lastError ?? '', /no answer from 10\.9\.0\.254 port 179 .* another TCP MD5 password/);
+      assert.equal(state, 'Connect');
+      await mistaken.kill();
+    });
+  });
