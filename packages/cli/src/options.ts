@@ -38,6 +38,10 @@ export interface ClusterOptions {
   audit: AuditOptions | undefined;
   /** How long the API server says that it is not ready before it refuses connections; undefined: not at all. */
   shutdownDelayMs: number | undefined;
+  /** Addresses that the load balancer announces whether the API is there or not: a file, absolute. */
+  announcementsFile: string | undefined;
+  /** The label that keeps a node out of load balancing leaves a Service silent where it leaves no node. */
+  strictExclude: boolean;
 }
 
 /** As the API server's audit log takes them. */
@@ -91,6 +95,8 @@ export interface RawOptions {
   auditLogMaxbackup?: string;
   auditLogMaxsize?: string;
   shutdownDelayDuration?: string;
+  announcements?: string;
+  strictExclude?: boolean;
 }
 
 const dnsName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/;
@@ -190,6 +196,21 @@ export function parseOptions(raw: RawOptions): ClusterOptions {
       raw.shutdownDelayDuration === undefined
         ? undefined
         : duration('--shutdown-delay-duration', raw.shutdownDelayDuration),
+    ...loadBalancerOf(raw),
+  };
+}
+
+function loadBalancerOf(raw: RawOptions): Pick<ClusterOptions, 'announcementsFile' | 'strictExclude'> {
+  const left = (raw.disable ?? []).flatMap((value) => value.split(',')).includes('loadbalancer');
+  for (const [flag, given] of [
+    ['--announcements', raw.announcements],
+    ['--strict-exclude', raw.strictExclude],
+  ] as const)
+    if (left && given !== undefined)
+      throw new UsageError(`${flag} is for the load balancer, which --disable loadbalancer leaves out`);
+  return {
+    announcementsFile: existingFile('--announcements', raw.announcements),
+    strictExclude: raw.strictExclude ?? false,
   };
 }
 

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addDatastoreCommands } from './commands/datastore/index.ts';
+import { addLoadBalancerCommands } from './commands/loadbalancer/index.ts';
 import { errorPrefix, errorText } from './error-text.ts';
 import type { RawOptions } from './options.ts';
 
@@ -27,7 +28,12 @@ export function program(): Command {
       .option('--cluster-domain <name>', "the cluster's DNS domain", 'cluster.local')
       .option(
         '--disable <part...>',
-        'leave out network, dns, controllers or scheduler, for those who bring their own',
+        'leave out network, dns, loadbalancer, controllers or scheduler, for those who bring their own',
+      )
+      .option('--announcements <file>', 'addresses to announce whether the API is there or not (YAML)')
+      .option(
+        '--strict-exclude',
+        'announce nothing where node.kubernetes.io/exclude-from-external-load-balancers leaves no node',
       )
       .option('--detach', 'go on in the background');
 
@@ -77,7 +83,11 @@ export function program(): Command {
     .action(async (raw: { root: string; output: string }) =>
       (await import('./commands/status.ts')).status(raw),
     );
-  withRoot(cli.command('logs [process]').description('logs of control-plane, node-agent, dns or containerd'))
+  withRoot(
+    cli
+      .command('logs [process]')
+      .description('logs of control-plane, node-agent, dns, speaker or containerd'),
+  )
     .option('-f, --follow', 'go on as lines are written')
     .option('-n, --lines <count>', 'lines from the end', '100')
     .action(async (name: string | undefined, raw: { root: string; follow?: boolean; lines: string }) =>
@@ -117,6 +127,7 @@ export function program(): Command {
     (await import('./commands/image.ts')).list(raw),
   );
   addDatastoreCommands(cli);
+  addLoadBalancerCommands(cli);
   cli
     .command('version')
     .description('versions of Cloudless and of Kubernetes')

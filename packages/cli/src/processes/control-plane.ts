@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Audit } from '@cloudless/apiserver/audit/index';
-import { type ApiServer } from '@cloudless/apiserver/server/options';
+import type { ApiServer, PostStartHook } from '@cloudless/apiserver/server/options';
 import { startDefaultApiServer } from '@cloudless/apiserver/server/default';
 import { Datastore, metricsText, openDatastore } from '@cloudless/datastore';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
@@ -171,16 +171,30 @@ function startApi(
     compactionIntervalMs: config.compactionIntervalMs,
     audit,
     shutdownDelayMs: config.shutdownDelayMs,
-    hooks: config.disable.includes('dns')
-      ? []
-      : [
-          {
-            name: 'cloudless/cluster-dns',
-            run: ({ client, signal }) => provideClusterDns({ client, config, ca: text('ca.crt'), signal }),
-          },
-        ],
+    hooks: hooksOf(config, context, text('ca.crt')),
     version: { gitVersion: `${kubernetesVersion}+cloudless${ownVersion}` },
     log: logger('apiserver'),
     clock: context.clock,
   });
+}
+
+/** What of the cluster our own parts need beside what every API server writes. */
+function hooksOf(config: ClusterConfig, context: NodeContext, ca: string): PostStartHook[] {
+  const hooks: PostStartHook[] = [];
+  if (!config.disable.includes('dns'))
+    hooks.push({
+      name: 'cloudless/cluster-dns',
+      run: ({ client, signal }) => provideClusterDns({ client, config, ca, signal }),
+    });
+  if (!config.disable.includes('loadbalancer'))
+    hooks.push({
+      name: 'cloudless/loadbalancer',
+      run: ({ client, signal }) => {
+        // The API serves meanwhile: a start does not wait for definitions that are in use later.
+        void import('./load-balancer/provide.ts').then(({ provideLoadBalancer }) =>
+          provideLoadBalancer({ client, signal, clock: context.clock, log: logger('loadbalancer') }),
+        );
+      },
+    });
+  return hooks;
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ApiServer } from '@cloudless/apiserver/server/options';
 import { startControllers } from '@cloudless/controllers';
-import type { Running } from '@cloudless/kube/lifecycle';
+import { type Running, running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { startScheduler } from '@cloudless/scheduler';
@@ -48,5 +48,21 @@ export function startControlPlaneClients(
     });
     parts.push(controllers);
   }
+  if (!config.disable.includes('loadbalancer')) {
+    const balancing = startLoadBalancing(context, api);
+    parts.push(balancing);
+    metrics.push(() => balancing.metrics());
+  }
   return { parts, metrics };
+}
+
+/** Allocates the addresses of Services and gives speakers their certificates; loaded beside the start, not in it. */
+function startLoadBalancing(context: NodeContext, api: ApiServer): Running & { metrics(): Promise<string> } {
+  const started = import('./load-balancer/control-plane.ts').then(({ startLoadBalancer }) =>
+    startLoadBalancer(context, api),
+  );
+  return {
+    ...running(async () => (await started).stop()),
+    metrics: async () => (await started).metrics(),
+  };
 }

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { logger } from '@cloudless/kube/logger';
 import { startClusterDns } from '@cloudless/dns';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
+import { appeared } from './appeared.ts';
 import { dnsUid } from './dns-user.ts';
 import { report, stopRequested } from './report.ts';
 
@@ -48,23 +48,4 @@ function dropPrivileges(): void {
   process.setgroups?.([]);
   process.setgid?.(dnsUid);
   process.setuid?.(dnsUid);
-}
-
-/** Resolves to true when the file is there, to false when `signal` aborts before. */
-function appeared(path: string, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    const look = (): void => {
-      if (existsSync(path)) end(true);
-    };
-    const aborted = (): void => end(false);
-    // The folder may not exist yet either, so there is nothing to watch.
-    const timer = setInterval(look, 50);
-    const end = (there: boolean): void => {
-      clearInterval(timer);
-      signal.removeEventListener('abort', aborted);
-      resolve(there);
-    };
-    signal.addEventListener('abort', aborted, { once: true });
-    look();
-  });
 }

@@ -26,6 +26,9 @@ export async function runProcess(name: string, configPath: string): Promise<void
       case 'dns':
         await (await import('./dns.ts')).runDns(config);
         break;
+      case 'speaker':
+        await (await import('./speaker.ts')).runSpeaker(config);
+        break;
       default:
         throw new UsageError(`there is no process '${name}'`);
     }

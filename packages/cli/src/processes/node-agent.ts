@@ -76,6 +76,8 @@ export async function runNodeAgent(config: ClusterConfig): Promise<void> {
     });
     parts.push(kubelet);
     parts.push(...(await serveKubelet(config, context, client, runtime.cri, kubelet, settings)));
+    if (!simulated && !config.disable.includes('loadbalancer'))
+      parts.push(await speakerCredentials(config, context, client));
     report({ type: 'progress', step: 'register the node' });
     await Promise.race([becomeReady(client, config, kubelet, ended.signal), stop]);
     const { mode } = await stop;
@@ -90,6 +92,25 @@ export async function runNodeAgent(config: ClusterConfig): Promise<void> {
     for (const part of parts.reverse()) await part.stop();
     runtime?.cri.close();
   }
+}
+
+/** The speaker is a process of its own, with credentials of its own, that runs where there is something to announce. */
+async function speakerCredentials(
+  config: ClusterConfig,
+  context: NodeContext,
+  client: KubeClient,
+): Promise<Running> {
+  const { keepSpeakerCredentials } = await import('./load-balancer/credentials.ts');
+  return keepSpeakerCredentials({
+    client,
+    server: loadKubeconfig(config.nodeKubeconfig),
+    nodeName: config.nodeName,
+    folder: context.paths.speaker,
+    clock: context.clock,
+    log: logger('loadbalancer'),
+    atOnce: config.announcementsFile !== undefined,
+    onNeeded: () => report({ type: 'needs', child: 'speaker' }),
+  });
 }
 
 async function realRuntime(context: NodeContext): Promise<Runtime> {

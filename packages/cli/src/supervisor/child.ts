@@ -3,13 +3,15 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '@cloudless/kube/logger';
 
-export type ChildName = 'control-plane' | 'node-agent' | 'dns';
+export type ChildName = 'control-plane' | 'node-agent' | 'dns' | 'speaker';
 
 /** What a child tells its supervisor over the IPC channel. */
 export type ChildMessage =
   /** A step of its start; shown as progress. */
   | { type: 'progress'; step: string; detail?: string }
   | { type: 'ready' }
+  /** There is work for another child, which is started if it does not run yet. */
+  | { type: 'needs'; child: ChildName }
   /** It cannot run, and starting it again would not help (a port taken, a damaged file): the first start ends. */
   | { type: 'fatal'; message: string };
 

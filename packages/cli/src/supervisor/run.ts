@@ -10,7 +10,12 @@ import { StartFailedError, startSupervisor } from './supervisor.ts';
 const mainScript = join(import.meta.dirname, '..', 'main.ts');
 
 /** Names of the children's steps as people read them. */
-const titles: Record<string, string> = { 'control-plane': 'control plane', 'node-agent': 'node', dns: 'dns' };
+const titles: Record<string, string> = {
+  'control-plane': 'control plane',
+  'node-agent': 'node',
+  dns: 'dns',
+  speaker: 'load balancer',
+};
 
 /**
  * Runs the supervisor in this process until Ctrl-C (pods end too), SIGTERM (pods go on) or `cloudless down`.

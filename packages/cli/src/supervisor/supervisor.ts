@@ -33,7 +33,19 @@ export interface Supervisor extends Running {
 /** Reported as the start goes on: a child's step. */
 export type OnProgress = (child: ChildName, step: string, detail: string) => void;
 
-/** Starts and supervises the processes of `up` (three) or `agent` (one). */
+/**
+ * Which processes run, in the order of their start. The speaker waits until another says that there is something to
+ * announce, unless a file says so from the beginning.
+ */
+function childrenOf(config: ClusterConfig): { names: ChildName[]; later: ReadonlySet<ChildName> } {
+  const names: ChildName[] = config.role === 'agent' ? ['node-agent'] : ['control-plane', 'node-agent'];
+  if (config.role === 'up' && !config.disable.includes('dns')) names.push('dns');
+  const speaks = config.runtime !== 'simulated' && !config.disable.includes('loadbalancer');
+  if (speaks) names.push('speaker');
+  return { names, later: new Set(config.announcementsFile === undefined ? ['speaker'] : []) };
+}
+
+/** Starts and supervises the processes of `up` or `agent`. */
 export async function startSupervisor(
   config: ClusterConfig,
   configPath: string,
@@ -41,11 +53,10 @@ export async function startSupervisor(
 ): Promise<Supervisor> {
   const context = contextOf(config);
   const startedMs = Date.now();
-  const names: ChildName[] =
-    config.role === 'agent'
-      ? ['node-agent']
-      : ['control-plane', 'node-agent', ...(config.disable.includes('dns') ? [] : (['dns'] as const))];
-  const isReady = (): boolean => children.every((child) => child.status.state === 'ready');
+  const { names, later } = childrenOf(config);
+  const awaited = (): SupervisedChild[] => children.filter((child) => !later.has(child.name));
+  const isReady = (): boolean => awaited().every((child) => child.status.state === 'ready');
+  const started = new Set<ChildName>(names.filter((name) => !later.has(name)));
   let step = 'starting';
   let failure: string | undefined;
   const ready = Promise.withResolvers<void>();
@@ -63,9 +74,16 @@ export async function startSupervisor(
       case 'ready':
         if (isReady()) ready.resolve();
         return;
+      case 'needs':
+        if (started.has(message.child)) return;
+        started.add(message.child);
+        children.find((child) => child.name === message.child)?.start();
+        return;
       case 'fatal':
-        failure = `${name}: ${message.message}`;
         log.error({ child: name }, message.message);
+        // What was started later may fail alone.
+        if (later.has(name)) return;
+        failure = `${name}: ${message.message}`;
         ready.reject(new StartFailedError(message.message));
     }
   };
@@ -97,7 +115,7 @@ export async function startSupervisor(
     ready: isReady(),
     step,
     failure,
-    children: children.map((child) => child.status),
+    children: children.filter(({ name }) => started.has(name)).map((child) => child.status),
   });
 
   const socket = await serveControlSocket(context, async (request) => {
@@ -107,15 +125,16 @@ export async function startSupervisor(
     }
     return status();
   });
-  for (const child of children) child.start();
+  for (const child of awaited()) child.start();
   const rotation = setInterval(() => rotateLogs(context.paths.logs, names), 60_000);
 
   let ending: Promise<void> | undefined;
   const end: Supervisor['end'] = (mode, afterwards) =>
     (ending ??= (async () => {
       clearInterval(rotation);
-      // The node first: ending its pods properly needs the API; then the control plane.
-      for (const name of ['node-agent', 'dns', 'control-plane'] as const) {
+      // The speaker first, so that others take its addresses over; then the node: ending its pods properly needs the
+      // API; then the control plane.
+      for (const name of ['speaker', 'node-agent', 'dns', 'control-plane'] as const) {
         const child = children.find((candidate) => candidate.name === name);
         const delayMs = name === 'control-plane' ? (config.shutdownDelayMs ?? 0) : 0;
         const graceMs = name === 'node-agent' && mode === 'stop-pods' ? 90_000 : 15_000;

@@ -14,3 +14,6 @@ export const resolvedServersFile = '/run/systemd/resolve/resolv.conf';
  * follow its `state`. The second is the folder above it.
  */
 export const shimSocketFolders = ['/run/containerd/s', '/run/containerd'] as const;
+
+/** Where a pod finds the token, the CA and the namespace of its service account. */
+export const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';

@@ -5,10 +5,8 @@ import type { Logger } from '@cloudless/kube/logger';
 import { core } from '@cloudless/kube/resources';
 import { isNotFound } from '@cloudless/kube/status';
 import { metallbKey } from '../gossip/key.ts';
+import { memberlistSecret, secretField } from '../gossip/secret.ts';
 
-/** Upstream: the controller's --ml-secret-name, and the field in it. */
-export const memberlistSecret = 'memberlist';
-const secretField = 'secretkey';
 const firstRetryMs = 250;
 const longestRetryMs = 10_000;
 

@@ -1,0 +1,42 @@
+import { systemClock } from '@cloudless/kube/clock';
+import { serveHealth } from '@cloudless/kube/health';
+import { logger } from '@cloudless/kube/logger';
+import { startController } from '@cloudless/loadbalancer/controller/controller';
+import { ensureMemberlistSecret } from '@cloudless/loadbalancer/gossip/secret';
+import { UsageError } from '../../options.ts';
+import { interrupted, namedCluster, namespaceOf, portOf } from './cluster.ts';
+
+export interface ControllerFlags {
+  kubeconfig?: string;
+  namespace?: string;
+  lbClass?: string;
+  port: string;
+  host: string;
+}
+
+/** `cloudless loadbalancer controller`: MetalLB's controller for any cluster. */
+export async function controller(flags: ControllerFlags): Promise<void> {
+  const log = logger('loadbalancer');
+  const client = namedCluster(flags.kubeconfig);
+  if (!client) throw new UsageError('which cluster? Name one with --kubeconfig or KUBECONFIG');
+  const namespace = namespaceOf(flags.namespace);
+  const stop = interrupted();
+  const parts = [];
+  try {
+    await ensureMemberlistSecret({ client, namespace });
+    const started = await startController({ client, namespace, clock: systemClock, log });
+    parts.push(started);
+    parts.push(
+      await serveHealth({
+        port: portOf('--port', flags.port),
+        host: flags.host,
+        isReady: () => true,
+        notReady: 'starting',
+        metrics: [() => started.metrics()],
+      }),
+    );
+    await stop;
+  } finally {
+    for (const part of parts.reverse()) await part.stop();
+  }
+}

@@ -1,0 +1,128 @@
+import type { KubeClient } from '@cloudless/kube/client/client';
+import type { Clock } from '@cloudless/kube/clock';
+import { startInformer } from '@cloudless/kube/informer/informer';
+import type { Logger } from '@cloudless/kube/logger';
+import { core, rbac } from '@cloudless/kube/resources';
+import type { PolicyRule, Subject } from '@cloudless/kube/types/rbac-v1';
+import { installDefinitions } from '@cloudless/loadbalancer/config/definitions';
+import { metallb } from '@cloudless/loadbalancer/config/kinds';
+import { ensureMemberlistSecret } from '@cloudless/loadbalancer/gossip/secret';
+import { loadBalancerNamespace, speakersGroup } from './names.ts';
+
+const retryMs = 5000;
+
+export interface ProvideOptions {
+  /** The API server's own. */
+  client: KubeClient;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/**
+ * What the load balancer needs of the cluster: its definitions at once, and with the first IPAddressPool its namespace
+ * with the speakers' key and rights there. Tried again until `signal` aborts; a cluster without a load balancer has the
+ * definitions and nothing else of it.
+ */
+export async function provideLoadBalancer(options: ProvideOptions): Promise<void> {
+  const { client, clock, log, signal } = options;
+  await untilDone(options, 'the definitions of metallb.io', async () => {
+    const { foreign } = await installDefinitions(client, { signal, clock });
+    if (foreign.length > 0)
+      log.info({ definitions: foreign }, "left as somebody else's manifests brought them");
+  });
+  if (signal.aborted) return;
+  const pools = startInformer({ client, resource: metallb.ipAddressPools, signal, clock, log });
+  await new Promise<void>((resolve) => {
+    pools.addHandler({ add: () => resolve() });
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await pools.stop();
+  await untilDone(options, `the namespace ${loadBalancerNamespace}`, () => ensureNamespace(client, signal));
+}
+
+async function untilDone(
+  { clock, log, signal }: ProvideOptions,
+  what: string,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one try after the other
+      await attempt();
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      log.warn({ err: error, retryMs }, `could not provide ${what} for the load balancer; tried again`);
+    }
+    // oxlint-disable-next-line no-await-in-loop
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = clock.setTimeout(end, retryMs);
+      signal.addEventListener('abort', end, { once: true });
+    });
+  }
+}
+
+/** Rights inside the namespace; those in the whole cluster are among the API server's own roles. */
+const grants: ReadonlyArray<{ name: string; rules: PolicyRule[]; subject: Subject }> = [
+  {
+    name: 'cloudless:speaker',
+    rules: [
+      { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
+      {
+        apiGroups: ['metallb.io'],
+        resources: [
+          'servicel2statuses',
+          'servicel2statuses/status',
+          'servicebgpstatuses',
+          'servicebgpstatuses/status',
+          'configurationstates',
+          'configurationstates/status',
+        ],
+        verbs: ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'],
+      },
+    ],
+    subject: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: speakersGroup },
+  },
+  {
+    name: 'cloudless:loadbalancer-controller',
+    rules: [
+      { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
+      {
+        apiGroups: ['metallb.io'],
+        resources: ['configurationstates', 'configurationstates/status'],
+        verbs: ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'],
+      },
+    ],
+    subject: { kind: 'ServiceAccount', name: 'loadbalancer-controller', namespace: 'kube-system' },
+  },
+];
+
+async function ensureNamespace(client: KubeClient, signal: AbortSignal): Promise<void> {
+  const namespace = loadBalancerNamespace;
+  const apply = { fieldManager: 'cloudless-loadbalancer', force: true, signal };
+  await client.patch(
+    core.namespaces,
+    namespace,
+    'apply',
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
+    apply,
+  );
+  const apiVersion = 'rbac.authorization.k8s.io/v1';
+  for (const { name, rules, subject } of grants) {
+    const metadata = { name, namespace };
+    const role = { apiVersion, kind: 'Role', metadata, rules };
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name };
+    const binding = { apiVersion, kind: 'RoleBinding', metadata, roleRef, subjects: [subject] };
+    // oxlint-disable-next-line no-await-in-loop -- two of each
+    await client.patch(rbac.roles, name, 'apply', role, { ...apply, namespace });
+    // oxlint-disable-next-line no-await-in-loop
+    await client.patch(rbac.rolebindings, name, 'apply', binding, { ...apply, namespace });
+  }
+  await ensureMemberlistSecret({ client, namespace, signal });
+}

@@ -1,0 +1,39 @@
+import type { Clock } from '@cloudless/kube/clock';
+import type { Logger } from '@cloudless/kube/logger';
+import { watchConfiguration } from '../config/watch.ts';
+import type { SpeakerParts } from './start.ts';
+
+export interface SpeakerPartsOptions {
+  clock: Clock;
+  log: Logger;
+  /** Where the objects of `metallb.io` are; undefined: in all namespaces. */
+  configurationNamespace?: string | undefined;
+  /** Interfaces that are never answered on (upstream: ConfigMap metallb-excludel2). */
+  excludeInterfaces?: RegExp | undefined;
+}
+
+/** The parts of a real speaker; layer 2, gossip and BGP are loaded when they have something to do. */
+export function speakerParts(options: SpeakerPartsOptions): SpeakerParts {
+  const { clock, log, configurationNamespace: namespace, excludeInterfaces } = options;
+  return {
+    layer2: async ({ nodeName }) => {
+      const { startLayer2 } = await import('../layer2/start.ts');
+      const exclude = excludeInterfaces === undefined ? {} : { excludeInterfaces };
+      return startLayer2({ nodeName, clock, log, ...exclude });
+    },
+    gossip: async (gossip) => (await import('../gossip/start.ts')).startGossip(gossip),
+    bgp: async ({ nodeName }) => {
+      const [{ startBgpSession }, { routesForPeers }, { bgpMetrics }] = await Promise.all([
+        import('../bgp/session.ts'),
+        import('../bgp/routes.ts'),
+        import('../bgp/metrics.ts'),
+      ]);
+      return {
+        routes: routesForPeers,
+        metrics: bgpMetrics,
+        session: (peer) => startBgpSession({ peer, nodeName, clock, log }),
+      };
+    },
+    configuration: (client) => watchConfiguration({ client, namespace, clock, log }),
+  };
+}
