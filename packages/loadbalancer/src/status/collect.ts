@@ -59,18 +59,20 @@ export function askSpeaker(port: number, timeoutMs = 2000): Promise<SpeakerStatu
         let text = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => (text += chunk));
-        response.on('end', () => {
-          try {
-            resolve(response.statusCode === 200 ? (JSON.parse(text) as SpeakerStatus) : undefined);
-          } catch {
-            // Somebody else's port.
-            resolve(undefined);
-          }
-        });
+        response.on('end', () => resolve(response.statusCode === 200 ? parsed(text) : undefined));
       },
     );
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve(undefined));
     request.end();
   });
+}
+
+/** Undefined for anything but a speaker's answer: the port may be somebody else's. */
+function parsed(text: string): SpeakerStatus | undefined {
+  try {
+    return JSON.parse(text) as SpeakerStatus;
+  } catch {
+    return undefined;
+  }
 }

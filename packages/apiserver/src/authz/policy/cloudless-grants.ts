@@ -19,11 +19,11 @@ export const cloudlessRoles: RoleTable = {
     rule('list watch', 'metallb.io', 'ipaddresspools'),
   ],
   'cloudless:loadbalancer-controller': [
-    rule('get list watch', 'core', 'namespaces nodes services'),
-    rule('patch update', 'core', 'services/status'),
+    rule('get list watch', 'core', 'namespaces services'),
+    rule('update', 'core', 'services/status'),
     rule('create patch', 'core', 'events'),
     rule('get list watch', 'metallb.io', loadBalancerKinds),
-    rule('patch update', 'metallb.io', 'ipaddresspools/status'),
+    rule('update', 'metallb.io', 'ipaddresspools/status'),
   ],
   'cloudless:speaker': [
     rule('get list watch', 'core', 'namespaces nodes services'),

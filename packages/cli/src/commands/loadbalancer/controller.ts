@@ -24,14 +24,20 @@ export async function controller(flags: ControllerFlags): Promise<void> {
   const parts = [];
   try {
     await ensureMemberlistSecret({ client, namespace });
-    const started = await startController({ client, namespace, clock: systemClock, log });
+    const started = await startController({
+      client,
+      namespace,
+      loadBalancerClass: flags.lbClass,
+      clock: systemClock,
+      log,
+    });
     parts.push(started);
     parts.push(
       await serveHealth({
         port: portOf('--port', flags.port),
         host: flags.host,
-        isReady: () => true,
-        notReady: 'starting',
+        isReady: () => started.isWorking,
+        notReady: 'Services and pools are not known yet',
         metrics: [() => started.metrics()],
       }),
     );

@@ -5,6 +5,7 @@ import { type Running, running } from '@cloudless/kube/lifecycle';
 import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { serviceAccountUser } from '@cloudless/kube/user';
+import { startController } from '@cloudless/loadbalancer/controller/controller';
 import { startSpeakerSigner } from './signer.ts';
 
 /** The load balancer's parts in the control plane's process, each under an identity of its own. */
@@ -15,6 +16,7 @@ export async function startLoadBalancer(
   const { clock } = context;
   const log = logger('loadbalancer');
   const clientFor = (account: string) => api.clientFor(serviceAccountUser('kube-system', account));
+  const controller = await startController({ client: clientFor('loadbalancer-controller'), clock, log });
   const signer = startSpeakerSigner({
     client: clientFor('speaker-signer'),
     caCertificate: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
@@ -25,7 +27,8 @@ export async function startLoadBalancer(
   return {
     ...running(async () => {
       await signer.stop();
+      await controller.stop();
     }),
-    metrics: () => '',
+    metrics: () => controller.metrics(),
   };
 }
