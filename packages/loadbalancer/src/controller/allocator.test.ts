@@ -217,9 +217,10 @@ const ports = fc.uniqueArray(fc.constantFrom('TCP/80', 'UDP/80', 'TCP/443', 'TCP
   minLength: 1,
   maxLength: 2,
 });
+const names = Array.from({ length: 12 }, (_, i) => `s${i}`);
 const requests = fc
   .record({
-    name: fc.constantFrom(...'abcdefghijkl'),
+    name: fc.constantFrom(...names),
     ports,
     sharing: fc.constantFrom('', '', 'x', 'y'),
     backend: fc.constantFrom('', '', 'app=z'),
@@ -264,7 +265,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc
-      .constantFrom(...'abcdefghijkl')
+      .constantFrom(...names)
       .map((name) => ({ do: 'release' as const, service: `default/${name}` })),
   },
   { weight: 1, arbitrary: fc.nat(layouts.length - 1).map((layout) => ({ do: 'pools' as const, layout })) },

@@ -42,7 +42,7 @@ export class ServiceAllocation implements Running {
   readonly #waiting = new Set<string>();
   /** The last message for each Service that is told again and again while nothing changes. */
   readonly #told = new Map<string, string>();
-  #hasPools = false;
+  #hasBegun = false;
 
   constructor(options: ServiceAllocationOptions) {
     this.#options = options;
@@ -50,7 +50,7 @@ export class ServiceAllocation implements Running {
     this.#queue = new WorkQueue({ name: 'service', clock });
     const workers = runWorkers(this.#queue, concurrentWrites, (key) => this.#process(key), { log, signal });
     const changed = (service: Service): void => {
-      if (this.#hasPools) this.#queue.add(keyOf(service));
+      if (this.#hasBegun) this.#queue.add(keyOf(service));
     };
     const handlers = [
       services.addHandler({ add: changed, update: changed, delete: changed }),
@@ -74,7 +74,7 @@ export class ServiceAllocation implements Running {
   setPools(pools: LoadBalancerConfig['pools']): void {
     const { allocator, services } = this.#options;
     allocator.setPools(pools);
-    this.#hasPools = true;
+    this.#hasBegun = true;
     const all = services.store.list().filter((service) => this.#concerns(service));
     all.sort((a, b) => statusAddresses(b).length - statusAddresses(a).length);
     for (const service of all) this.#queue.add(keyOf(service));
@@ -82,7 +82,7 @@ export class ServiceAllocation implements Running {
   }
 
   #relabelled(namespace: Namespace): void {
-    if (!this.#hasPools) return;
+    if (!this.#hasBegun) return;
     for (const service of this.#options.services.store.list(namespace.metadata.name))
       if (this.#concerns(service)) this.#queue.add(keyOf(service));
   }
@@ -113,8 +113,10 @@ export class ServiceAllocation implements Running {
         allocator.release(key);
         return;
       }
-      if (service.spec?.type !== 'LoadBalancer' && !allocator.allocationOf(key) && !hasOurTrace(service))
-        return;
+      const isKnown = allocator.allocationOf(key) !== undefined || hasOurTrace(service);
+      if (service.spec?.type !== 'LoadBalancer' && !isKnown) return;
+      // Without any pool, an address that we did not give is another implementation's.
+      if (!isKnown && !allocator.hasPools && service.status?.loadBalancer?.ingress?.length) return;
       this.updates++;
       const labels = namespaces.store.get(service.metadata.namespace ?? '')?.metadata.labels ?? {};
       const { assigned, isWaiting, notes } = converge(allocator, service, labels);
@@ -138,6 +140,12 @@ export class ServiceAllocation implements Running {
     const { client, events, log, signal } = this.#options;
     const next = withAllocation(service, assigned);
     if (!next) return;
+    try {
+      await client.update(core.services, next, { subresource: 'status', signal });
+    } catch (error) {
+      // Gone: the informer will say so, and the address comes back.
+      if (!isNotFound(error)) throw error;
+    }
     for (const name of deprecatedAnnotations(service.metadata.annotations))
       events.event(
         withKind(service),
@@ -145,12 +153,6 @@ export class ServiceAllocation implements Running {
         'deprecatedAnnotation',
         `Service uses deprecated annotation ${name}`,
       );
-    try {
-      await client.update(core.services, next, { subresource: 'status', signal });
-    } catch (error) {
-      // Gone: the informer will say so, and the address comes back.
-      if (!isNotFound(error)) throw error;
-    }
     const addresses = assigned?.addresses.map(({ text }) => text) ?? [];
     log.info({ service: keyOf(service), addresses, pool: assigned?.pool }, 'addresses written');
   }
