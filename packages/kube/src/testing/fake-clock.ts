@@ -2,7 +2,6 @@ import type { Clock, ClockTimer } from '../clock.ts';
 
 interface Timer {
   atMs: number;
-  order: number;
   callback: () => void;
 }
 
@@ -10,8 +9,7 @@ interface Timer {
 export class FakeClock implements Clock {
   #wallMs: number;
   #monotonicMs = 0;
-  #timers: Timer[] = [];
-  #order = 0;
+  readonly #timers = new Set<Timer>();
 
   constructor(start: string | number = '2026-01-01T00:00:00Z') {
     this.#wallMs = typeof start === 'number' ? start : Date.parse(start);
@@ -26,29 +24,34 @@ export class FakeClock implements Clock {
   }
 
   setTimeout(callback: () => void, delayMs: number): ClockTimer {
-    const timer: Timer = { atMs: this.#monotonicMs + Math.max(0, delayMs), order: this.#order++, callback };
-    this.#timers.push(timer);
-    return { cancel: () => (this.#timers = this.#timers.filter((one) => one !== timer)) };
+    const timer: Timer = { atMs: this.#monotonicMs + Math.max(0, delayMs), callback };
+    this.#timers.add(timer);
+    return { cancel: () => void this.#timers.delete(timer) };
   }
 
   /** Timers that have not fired: a part that has stopped must leave none. */
   get pendingTimers(): number {
-    return this.#timers.length;
+    return this.#timers.size;
   }
 
   /** Moves on by `ms`, firing what falls due in its order. Does not wait for what the callbacks start. */
   advance(ms: number): void {
     const untilMs = this.#monotonicMs + ms;
     for (;;) {
-      const due = this.#timers
-        .filter((timer) => timer.atMs <= untilMs)
-        .sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
-      if (!due) break;
-      this.#timers = this.#timers.filter((one) => one !== due);
+      const due = this.#first();
+      if (!due || due.atMs > untilMs) break;
+      this.#timers.delete(due);
       this.#step(due.atMs - this.#monotonicMs);
       due.callback();
     }
     this.#step(untilMs - this.#monotonicMs);
+  }
+
+  #first(): Timer | undefined {
+    let first: Timer | undefined;
+    // Timers are in the order in which they were set: of those due at one time the first stays.
+    for (const timer of this.#timers) if (!first || timer.atMs < first.atMs) first = timer;
+    return first;
   }
 
   #step(ms: number): void {

@@ -35,6 +35,10 @@ export interface GossipSettings {
   packetBytes: number;
   /** A dead member's name may come back from another address after this; 0: only once the dead is forgotten. */
   deadNodeReclaimMs: number;
+  /** Between attempts to reach a lost member again; 0: never, which is memberlist's way (serf's is 30 s). */
+  reconnectIntervalMs: number;
+  /** A lost member is given up after this. */
+  reconnectTimeoutMs: number;
 }
 
 const lan: GossipSettings = {
@@ -55,6 +59,8 @@ const lan: GossipSettings = {
   verifyOutgoing: true,
   packetBytes: 1_400,
   deadNodeReclaimMs: 0,
+  reconnectIntervalMs: 1_000,
+  reconnectTimeoutMs: 24 * 3_600_000,
 };
 
 const profiles: Readonly<Record<GossipProfile, Readonly<GossipSettings>>> = {
@@ -103,6 +109,8 @@ const leastOf: Readonly<Partial<Record<keyof GossipSettings, number>>> = {
   gossipToTheDeadMs: 0,
   packetBytes: 576,
   deadNodeReclaimMs: 0,
+  reconnectIntervalMs: 0,
+  reconnectTimeoutMs: 0,
 };
 
 /**

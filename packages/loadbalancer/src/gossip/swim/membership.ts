@@ -25,8 +25,8 @@ export interface MembershipOptions {
   readonly random: () => number;
   readonly awareness: Awareness;
   readonly warn: Warn;
-  /** Called for each change of a member that others can see. */
-  readonly onChange: () => void;
+  /** Called for each change of a member that others can see; none: one was forgotten. */
+  readonly onChange: (member?: MemberRecord) => void;
 }
 
 const incarnationMax = 0xffffffff;
@@ -174,7 +174,7 @@ export class Membership {
     if (!member.addr.equals(body.Addr) || member.endpoint.port !== endpoint.port)
       this.members.move(member, Buffer.from(body.Addr), endpoint);
     this.#setState(member, 'alive');
-    if (changes) this.#options.onChange();
+    if (changes) this.#options.onChange(member);
   }
 
   /** Someone suspects a member. */
@@ -195,7 +195,7 @@ export class Membership {
     member.incarnation = body.Incarnation;
     this.#setState(member, 'suspect');
     member.suspicion = this.#suspicion(member, body.From);
-    this.#options.onChange();
+    this.#options.onChange(member);
   }
 
   #suspicion(member: MemberRecord, from: string): Suspicion {
@@ -230,7 +230,7 @@ export class Membership {
     this.#broadcasts.add(member.name, encodeMessage('dead', body), onTold);
     member.incarnation = body.Incarnation;
     this.#setState(member, body.Node === body.From ? 'left' : 'dead');
-    this.#options.onChange();
+    this.#options.onChange(member);
   }
 
   /**

@@ -14,6 +14,7 @@ import { Membership } from './membership.ts';
 import type { MembershipOptions, Warn } from './membership.ts';
 import type { SwimNetwork } from './network.ts';
 import { Prober } from './prober.ts';
+import { Reconnector } from './reconnector.ts';
 import { scaledPushPullMs } from './scaling.ts';
 
 export interface SwimOptions {
@@ -33,6 +34,12 @@ export interface SwimOptions {
 const checksumVersion = 5;
 
 /**
+ * From a join to a second exchange, with whom chance picks: where many join or meet again at once, gossip alone may miss
+ * one of them until the next push/pull.
+ */
+const settleMs = 1_000;
+
+/**
  * The SWIM protocol as memberlist has it, with Lifeguard: a state machine that is given packets, states, the time and
  * random numbers, and asks a {@link SwimNetwork} to send. It reads no clock and opens no socket itself.
  */
@@ -40,6 +47,7 @@ export class Swim {
   readonly #options: SwimOptions;
   readonly #broadcasts: BroadcastQueue;
   readonly #prober: Prober;
+  readonly #reconnector: Reconnector;
   readonly #timers = new Map<string, ClockTimer>();
   readonly awareness: Awareness;
   readonly membership: Membership;
@@ -54,7 +62,8 @@ export class Swim {
     this.#broadcasts = new BroadcastQueue(settings.retransmitMult, () => members.size);
     this.awareness = new Awareness(settings.awarenessMaxMultiplier);
     const { awareness } = this;
-    const onChange = (): void => this.#noteChange();
+    this.#reconnector = new Reconnector(settings.reconnectTimeoutMs, random);
+    const onChange = (member?: MemberRecord): void => this.#noteChange(member);
     const about = { self, defaultPort: self.port, settings, clock, random, awareness, warn, onChange };
     this.membership = new Membership(about, members, this.#broadcasts);
     const { membership } = this;
@@ -66,9 +75,12 @@ export class Swim {
   /** Starts probing, gossiping and exchanging states, each at a random phase. */
   start(): void {
     const { settings, random } = this.#options;
-    const { probeIntervalMs, gossipIntervalMs, gossipNodes, pushPullIntervalMs } = settings;
+    const { probeIntervalMs, gossipIntervalMs, gossipNodes, pushPullIntervalMs, reconnectIntervalMs } =
+      settings;
     this.#every('probe', probeIntervalMs, random(), () => this.#prober.tick());
     if (gossipNodes > 0) this.#every('gossip', gossipIntervalMs, random(), () => this.#gossip());
+    if (reconnectIntervalMs > 0)
+      this.#every('reconnect', reconnectIntervalMs, random(), () => this.#reconnect());
     if (pushPullIntervalMs > 0)
       this.#after('push/pull', random() * pushPullIntervalMs, () => this.#nextPushPull());
   }
@@ -185,11 +197,24 @@ export class Swim {
       this.membership.members.size,
     );
     this.#after('push/pull', intervalMs, () => {
-      const { self, members } = this.membership;
-      const [member] = members.pick(1, (one) => one !== self && one.state === 'alive');
-      if (member) this.#exchange(member.endpoint, false, (error) => this.#warnOfExchange(member, error));
+      this.#pushPull();
       this.#nextPushPull();
     });
+  }
+
+  #pushPull(): void {
+    const { self, members } = this.membership;
+    const [member] = members.pick(1, (one) => one !== self && one.state === 'alive');
+    if (member) this.#exchange(member.endpoint, false, (error) => this.#warnOfExchange(member, error));
+  }
+
+  /** Who died may be there again, and not know that it died. */
+  #reconnect(): void {
+    if (this.membership.left) return;
+    let alive = 0;
+    for (const member of this.membership.members.values()) if (member.state === 'alive') alive++;
+    const lost = this.#reconnector.next(alive, this.#options.clock.monotonicMs());
+    if (lost) this.#exchange(lost, true, () => {});
   }
 
   #warnOfExchange(member: MemberRecord, error: Error | undefined): void {
@@ -207,6 +232,7 @@ export class Swim {
       } catch (error) {
         return done(error as Error);
       }
+      if (join) this.#after('settle', settleMs * (1 + this.#options.random()), () => this.#pushPull());
       done(undefined);
     });
   }
@@ -221,6 +247,7 @@ export class Swim {
 
   #after(name: string, delayMs: number, action: () => void): void {
     if (this.#stopped) return;
+    this.#timers.get(name)?.cancel();
     const timer = this.#options.clock.setTimeout(() => {
       action();
       this.#tellChanges();
@@ -241,8 +268,12 @@ export class Swim {
     };
   }
 
-  #noteChange(): void {
+  #noteChange(member: MemberRecord | undefined): void {
     this.#changed = true;
+    if (!member) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    if (member.state === 'dead') this.#reconnector.lost(member.name, member.endpoint, nowMs);
+    else if (member.state !== 'suspect') this.#reconnector.found(member.name, nowMs);
   }
 
   #tellChanges(): void {
