@@ -201,11 +201,9 @@ export class Announcer implements LoopPart {
     const open = this.#open.get(index);
     const place = this.#places.get(address);
     if (open === undefined || place === undefined || !this.#owned.has(address)) return;
-    const { mac, linkLocal } = open.responder;
+    const { mac } = open.responder;
     const v4 = place.bytes.length === 4;
-    const frames = v4
-      ? gratuitousArp(place.bytes, mac)
-      : [unsolicitedAdvertisement(place.bytes, mac, linkLocal ?? place.bytes)];
+    const frames = v4 ? gratuitousArp(place.bytes, mac) : [unsolicitedAdvertisement(place.bytes, mac)];
     const socket = v4 ? open.sockets.arp : open.sockets.ndp;
     for (const frame of frames) if (socket?.send(frame) === true) this.counters.gratuitous(address);
   }
@@ -230,9 +228,8 @@ export class Announcer implements LoopPart {
       exclude.test(name) &&
       ![...this.#places.values()].some(({ wanted }) => wanted !== 'any' && wanted.includes(name));
     if (message.kind === 'link') return !ignorable(message.link.name);
-    if (message.kind !== 'address') return false;
     // An address of any interface, a container's included, may be one of the plans'.
-    return true;
+    return message.kind === 'address' || message.kind === 'default-route';
   }
 
   #refresh(): void {
@@ -308,22 +305,17 @@ export class Announcer implements LoopPart {
     for (const [index, { link, families, groups }] of wanted) {
       const open = this.#open.get(index) ?? this.#openLink(link, families);
       if (open === undefined) continue;
-      open.responder = { index, mac: link.mac, linkLocal: this.#linkLocalOf(index) };
+      open.responder = { index, mac: link.mac };
       open.sockets.setGroups(groups);
     }
     this.#listFds();
-  }
-
-  #linkLocalOf(index: number): Uint8Array | undefined {
-    return this.#links.addresses.find((own) => own.index === index && own.linkLocal && !own.tentative)
-      ?.address;
   }
 
   #openLink(link: Link, families: ReadonlySet<4 | 6>): OpenLink | undefined {
     try {
       const open = {
         sockets: new LinkSockets(link, families),
-        responder: { index: link.index, mac: link.mac, linkLocal: undefined },
+        responder: { index: link.index, mac: link.mac },
         lastFrameMs: undefined,
         receivedPackets: link.receivedPackets,
       };

@@ -14,7 +14,6 @@ const iterations = Number(process.env['ITERATIONS'] ?? 20);
 const link: ResponderLink = {
   index: 2,
   mac: Uint8Array.of(2, 0, 0, 0, 0, 0xbb),
-  linkLocal: addressBytes('fe80::bb'),
 };
 const addresses = ['192.0.2.9', '2001:db8::9'];
 const owned = new OwnedAddresses();

@@ -36,7 +36,6 @@ function machine({ links, addresses = [], defaultRoutes = [] }: Machine): LinkTa
         address: addressBytes(address),
         prefixLength: Number(length),
         tentative: false,
-        linkLocal: address.startsWith('fe80'),
       };
     }),
     defaultRoutes: defaultRoutes.map((text) => {

@@ -72,7 +72,7 @@ describe('neighbour discovery as bytes', () => {
         ['advertisement', true, solicited],
       );
     }
-    const announced = unsolicitedAdvertisement(target, mac, addressBytes('fe80::1'));
+    const announced = unsolicitedAdvertisement(target, mac);
     assert.equal(macText(announced.subarray(0, 6)), '33:33:00:00:00:01');
     assert.equal(parseNeighborMessage(announced)?.solicited, false);
   });

@@ -120,7 +120,6 @@ export function icmpChecksum(frame: Uint8Array, length: number): number {
 }
 
 export interface Advertisement {
-  /** Address of the interface that the advertisement leaves from; its link-local one, usually. */
   source: Uint8Array;
   destination: Uint8Array;
   destinationMac: Uint8Array;
@@ -169,14 +168,10 @@ function encodeMessage(
   return frame;
 }
 
-/** Tells every node on the link that `mac` has `target` now. */
-export function unsolicitedAdvertisement(
-  target: Uint8Array,
-  mac: Uint8Array,
-  source: Uint8Array,
-): Uint8Array {
+/** Tells every node on the link that `mac` has `target` now; it comes from the target, as Linux sends its own. */
+export function unsolicitedAdvertisement(target: Uint8Array, mac: Uint8Array): Uint8Array {
   return encodeAdvertisement({
-    source,
+    source: target,
     destination: allNodes,
     destinationMac: multicastMac(allNodes),
     target,

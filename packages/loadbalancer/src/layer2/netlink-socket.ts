@@ -4,6 +4,8 @@ import type { LinkTable } from './interface-choice.ts';
 
 const sockaddrBytes = 12;
 const receiveBytes = 65_536;
+/** A router's table in motion must not keep the loop from answering. */
+const receivesPerCall = 16;
 
 /** Opens a routing netlink socket of the calling thread's network namespace; `groups` 0: hears of no changes. */
 function open(groups: number): number {
@@ -56,14 +58,15 @@ export class RouteSocket {
     return message?.kind === 'link' ? message.link.receivedPackets : undefined;
   }
 
-  /** What changed since the last call; `'lost'`: more than the kernel could keep, so read everything. */
+  /** Some of what changed; `'lost'`: more than the kernel could keep, so read everything. */
   changes(): RouteMessage[] | 'lost' {
     const messages: RouteMessage[] = [];
-    for (;;) {
+    for (let i = 0; i < receivesPerCall; i++) {
       const length = libc().recv(this.fd, this.#buffer, receiveBytes, 0);
       if (length < 0) return isAgain(errno()) ? messages : 'lost';
       messages.push(...parseRouteMessages(this.#buffer.subarray(0, length)));
     }
+    return messages;
   }
 
   close(): void {

@@ -13,8 +13,6 @@ import {
 export interface ResponderLink {
   readonly index: number;
   readonly mac: Uint8Array;
-  /** What advertisements leave from; undefined: the interface has no link-local address. */
-  readonly linkLocal: Uint8Array | undefined;
 }
 
 /** Why a frame has no answer (upstream: internal/layer2/announcer.go, dropReason). */
@@ -135,11 +133,14 @@ function respondNdp(
   return { kind: 'answer', address: asked.address, frame: advertise(message, mac, link) };
 }
 
-/** To the one who asked; a probe for duplicates has no address yet, so everyone hears the answer. */
+/**
+ * To the one who asked; a probe for duplicates has no address yet, so everyone hears the answer. From the target, as a
+ * host that has the address would send it: some (ndisc6) take no answer of another scope than what they asked for.
+ */
 function advertise(message: NeighborMessage, mac: Uint8Array, link: ResponderLink): Uint8Array {
   const probe = isUnspecified(message.source);
   return encodeAdvertisement({
-    source: link.linkLocal ?? message.target,
+    source: message.target,
     destination: probe ? allNodes : message.source,
     destinationMac: probe ? multicastMac(allNodes) : mac,
     target: message.target,

@@ -32,7 +32,6 @@ export interface LinkAddress {
   readonly prefixLength: number;
   /** Whether it is being checked for duplicates, or was found to be one: the kernel does not answer for it. */
   readonly tentative: boolean;
-  readonly linkLocal: boolean;
 }
 
 /** Interfaces of a default route of the main table. */
@@ -55,10 +54,13 @@ const type = {
   error: 2,
   done: 3,
   newLink: 16,
+  deletedLink: 17,
   getLink: 18,
   newAddress: 20,
+  deletedAddress: 21,
   getAddress: 22,
   newRoute: 24,
+  deletedRoute: 25,
   getRoute: 26,
 };
 const flagRequestDump = 0x301; // NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
@@ -67,8 +69,8 @@ const family = { v4: 2, v6: 10 } as const;
 const mainTable = 254; // RT_TABLE_MAIN
 const unicast = 1; // RTN_UNICAST
 
-/** RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR: what a socket is bound to that wants to hear of changes. */
-export const changeGroups = 0x1 | 0x10 | 0x100;
+/** Groups that a socket is bound to that wants to hear of changes: links, addresses and routes of both families. */
+export const changeGroups = 0x1 | 0x10 | 0x100 | 0x40 | 0x400;
 
 export const dump = {
   links: (): Uint8Array => request(type.getLink, flagRequestDump, new Uint8Array(16)),
@@ -122,11 +124,15 @@ function parseOne(messageType: number, body: Uint8Array): RouteMessage | undefin
       return { kind: 'done' };
     case type.error:
       return body.length < 4 ? undefined : { kind: 'error', errno: -view.getInt32(0, true) };
+    // What is gone is told in the same form; answers to a dump have none of it.
     case type.newLink:
+    case type.deletedLink:
       return body.length < 16 ? undefined : { kind: 'link', link: parseLink(body, view) };
     case type.newAddress:
+    case type.deletedAddress:
       return parseAddress(body, view);
     case type.newRoute:
+    case type.deletedRoute:
       return parseRoute(body, view);
     default:
       return undefined;
@@ -192,7 +198,6 @@ function parseLink(body: Uint8Array, view: DataView): Link {
 
 const addressAttribute = { address: 1, local: 2, flags: 8 };
 const addressFlag = { dadFailed: 0x08, tentative: 0x40, optimistic: 0x04 };
-const scopeLink = 253;
 
 function parseAddress(body: Uint8Array, view: DataView): RouteMessage | undefined {
   if (body.length < 8) return undefined;
@@ -211,7 +216,6 @@ function parseAddress(body: Uint8Array, view: DataView): RouteMessage | undefine
       tentative:
         (flags & (addressFlag.tentative | addressFlag.dadFailed)) !== 0 &&
         (flags & addressFlag.optimistic) === 0,
-      linkLocal: bytes === 16 && body[3] === scopeLink,
     },
   };
 }
