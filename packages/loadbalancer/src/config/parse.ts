@@ -36,11 +36,12 @@ export type ParsedConfiguration =
 
 /**
  * Joins and checks the objects of `metallb.io` (upstream: internal/config). The result does not depend on their
- * order. `secrets`: those of type kubernetes.io/basic-auth that peers may name; they are never reported.
+ * order. `secrets`: those of type kubernetes.io/basic-auth that peers may name; their content is never reported.
+ * `unread`: passwords do not matter here.
  */
 export function parseConfiguration(
   objects: ConfigurationObjects,
-  secrets: readonly Secret[] = [],
+  secrets: readonly Secret[] | 'unread' = [],
 ): ParsedConfiguration {
   const findings = new Findings();
   const parsedPools = parsePools(objects.ipAddressPools ?? [], findings);

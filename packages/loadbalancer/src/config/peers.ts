@@ -12,11 +12,11 @@ const defaultHoldMs = 90_000;
 const defaultConnectSeconds = 10;
 const highestAsn = 0xffff_ffff;
 
-/** BGP peers by name. Passwords come from `secrets`, in the peer's namespace. */
+/** BGP peers by name. Passwords come from `secrets`, in the peer's namespace; `unread`: they are not asked for. */
 export function parsePeers(
   objects: readonly BgpPeerObject[],
   profiles: ReadonlyMap<string, BfdProfile>,
-  secrets: readonly Secret[],
+  secrets: readonly Secret[] | 'unread',
   findings: Findings,
 ): ReadonlyMap<string, BgpPeer> {
   const peers = new Map<string, BgpPeer>();
@@ -50,7 +50,7 @@ export function parsePeers(
 function parsePeer(
   object: BgpPeerObject,
   profiles: ReadonlyMap<string, BfdProfile>,
-  secrets: readonly Secret[],
+  secrets: readonly Secret[] | 'unread',
   report: Report,
 ): BgpPeer {
   const { spec } = object;
@@ -163,7 +163,11 @@ function parseTimers(
 }
 
 /** The password is never part of what is reported. */
-function password(object: BgpPeerObject, secrets: readonly Secret[], report: Report): string | undefined {
+function password(
+  object: BgpPeerObject,
+  secrets: readonly Secret[] | 'unread',
+  report: Report,
+): string | undefined {
   const { spec, metadata } = object;
   const name = spec.passwordSecret?.name;
   if (!name) return spec.password || undefined;
@@ -171,12 +175,17 @@ function password(object: BgpPeerObject, secrets: readonly Secret[], report: Rep
     report.problem('spec.passwordSecret', 'only one of password and passwordSecret may be set');
     return undefined;
   }
+  if (secrets === 'unread') return undefined;
   const at = `Secret ${metadata.namespace ?? ''}/${name}`;
   const secret = secrets.find(
     (one) => one.metadata.name === name && one.metadata.namespace === metadata.namespace,
   );
   const encoded = secret?.data?.['password'];
-  if (!secret) report.problem('spec.passwordSecret', `there is no ${at} of type kubernetes.io/basic-auth`);
+  if (!secret)
+    report.problem(
+      'spec.passwordSecret',
+      `there is no ${at} of type kubernetes.io/basic-auth that may be read`,
+    );
   else if (secret.type !== 'kubernetes.io/basic-auth')
     report.problem(
       'spec.passwordSecret',

@@ -141,6 +141,20 @@ describe('the watched configuration', () => {
     assert.ok(asked.every((call) => call.namespace === namespace));
   });
 
+  it('judges without Secrets that may not be read where passwords are optional, else says so', async () => {
+    const cluster = new FakeCluster();
+    cluster.intercept(({ resource }) =>
+      resource.plural === 'secrets' ? errors.forbidden(resource, '', 'not yours') : undefined,
+    );
+    cluster.seed(metallb.bgpPeers, peer('p', { passwordSecret: { name: 'md5' } }));
+    await using optional = watchConfiguration({ client: cluster.client, passwords: 'optional' });
+    await using needed = watchConfiguration({ client: cluster.client });
+    await Promise.all([optional.synced, needed.synced]);
+    assert.equal(optional.config?.peers.size, 1);
+    assert.equal(needed.config, undefined);
+    assert.match(needed.problems[0]?.message ?? '', /^there is no Secret .* that may be read$/);
+  });
+
   it('leaves no timer and no informer behind', async () => {
     const cluster = new FakeCluster();
     const clock = new FakeClock();

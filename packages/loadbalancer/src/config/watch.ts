@@ -7,6 +7,7 @@ import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { core } from '@cloudless/kube/resources';
+import { isForbidden } from '@cloudless/kube/status';
 import type { Secret } from '@cloudless/kube/types/core-v1';
 import type { LoadBalancerConfig } from './config.ts';
 import { metallb } from './kinds.ts';
@@ -19,6 +20,8 @@ export interface WatchConfigurationOptions {
   namespace?: string | undefined;
   /** `pools`: IPAddressPools alone, so that nothing wrong with a peer keeps addresses from being given out. */
   kinds?: 'all' | 'pools' | undefined;
+  /** `optional`: where Secrets may not be read, peers are judged without them. Default `needed`. */
+  passwords?: 'needed' | 'optional' | undefined;
   /** Shared informers of the same namespace; not given: own ones. */
   informers?: InformerSet | undefined;
   /** Tells each problem at its object. One part of a cluster should; the others log. */
@@ -61,6 +64,8 @@ class ConfigurationWatch implements WatchedConfiguration {
   readonly #clock: Clock;
   readonly #sources: { readonly [K in keyof ConfigurationObjects]: Informer<KubeObject> };
   readonly #secrets = new Map<string, Informer<Secret>>();
+  /** Namespaces whose Secrets may not be read. */
+  readonly #forbidden = new Set<string>();
   readonly #listeners = new Set<(config: LoadBalancerConfig) => void>();
   readonly #judgeListeners = new Set<(problems: readonly ConfigurationProblem[]) => void>();
   readonly #running: Running;
@@ -162,7 +167,8 @@ class ConfigurationWatch implements WatchedConfiguration {
     );
     if (digest === this.#digest) return this.#resolveSynced();
     this.#digest = digest;
-    const parsed = parseConfiguration(objects, secrets);
+    const unread = this.#options.passwords === 'optional' && this.#forbidden.size > 0;
+    const parsed = parseConfiguration(objects, unread ? 'unread' : secrets);
     this.problems = 'config' in parsed ? [] : parsed.problems;
     this.#report([...this.problems, ...parsed.warnings]);
     if ('config' in parsed) this.#inForce(parsed.config);
@@ -190,13 +196,23 @@ class ConfigurationWatch implements WatchedConfiguration {
         log,
         clock,
         signal,
+        onError: (error) => {
+          if (!isForbidden(error) || this.#forbidden.has(namespace)) return;
+          this.#forbidden.add(namespace);
+          this.#changed();
+        },
       });
-      const changed = (): void => this.#changed();
+      const changed = (): void => {
+        this.#forbidden.delete(namespace);
+        this.#changed();
+      };
       informer.addHandler({ add: changed, update: changed, delete: changed });
       informer.synced.then(changed, () => undefined);
       this.#secrets.set(namespace, informer);
     }
-    return [...this.#secrets.values()].every((informer) => informer.hasSynced);
+    return [...this.#secrets].every(
+      ([namespace, informer]) => informer.hasSynced || this.#forbidden.has(namespace),
+    );
   }
 
   #report(found: readonly ConfigurationProblem[]): void {

@@ -88,7 +88,7 @@ class Controller implements LoadBalancerController {
     const common = { client, namespace, informers: objects, log, clock, signal };
     // Addresses depend on pools alone: a peer that is wrong keeps nobody waiting. Everything is judged to be told.
     this.#pools = watchConfiguration({ ...common, kinds: 'pools', log: undefined });
-    const everything = watchConfiguration({ ...common, kinds: 'all', events });
+    const everything = watchConfiguration({ ...common, kinds: 'all', passwords: 'optional', events });
     const status = startPoolStatus({
       client,
       pools: objects.of(metallb.ipAddressPools),
