@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -11,11 +11,11 @@ import { nodeContext } from '@cloudless/kube/node/context';
 import { core, discovery } from '@cloudless/kube/resources';
 import { FakeCluster } from '@cloudless/kube/testing/fake-client';
 import { type Network, removeNetwork, startNetwork } from './index.ts';
-import { isolate, type Namespace, newNamespace } from './testing/namespaces.ts';
+import { isolate } from './testing/namespaces.ts';
+import { ip, TestPods, until } from './testing/node.ts';
 
 isolate();
 
-const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
 const listing = (): string =>
   [
     ip('-brief', 'link'),
@@ -28,18 +28,6 @@ const echo = `const s = require('node:dgram').createSocket('udp4'); s.on('messag
 /** Sends from one port all the time, as resolvers do; prints each answer. */
 const ask = `const s = require('node:dgram').createSocket('udp4'); s.on('message', (m) => console.log(String(m))); s.bind(40053, () => setInterval(() => s.send('?', 53, '10.96.0.10'), 50))`;
 const serveHttp = `require('node:http').createServer((q, s) => s.end(q.socket.remoteAddress)).listen(8080, () => console.log('up'))`;
-
-async function until(
-  what: string,
-  check: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
-): Promise<void> {
-  const endMs = performance.now() + timeoutMs;
-  while (!(await check())) {
-    if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** What `url` answers over a new connection from this namespace; `error CODE` otherwise. */
 function fetchHere(url: string): Promise<string> {
@@ -77,7 +65,7 @@ describe('the network of a node', () => {
   const clock = impatientClock();
   const context = nodeContext({ root, nodeName: 'n1', clock });
   const cluster = new FakeCluster();
-  const pods = new Map<string, Namespace>();
+  const pods = new TestPods(context);
   /** Who answered the client, one after the other. */
   const answers: string[] = [];
   let network: Network;
@@ -91,45 +79,12 @@ describe('the network of a node', () => {
       serviceCidrs: ['10.96.0.0/12'],
       log: logger('network-test'),
     });
-  /** The plugin, as containerd calls it. */
-  const cni = (
-    command: string,
-    name: string,
-    portMappings: object[] = [],
-  ): Promise<{ ips?: Array<{ address: string }>; code?: number; msg?: string }> =>
-    new Promise((resolve) => {
-      const child = execFile(
-        join(context.paths.cniBin, 'cloudless'),
-        {
-          env: {
-            ...process.env,
-            CNI_COMMAND: command,
-            CNI_CONTAINERID: name,
-            CNI_NETNS: pods.get(name)?.path ?? '',
-            CNI_IFNAME: 'eth0',
-            CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${name}`,
-          },
-        },
-        (_, stdout) => resolve(stdout === '' ? {} : (JSON.parse(stdout) as object)),
-      );
-      child.stdin?.end(JSON.stringify({ cniVersion: '1.0.0', runtimeConfig: { portMappings } }));
-    });
-  const addPod = async (name: string, portMappings: object[] = []): Promise<string> => {
-    pods.set(name, await newNamespace());
-    const result = await cni('ADD', name, portMappings);
-    assert.ok(result.ips, JSON.stringify(result));
-    return (result.ips[0] as { address: string }).address.replace('/32', '');
-  };
+  const cni = pods.cni.bind(pods);
+  const addPod = pods.add.bind(pods);
   const inPod = async (name: string, script: string): Promise<void> => {
-    const child = (pods.get(name) as Namespace).start(process.execPath, '-e', script, name);
+    const child = pods.get(name).start(process.execPath, '-e', script, name);
     await new Promise((resolve) => child.stdout?.once('data', resolve));
   };
-  const endPod = async (name: string): Promise<void> => {
-    await cni('DEL', name);
-    pods.get(name)?.close();
-    pods.delete(name);
-  };
-
   before(async () => {
     writeFileSync('/proc/sys/net/ipv4/ip_forward', '0');
     ip('link', 'add', 'uplink', 'mtu', '1400', 'type', 'veth', 'peer', 'name', 'world');
@@ -145,7 +100,7 @@ describe('the network of a node', () => {
     network = await start();
   });
   after(async () => {
-    for (const pod of pods.values()) pod.close();
+    pods.closeAll();
     await network.stop();
     await removeNetwork(context);
     rmSync(root, { recursive: true, force: true });
@@ -153,7 +108,7 @@ describe('the network of a node', () => {
 
   it('has pods wait until the node has its block', async () => {
     await network.synced;
-    pods.set('early', await newNamespace());
+    await pods.open('early');
     const refused = await cni('ADD', 'early');
     assert.equal(refused.code, 11);
     assert.match(refused.msg ?? '', /no pod CIDR yet/);
@@ -168,12 +123,12 @@ describe('the network of a node', () => {
   });
 
   it('gives pods the MTU of the uplink, and CHECK finds what is wrong', async () => {
-    assert.match((pods.get('early') as Namespace).run('ip', 'link', 'show', 'eth0'), /mtu 1400/);
+    assert.match(pods.get('early').run('ip', 'link', 'show', 'eth0'), /mtu 1400/);
     assert.deepEqual(await cni('CHECK', 'early'), {});
     ip('route', 'del', '10.244.1.2/32');
     assert.match((await cni('CHECK', 'early')).msg ?? '', /no route to 10\.244\.1\.2/);
-    (pods.get('early') as Namespace).run('ip', 'addr', 'flush', 'dev', 'eth0');
-    await endPod('early');
+    pods.get('early').run('ip', 'addr', 'flush', 'dev', 'eth0');
+    await pods.end('early');
     assert.match((await cni('CHECK', 'early')).msg ?? '', /has no interface eth0|CNI_NETNS/);
   });
 
@@ -206,16 +161,16 @@ describe('the network of a node', () => {
 
   it('refuses a host port that another pod has, and gives it when that has gone', async () => {
     const port = { hostPort: 18080, containerPort: 8080, protocol: 'TCP' };
-    pods.set('second', await newNamespace());
+    await pods.open('second');
     const refused = await cni('ADD', 'second', [port]);
     assert.deepEqual(
       [refused.code, refused.msg],
       [102, 'host port 18080/tcp of pod default/second is taken by pod default/any on this node'],
     );
-    await endPod('any');
+    await pods.end('any');
     assert.ok((await cni('ADD', 'second', [port])).ips);
-    await endPod('second');
-    await endPod('one');
+    await pods.end('second');
+    await pods.end('one');
     assert.equal(await fetchHere('http://192.0.2.10:18080/'), 'error ECONNREFUSED');
   });
 
@@ -242,7 +197,7 @@ describe('the network of a node', () => {
       ports: [{ name: 'dns', port: 10053, protocol: 'UDP' }],
       endpoints: [{ addresses: [addresses.get('old') as string], conditions: { ready: true } }],
     });
-    const client = (pods.get('client') as Namespace).start(process.execPath, '-e', ask);
+    const client = pods.get('client').start(process.execPath, '-e', ask);
     client.stdout?.setEncoding('utf8').on('data', (text: string) => answers.push(...text.trim().split('\n')));
     await until('answers of the old one', () => answers.includes('old'));
     await leadTo('new');
@@ -259,7 +214,7 @@ describe('the network of a node', () => {
     await until('answers without the agent', () => answers.length > count + 2);
     // The endpoint moves and its pod ends while nobody looks.
     await leadTo('old');
-    const gone = pods.get('new') as Namespace;
+    const gone = pods.get('new');
     gone.close();
     await until('the end of its namespace', () => !existsSync(gone.path));
     network = await start();
@@ -267,7 +222,7 @@ describe('the network of a node', () => {
     await until('answers of the old one again', () => answers.at(-1) === 'old', 3000);
     assert.doesNotMatch(ip('route'), new RegExp(`${addresses.get('new')} dev`));
     assert.equal((await cni('DEL', 'new')).code, undefined);
-    pods.delete('new');
+    pods.forget('new');
     const fresh = await addPod('fresh');
     const used = [...ip('route').matchAll(/^(10\.244\.1\.\d+) dev cl/gm)].map((match) => match[1]);
     assert.equal(new Set(used).size, used.length, 'an address twice');

@@ -4,6 +4,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import '@cloudless/kube/schema/seed';
 import type { Logger } from '@cloudless/kube/logger';
 import * as fc from 'fast-check';
+import { contentWithClients } from '../services/affinity.ts';
 import { ServiceProgram } from '../services/program.ts';
 import { isolate } from '../testing/namespaces.ts';
 import { arbitraryChanges } from '../testing/nft-maps.ts';
@@ -97,6 +98,23 @@ describe('the nftables table in the kernel', () => {
       assert.equal(sorted(), before);
       assert.deepEqual(warnings, ['someone changed the nftables table; building it anew']);
     });
+
+  it('what Services and packets put into maps is nobody’s damage; a new table goes on with the clients', async () => {
+    const program = new ServiceProgram();
+    const keeper = keepTable({ table, content: () => [contentWithClients(table, program)], log });
+    keepers.push(keeper);
+    program.set('a/b', [{ ...udpFrontend, affinitySeconds: 10_800 }]);
+    keeper.rebuild();
+    await keeper.check();
+    const client = '198.51.100.7 . 10.96.0.10 . udp . 53';
+    const element = `{ ${client} timeout 2m expires 1m : 10.244.0.5 . 53 }`;
+    run('add', 'element', 'inet', 'cloudless', 'services-clients4', element);
+    keeper.change('services', program.set('a/c', [{ ...udpFrontend, port: 54 }]).script);
+    await keeper.check();
+    assert.deepEqual(warnings, []);
+    keeper.rebuild();
+    assert.match(ruleset(), /198\.51\.100\.7 \. 10\.96\.0\.10 \. udp \. 53 timeout 2m expires 5\ds/);
+  });
 
   it('a change that meets a damaged table builds it anew at once', async () => {
     const program = new ServiceProgram();

@@ -85,6 +85,20 @@ export class FlowCleaner {
     return this.#work;
   }
 
+  /** Forgets echo requests to these addresses: they were answered before and should not be now, or the reverse. Never rejects. */
+  forgetEchoes(ips: readonly string[]): Promise<void> {
+    const wanted = new Set(ips);
+    for (const family of new Set(ips.map(familyName))) {
+      const which = ['-f', family, '-p', family === 'ipv4' ? 'icmp' : 'icmpv6'];
+      this.#work = this.#work.then(async () => {
+        const flows = await this.#run(['-L', ...which]);
+        const asked = new Set([...flows.matchAll(/^.*? dst=(\S+)/gm)].map(([, ip]) => ip as string));
+        for (const ip of asked) if (wanted.has(ip)) await this.#run(['-D', ...which, '--orig-dst', ip]);
+      });
+    }
+    return this.#work;
+  }
+
   /** Forgets what became stale while no agent looked. Never rejects. */
   async reconcile(frontends: Iterable<Frontend>): Promise<void> {
     const wanted = [...frontends];

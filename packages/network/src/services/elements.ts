@@ -73,26 +73,51 @@ function elementsOf(frontend: Frontend): Elements[] {
   return list;
 }
 
-const command = (verb: 'add' | 'delete', family: Family, { holder, elements }: Elements): string => {
+const command = (verb: 'add' | 'delete', holder: string, elements: Elements['elements']): string => {
   const texts = elements.map(({ key, value }) =>
     value === undefined || verb === 'delete' ? key : `${key} : ${value}`,
   );
-  return `${verb} element ${at} ${holder}${family} { ${texts.join(', ')} }`;
+  return `${verb} element ${at} ${holder} { ${texts.join(', ')} }`;
 };
 
 /** The commands that put a frontend into the kernel. */
 export function addition(frontend: Frontend): string[] {
-  return elementsOf(frontend).map((elements) => command('add', familyOf(frontend.ip), elements));
+  const family = familyOf(frontend.ip);
+  return elementsOf(frontend).map(({ holder, elements }) => command('add', `${holder}${family}`, elements));
 }
 
 /** The commands that take it out again. */
 export function removal(frontend: Frontend): string[] {
+  const family = familyOf(frontend.ip);
   return elementsOf(frontend)
     .toReversed()
-    .map((elements) => command('delete', familyOf(frontend.ip), elements));
+    .map(({ holder, elements }) => command('delete', `${holder}${family}`, elements));
 }
 
 /** The command that puts an address into the kernel, or takes it out. */
 export function addressCommand(verb: 'add' | 'delete', { ip, kind }: ServedAddress): string {
-  return command(verb, familyOf(ip), { holder: `services-${kind}`, elements: [{ key: ip }] });
+  return command(verb, `services-${kind}${familyOf(ip)}`, [{ key: ip }]);
+}
+
+/** Elements in one command; more would only make nft's own lists long. */
+const perCommand = 1000;
+
+/** The commands that put all of these into maps and sets that are empty: few, as each costs nft much more than an element does. */
+export function additions(frontends: Iterable<Frontend>, addresses: Iterable<ServedAddress>): string[] {
+  const commands: string[] = [];
+  const waiting = new Map<string, Elements['elements']>();
+  const put = (holder: string, elements: Elements['elements']): void => {
+    const all = waiting.get(holder) ?? [];
+    waiting.set(holder, all);
+    all.push(...elements);
+    if (all.length >= perCommand) commands.push(command('add', holder, all.splice(0)));
+  };
+  for (const frontend of frontends) {
+    const family = familyOf(frontend.ip);
+    for (const { holder, elements } of elementsOf(frontend)) put(`${holder}${family}`, elements);
+  }
+  for (const { ip, kind } of addresses) put(`services-${kind}${familyOf(ip)}`, [{ key: ip }]);
+  for (const [holder, elements] of waiting)
+    if (elements.length > 0) commands.push(command('add', holder, elements));
+  return commands;
 }

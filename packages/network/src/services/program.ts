@@ -1,6 +1,6 @@
 import type { PartContent } from '../nft/table.ts';
 import { Claims } from './claims.ts';
-import { addition, addressCommand, reachable, removal } from './elements.ts';
+import { addition, additions, addressCommand, reachable, removal } from './elements.ts';
 import { endpointKey } from './endpoints.ts';
 import { familyOf } from './ip.ts';
 import { type EndpointAddress, type Frontend, frontendKey, type ServedAddress } from './model.ts';
@@ -21,6 +21,8 @@ export interface ServiceChange {
   /** Chains lack: the table must be built anew from {@link ServiceProgram.content} instead of running `script`. */
   rebuild: boolean;
   staleFlows: StaleFlow[];
+  /** Addresses that became or ceased to be a Service's: echo requests on their way go on as they began. */
+  movedAddresses: string[];
   /**
    * Keys of frontends with session affinity whose clients may be remembered at endpoints that are gone (`some`), or by
    * rules that no longer hold (`all`).
@@ -61,6 +63,7 @@ export class ServiceProgram {
     const removals: string[] = [];
     const additions: string[] = [];
     const staleFlows: StaleFlow[] = [];
+    const movedAddresses: string[] = [];
     const staleClients: ServiceChange['staleClients'] = new Map();
     const wanted = new Map(frontends.map((frontend) => [frontendKey(frontend), frontend]));
     for (const { key, before, after } of this.#frontends.set(owner, wanted, sameFrontend)) {
@@ -73,10 +76,17 @@ export class ServiceProgram {
     const served = new Map(addresses.map((address) => [address.ip, address]));
     for (const { before, after } of this.#addresses.set(owner, served, (a, b) => a.kind === b.kind)) {
       if (before) removals.push(addressCommand('delete', before));
+      if (!before || !after) movedAddresses.push((before ?? after)?.ip as string);
       if (after) additions.push(addressCommand('add', after));
     }
     const rebuild = this.#makeRoom(frontends);
-    return { script: [...removals, ...additions].join('\n'), rebuild, staleFlows, staleClients };
+    return {
+      script: [...removals, ...additions].join('\n'),
+      rebuild,
+      staleFlows,
+      movedAddresses,
+      staleClients,
+    };
   }
 
   /** Whether chains lack for these frontends; the next {@link content} has them. */
@@ -112,9 +122,7 @@ export class ServiceProgram {
 
   /** Everything, for building the table anew. */
   content(): PartContent {
-    const elements: string[] = [];
-    for (const frontend of this.frontends()) elements.push(...addition(frontend));
-    for (const address of this.#addresses.values()) elements.push(addressCommand('add', address));
+    const elements = additions(this.frontends(), this.#addresses.values());
     const size = {
       endpoints: this.#chainsUpTo,
       affinitySeconds: [...this.#affinitySeconds],

@@ -83,6 +83,7 @@ export function watchServices(options: {
     scheduled = undefined;
     const scripts: string[] = [];
     const staleFlows: StaleFlow[] = [];
+    const moved: string[] = [];
     const staleClients: ServiceChange['staleClients'] = new Map();
     let rebuild = false;
     for (const key of dirty) {
@@ -93,6 +94,7 @@ export function watchServices(options: {
         : program.set(key, []);
       if (change.script !== '') scripts.push(change.script);
       staleFlows.push(...change.staleFlows);
+      moved.push(...change.movedAddresses);
       for (const [frontend, which] of change.staleClients)
         if (staleClients.get(frontend) !== 'all') staleClients.set(frontend, which);
       rebuild ||= change.rebuild;
@@ -104,6 +106,7 @@ export function watchServices(options: {
     else if (scripts.length > 0) table.change('services', scripts.join('\n'));
     if (staleClients.size > 0) forgetClients(table, staleClients, program);
     if (staleFlows.length > 0) cleaning = flows.forget(staleFlows);
+    if (moved.length > 0) cleaning = flows.forgetEchoes(moved);
   };
   const touch = (key: string | undefined): void => {
     if (key === undefined) return;
