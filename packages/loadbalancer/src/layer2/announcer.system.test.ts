@@ -234,6 +234,21 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
     await planned(a, []);
   });
 
+  it('hears what is asked in an address’s group, also where IPv6 is off, and leaves it with the plan', async () => {
+    const groups = (): string => host('node-b').run('ip', 'maddress', 'show', 'dev', 'eth0');
+    await planned(b, [plan('fd09::77:8899', 'node-b', ['eth0'])]);
+    assert.match(groups(), /inet6 ff02::1:ff77:8899/);
+    assert.deepEqual(owners(await ask(['fd09::77:8899'])), [macs.get('node-b')]);
+    await planned(b, []);
+    assert.doesNotMatch(groups(), /ff77:8899/);
+    host('node-b').run('sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6');
+    await planned(b, [plan('fd09::77:8899', 'node-b', ['eth0'])]);
+    assert.match(groups(), /link +33:33:ff:77:88:99/);
+    assert.deepEqual(owners(await ask(['fd09::77:8899'])), [macs.get('node-b')]);
+    host('node-b').run('sh', '-c', 'echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6');
+    await planned(b, []);
+  });
+
   it('spoiled frames and foreign VLANs get no answer, and the questions after them do', async () => {
     await planned(a, [plan('10.9.0.9', 'node-a'), plan('fd09::9', 'node-a')]);
     assert.deepEqual(owners(await ask(['10.9.0.9', 'fd09::9'], { vlan: 7 })), [undefined, undefined]);
