@@ -22,6 +22,10 @@ export interface AnnouncerOptions {
   /** Names of interfaces that are chosen only when a plan names them. */
   exclude: RegExp;
   log: ThreadLog;
+  /** A frame came in; false: it is not to be answered (Elector.heardFrame). */
+  heardFrame(interfaceName: string): boolean;
+  /** Whether announcements may be sent now (Elector.mayAnnounce). */
+  mayAnnounce(): boolean;
   /** Another station claims an address that is answered for here. */
   heardClaim(address: string, mac: string, interfaceName: string): void;
   /** Where addresses would be answered is not what it was. */
@@ -99,8 +103,9 @@ export class Announcer implements LoopPart {
 
   deadline(nowMs: number): void {
     if (nowMs >= this.#refreshDueMs) this.#refresh();
-    for (const { address, link } of this.#bursts.due(nowMs, announcementsPerTurn))
-      this.#announce(address, link);
+    const due = this.#bursts.due(nowMs, announcementsPerTurn);
+    if (due.length > 0 && this.#options.mayAnnounce())
+      for (const { address, link } of due) this.#announce(address, link);
   }
 
   /** Drops every question that waits: who asked has asked others since, or will ask again. */
@@ -188,7 +193,9 @@ export class Announcer implements LoopPart {
       const outcome = respond(frame, open.responder, this.#table, this.#ownMacs);
       if (outcome.kind === 'claim')
         this.#options.heardClaim(outcome.address, macText(outcome.mac), open.sockets.link.name);
-      if (outcome.kind !== 'answer') continue;
+      if (outcome.kind === 'ignored' && outcome.why === 'own-frame') continue;
+      const may = this.#options.heardFrame(open.sockets.link.name);
+      if (outcome.kind !== 'answer' || !may) continue;
       if (this.#options.checkpoint()) return;
       this.counters.received(outcome.address);
       if (socket.send(outcome.frame)) this.counters.sent(outcome.address);

@@ -162,6 +162,15 @@ export class Heartbeats {
     return this.#state === 'live' && nowMs - this.#lastBeatMs < this.#lateMs;
   }
 
+  /**
+   * Whether an announcement that was put off is still to be sent. One that hears nothing at all any more may have been cut
+   * off, and would give others' addresses a wrong home in the moment in which it is connected again.
+   */
+  mayAnnounce(quietMs: number, nowMs: number): boolean {
+    if (!this.mayAnswer(nowMs)) return false;
+    return quietMs < 2 * this.#timeoutMs || !this.#cutOff(quietMs, nowMs);
+  }
+
   /** A node that did not send for so long may have been missed: less than the timeout by what a frame may take. */
   get #lateMs(): number {
     return this.#timeoutMs - this.timing.intervalMs / 2;

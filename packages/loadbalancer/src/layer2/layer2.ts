@@ -38,7 +38,10 @@ export interface Ownership {
 export interface Layer2 extends Running {
   /** Everything that is to be announced; replaces what was told before. */
   setPlans(plans: readonly AddressPlan[]): void;
-  /** Every speaker that gossip believes alive, this one included. */
+  /**
+   * Every speaker that gossip believes alive, this one included. The first call begins the join: make it when gossip has
+   * asked those it knows of, and after {@link Layer2.setPlans}.
+   */
   setMembers(members: readonly Member[]): void;
   /** Present state of each address of the plans. */
   ownerships(): readonly Ownership[];

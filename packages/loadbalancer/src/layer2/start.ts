@@ -6,9 +6,12 @@ import type { Logger } from '@cloudless/kube/logger';
 import type { AddressPlan } from '../announcement.ts';
 import { checked, libc, linux } from '../socket/libc.ts';
 import type { AddressCounters } from './counters.ts';
+import { heartbeatMetrics } from './heartbeat-metrics.ts';
+import { type HeartbeatOptions, type HeartbeatSettings, heartbeatSettings } from './heartbeat-settings.ts';
 import { defaultExclude } from './interface-choice.ts';
 import type { Layer2, Member, Ownership } from './layer2.ts';
 import { layer2Metrics } from './metrics.ts';
+import type { HeartbeatReport } from './thread/heartbeat-elector.ts';
 import type { Command, Report, ThreadData } from './thread/messages.ts';
 
 export interface Layer2Options {
@@ -21,6 +24,17 @@ export interface Layer2Options {
    * this host (upstream: ConfigMap metallb-excludel2).
    */
   excludeInterfaces?: RegExp;
+  /**
+   * Fast heartbeats between speakers; `address` is this member's own. Absent: none, and members count as live as long as
+   * they are listed.
+   */
+  heartbeat?: HeartbeatOptions;
+}
+
+/** What {@link startLayer2} gives: with the way to hand over what is kept by option `sticky`. */
+export interface RunningLayer2 extends Layer2 {
+  /** This node hands over what MetalLB's rule would give to others. */
+  rebalance(): void;
 }
 
 /** A thread that failed is started anew after so long: meanwhile it is silent, and another node takes over. */
@@ -29,22 +43,25 @@ const restartAfterMs = 1000;
 /**
  * Starts the layer-2 thread of this network namespace.
  *
- * @throws when it cannot have its sockets: without root or CAP_NET_RAW, naming that.
+ * @throws when it cannot have its sockets: without root or CAP_NET_RAW, naming that; for settings of heartbeats out of
+ * range, naming them.
  */
-export async function startLayer2(options: Layer2Options): Promise<Layer2> {
+export async function startLayer2(options: Layer2Options): Promise<RunningLayer2> {
   const layer2 = new Layer2Side(options);
   await layer2.start();
   return layer2;
 }
 
 /** The main side: keeps what the thread is told and what it reported. */
-class Layer2Side implements Layer2 {
+class Layer2Side implements RunningLayer2 {
   readonly #options: Layer2Options;
   readonly #clock: Clock;
   readonly #wakeFd: number;
   readonly #stopFlag = new SharedArrayBuffer(4);
   readonly #ownerships = new Map<string, Ownership>();
   readonly #counters = new Map<string, AddressCounters>();
+  readonly #heartbeat: HeartbeatSettings | undefined;
+  #heartbeats: HeartbeatReport | undefined;
   readonly #listeners = new Set<(ownership: Ownership) => void>();
   readonly #stopping = running(() => this.#end());
   #plans: readonly AddressPlan[] = [];
@@ -57,6 +74,7 @@ class Layer2Side implements Layer2 {
   constructor(options: Layer2Options) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#heartbeat = options.heartbeat && heartbeatSettings(options.heartbeat);
     this.#wakeFd = checked(
       libc().eventfd(0, linux.EFD_NONBLOCK | linux.EFD_CLOEXEC),
       'eventfd',
@@ -85,6 +103,10 @@ class Layer2Side implements Layer2 {
     this.#tell({ kind: 'members', members });
   }
 
+  rebalance(): void {
+    this.#tell({ kind: 'rebalance' });
+  }
+
   ownerships(): readonly Ownership[] {
     return [...this.#ownerships.values()];
   }
@@ -95,7 +117,7 @@ class Layer2Side implements Layer2 {
   }
 
   metrics(): string {
-    return layer2Metrics(this.#counters.values());
+    return layer2Metrics(this.#counters.values()) + heartbeatMetrics(this.#heartbeats);
   }
 
   stop(): Promise<void> {
@@ -112,6 +134,7 @@ class Layer2Side implements Layer2 {
       wakeFd: this.#wakeFd,
       stopFlag: this.#stopFlag,
       exclude: (this.#options.excludeInterfaces ?? new RegExp(defaultExclude)).source,
+      heartbeat: this.#heartbeat,
       plans: this.#plans,
       members: this.#members,
     };
@@ -153,6 +176,7 @@ class Layer2Side implements Layer2 {
     if (report.kind === 'log') this.#options.log[report.level](report.fields, report.message);
     else if (report.kind === 'counters')
       for (const counters of report.counters) this.#counters.set(counters.address, counters);
+    else if (report.kind === 'heartbeats') this.#heartbeats = report.report;
     else {
       for (const address of report.gone) {
         this.#ownerships.delete(address);

@@ -17,6 +17,10 @@ export interface Elector extends LoopPart {
     members: readonly Member[],
     nowMs: number,
   ): ReadonlyMap<string, Decision>;
+  /** A frame came in, before it is answered; false: it must not be. Absent: always answered. */
+  heardFrame?(interfaceName: string, nowMs: number): boolean;
+  /** Whether an announcement whose time has come is sent. Absent: always. */
+  mayAnnounce?(nowMs: number): boolean;
   /** Another station was heard to claim an address that this node answers for (RFC 5227's conflict, or a split). */
   heardClaim?(address: string, mac: string, interfaceName: string, nowMs: number): void;
   /** Closes its sockets. */

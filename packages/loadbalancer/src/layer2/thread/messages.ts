@@ -1,11 +1,14 @@
 import type { AddressPlan } from '../../announcement.ts';
 import type { AddressCounters } from '../counters.ts';
+import type { HeartbeatSettings } from '../heartbeat-settings.ts';
 import type { Member, Ownership } from '../layer2.ts';
+import type { HeartbeatReport } from './heartbeat-elector.ts';
 
 /** What the main side tells the thread; each replaces what was told before. */
 export type Command =
   | { readonly kind: 'plans'; readonly plans: readonly AddressPlan[] }
-  | { readonly kind: 'members'; readonly members: readonly Member[] };
+  | { readonly kind: 'members'; readonly members: readonly Member[] }
+  | { readonly kind: 'rebalance' };
 
 /** What the thread reports. */
 export type Report =
@@ -17,6 +20,7 @@ export type Report =
       readonly gone: readonly string[];
     }
   | { readonly kind: 'counters'; readonly counters: readonly AddressCounters[] }
+  | { readonly kind: 'heartbeats'; readonly report: HeartbeatReport }
   | {
       readonly kind: 'log';
       readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -33,6 +37,8 @@ export interface ThreadData {
   readonly stopFlag: SharedArrayBuffer;
   /** Source of a regular expression: {@link Layer2Options.excludeInterfaces}. */
   readonly exclude: string;
+  /** Undefined: none; members count as live as long as they are listed. */
+  readonly heartbeat: HeartbeatSettings | undefined;
   readonly plans: readonly AddressPlan[];
   readonly members: readonly Member[];
 }

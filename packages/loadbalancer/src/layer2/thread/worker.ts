@@ -1,9 +1,11 @@
 /** The layer-2 thread: runs until told to stop; nothing in it is asynchronous. An error ends it, and it is started anew. */
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bootTimeMs, libc } from '../../socket/libc.ts';
 import { Announcer } from '../announcer.ts';
 import { Decisions } from './decisions.ts';
 import { type Elector, type ElectorContext, MemberElector } from './elector.ts';
+import { HeartbeatElector } from './heartbeat-elector.ts';
 import { Loop, type LoopPart } from './loop.ts';
 import { Mailbox } from './mailbox.ts';
 import type { Report, ThreadData } from './messages.ts';
@@ -36,8 +38,41 @@ function countersPart(announcer: Announcer, loop: Loop): LoopPart {
   };
 }
 
-function makeElector(_context: ElectorContext): Elector {
-  return new MemberElector();
+/** Sends what heartbeats counted, as the main side's metrics have it. */
+function heartbeatsPart(heartbeats: HeartbeatElector, loop: Loop): LoopPart {
+  let dueMs = loop.nowMs;
+  let sent = '';
+  const none: readonly number[] = [];
+  return {
+    fds: () => none,
+    readable() {},
+    nextDeadlineMs: () => dueMs,
+    deadline(nowMs) {
+      dueMs = nowMs + countersEveryMs;
+      const text = JSON.stringify(heartbeats.report());
+      if (text !== sent) report({ kind: 'heartbeats', report: heartbeats.report() });
+      sent = text;
+    },
+    frozen() {},
+  };
+}
+
+/** Before other work of the machine, where that is allowed: a heartbeat that comes late is a node that is dead. */
+function runFirst(): void {
+  try {
+    // Of the calling thread (setpriority(2), "C library/kernel differences").
+    setPriority(0, -15);
+  } catch (error) {
+    log('debug', 'the layer-2 thread keeps its priority', { reason: String(error) });
+  }
+}
+
+function makeElector(context: ElectorContext): Elector {
+  if (data.heartbeat === undefined) return new MemberElector();
+  runFirst();
+  const heartbeats = new HeartbeatElector(context, data.heartbeat);
+  loop.add(heartbeatsPart(heartbeats, loop));
+  return heartbeats;
 }
 
 const loop = new Loop({
@@ -51,6 +86,8 @@ const announcer = new Announcer({
   nowMs: () => loop.nowMs,
   exclude: new RegExp(data.exclude),
   log,
+  heardFrame: (interfaceName) => elector.heardFrame?.(interfaceName, loop.nowMs) ?? true,
+  mayAnnounce: () => elector.mayAnnounce?.(loop.nowMs) ?? true,
   heardClaim: (address, mac, interfaceName) => elector.heardClaim?.(address, mac, interfaceName, loop.nowMs),
   interfacesChanged: () => decisions.changed(),
 });
@@ -78,7 +115,8 @@ loop.add(
     stopFlag: data.stopFlag,
     obey(command) {
       if (command.kind === 'plans') decisions.setPlans(command.plans);
-      else decisions.setMembers(command.members);
+      else if (command.kind === 'members') decisions.setMembers(command.members);
+      else if (elector instanceof HeartbeatElector) elector.rebalance();
     },
     stop: () => loop.stop(),
   }),
