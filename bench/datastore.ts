@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { etcd } from './datastore/etcd.ts';
+import type { Figure } from './datastore/lean-process.ts';
 import { kinePostgres, kineSqlite } from './datastore/kine.ts';
 import { sqlite } from './datastore/ours.ts';
 import { servedPostgres, servedSqlite } from './datastore/server.ts';
@@ -109,25 +110,26 @@ async function withAll(
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 300));
 
 async function speeds(): Promise<void> {
-  const figures: Array<[what: string, take: (running: Running) => Promise<number>]> = [
-    ...[1, 16, 64, 256].map((clients): [string, (running: Running) => Promise<number>] => [
+  const figures: Array<[what: string, figure: Figure]> = [
+    ...[1, 16, 64, 256].map((clients): [string, Figure] => [
       `puts, ${clients} clients`,
-      (running) => speed.puts(running, clients, forMs),
+      { what: 'puts', clients, forMs },
     ]),
-    ...[1, 64].map((clients): [string, (running: Running) => Promise<number>] => [
+    ...[1, 64].map((clients): [string, Figure] => [
       `gets, ${clients} clients`,
-      (running) => speed.gets(running, clients, forMs),
+      { what: 'gets', clients, forMs },
     ]),
-    ['list of 10,000', (running) => speed.list(running, 10)],
+    ['list of 10,000', { what: 'list', rounds: 10 }],
   ];
   const samples = new Map<string, Record<string, number[]>>(figures.map(([what]) => [what, {}]));
   await withAll(names, async (started) => {
     for (const { running } of started) await speed.fill(running, 10_000);
     for (let round = 0; round < rounds; round++) {
-      for (const [what, take] of figures) {
+      for (const [what, figure] of figures) {
         for (const { name, running } of started) {
           await settle();
-          const value = await take({ ...running, target: running.lean ?? running.target });
+          const { lean, target } = running;
+          const value = await (lean?.take(figure) ?? speed.take(target, figure));
           ((samples.get(what) as Record<string, number[]>)[name] ??= []).push(value);
         }
       }

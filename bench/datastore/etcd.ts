@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { freePort } from '@cloudless/kube/testing/free-port';
 import { connectEtcd } from '@cloudless/kube/etcd/client/client';
 import { logger } from '@cloudless/kube/logger';
-import { leanTarget } from './lean-client.ts';
+import { startLean } from './lean-process.ts';
 import { type Subject, targetOf } from './subject.ts';
 
 const program = process.env['ETCD'] ?? '/usr/bin/etcd';
@@ -37,14 +37,14 @@ export const etcd: Subject = {
       try {
         const store = await connectEtcd({ endpoints: [url], log: quietLogger });
         await store.range({ key: Buffer.from('ready') });
-        const lean = leanTarget(url);
+        const lean = await startLean(url);
         return {
           store,
           target: targetOf(store),
           lean,
           pid: child.pid as number,
           async stop() {
-            lean.close();
+            await lean.stop();
             await store.close();
             child.kill('SIGTERM');
             await exited;

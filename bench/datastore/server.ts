@@ -7,7 +7,7 @@ import { openEndpoint, parseEndpoint } from '@cloudless/datastore/endpoint';
 import { serveDatastore } from '@cloudless/datastore/server/serve';
 import { connectEtcd } from '@cloudless/kube/etcd/client/client';
 import { quietLogger } from './etcd.ts';
-import { leanTarget } from './lean-client.ts';
+import { startLean } from './lean-process.ts';
 import { type Running, type Subject, targetOf } from './subject.ts';
 
 const isChild = process.argv[1] === import.meta.filename && process.send !== undefined;
@@ -37,7 +37,7 @@ export const served = (
     const exited = once(child, 'exit');
     const [{ listening }] = (await once(child, 'message')) as [{ listening: string }];
     const store = await connectEtcd({ endpoints: [listening], log: quietLogger });
-    const lean = leanTarget(listening);
+    const lean = await startLean(listening);
     return {
       store,
       target: targetOf(store),
@@ -49,7 +49,7 @@ export const served = (
         return figures;
       },
       async stop() {
-        lean.close();
+        await lean.stop();
         await store.close();
         child.send('stop');
         await exited;

@@ -1,7 +1,8 @@
 // How many, how fast, how soon.
 import { readFileSync } from 'node:fs';
 import { quantile } from '../table.ts';
-import type { Running, Subject } from './subject.ts';
+import type { Figure } from './lean-process.ts';
+import type { Running, Subject, Target } from './subject.ts';
 
 const keys = 10_000;
 /** Of /proc's clock: 100 Hz everywhere. */
@@ -25,11 +26,13 @@ export async function rate(
   return (count * 1000) / (performance.now() - start);
 }
 
-export const puts = ({ target }: Running, clients: number, forMs: number): Promise<number> =>
-  rate(clients, forMs, (i) => target.put(keyOf((i * 7919) % keys), value));
-
-export const gets = ({ target }: Running, clients: number, forMs: number): Promise<number> =>
-  rate(clients, forMs, (i) => target.get(keyOf((i * 7919) % keys)));
+/** Calls a second, or milliseconds of a list. */
+export function take(target: Target, figure: Figure): Promise<number> {
+  if (figure.what === 'list') return list(target, figure.rounds);
+  const { clients, forMs, what } = figure;
+  const key = (i: number): string => keyOf((i * 7919) % keys);
+  return rate(clients, forMs, (i) => (what === 'puts' ? target.put(key(i), value) : target.get(key(i))));
+}
 
 /** Writes keys 0 to `count`. */
 export async function fill({ target }: Running, count: number): Promise<void> {
@@ -42,7 +45,7 @@ export async function fill({ target }: Running, count: number): Promise<void> {
 }
 
 /** Milliseconds for a list of all of them, the median of `rounds`. */
-export async function list({ target }: Running, rounds: number): Promise<number> {
+async function list(target: Target, rounds: number): Promise<number> {
   const samples: number[] = [];
   for (let i = 0; i < rounds; i++) {
     const start = performance.now();

@@ -1,5 +1,6 @@
 // What is compared, and the few operations that all of them have.
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
+import type { Lean } from './lean-process.ts';
 
 export interface Target {
   put(key: string, value: Uint8Array): Promise<void>;
@@ -13,8 +14,8 @@ export interface Target {
 
 export interface Running {
   readonly target: Target;
-  /** The same by a client that costs next to nothing, where there is a server. */
-  readonly lean?: Target;
+  /** A client of the server that costs next to nothing. */
+  readonly lean?: Lean;
   /** Absent for what has no watches here. */
   readonly store?: EtcdStore;
   /** Of the server, if it is a process of its own. */

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { decode, encode } from '../testing/raw-call.ts';
 import { Reader } from './reader.ts';
 import { decodePut, decodeRange, decodeTxn, decodeWatch } from './requests.ts';
-import { encodeRange, encodeTxn, encodeWatch, headerOf } from './responses.ts';
+import { encodeRange, encodeTxn, encodeWatch, headerOf, type LongFrame } from './responses.ts';
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const numRuns = Number(process.env['ITERATIONS'] ?? 200);
@@ -40,10 +40,37 @@ function plain(value: unknown): unknown {
   );
 }
 
+/** The same over and over, with values of many lengths, some of them too long for one piece. */
+const lengthened = (kvs: readonly KeyValue[]): KeyValue[] =>
+  Array.from({ length: 60 }, (_, i) => {
+    const kv = kvs[i % kvs.length] as KeyValue;
+    return {
+      ...kv,
+      value: Buffer.concat([
+        kv.value,
+        Buffer.alloc((i * 7919) % 130, i),
+        Buffer.alloc(i === 30 ? 3e5 : 9000),
+      ]),
+    };
+  });
+
 const isEmptyList = (field: unknown): boolean => Array.isArray(field) && field.length === 0;
 
+/** All of a long answer, whose bytes must be as many as it said. */
+function wholeOf(frame: Buffer | LongFrame): Buffer {
+  if (frame instanceof Uint8Array) return frame;
+  const pieces: Buffer[] = [];
+  for (let next = frame.pieces.next(); next.done !== true; next = frame.pieces.next())
+    pieces.push(Buffer.from(next.value));
+  assert.ok(pieces.length > 2);
+  const whole = Buffer.concat(pieces);
+  assert.equal(whole.length, frame.bytes);
+  return whole;
+}
+
 /** Takes gRPC's prefix off, which must be right. */
-function messageOf(frame: Buffer): Buffer {
+function messageOf(answer: Buffer | LongFrame): Buffer {
+  const frame = wholeOf(answer);
   assert.equal(frame[0], 0);
   assert.equal(frame.readUInt32BE(1), frame.length - 5);
   return frame.subarray(5);
@@ -91,22 +118,26 @@ describe(`the codecs beside protobufjs (SEED=${seed})`, () => {
     check(put, (value) => assert.deepEqual(plain(decodePut(encode('PutRequest', value))), plain(value)));
   });
 
-  it('write the answer to a range', () => {
-    const response = fc.record({
-      revision,
-      kvs: fc.array(keyValue, { maxLength: 20 }),
-      more: fc.boolean(),
-      count: revision,
+  for (const [what, kvs] of [
+    ['the answer to a range', fc.array(keyValue, { maxLength: 20 })],
+    ['a long answer in pieces', fc.array(keyValue, { minLength: 1, maxLength: 5 }).map(lengthened)],
+  ] as const)
+    it(`write ${what}`, () => {
+      const response = fc.record({
+        revision,
+        kvs,
+        more: fc.boolean(),
+        count: revision,
+      });
+      check(response, ({ revision: at, ...rest }) => {
+        const read = decode('RangeResponse', messageOf(encodeRange(header, { revision: at, ...rest })));
+        const { clusterId, memberId, raftTerm } = header;
+        assert.deepEqual(
+          plain(read),
+          plain({ header: { clusterId, memberId, raftTerm, revision: at }, ...rest }),
+        );
+      });
     });
-    check(response, ({ revision: at, ...rest }) => {
-      const read = decode('RangeResponse', messageOf(encodeRange(header, { revision: at, ...rest })));
-      const { clusterId, memberId, raftTerm } = header;
-      assert.deepEqual(
-        plain(read),
-        plain({ header: { clusterId, memberId, raftTerm, revision: at }, ...rest }),
-      );
-    });
-  });
 
   it('write the events of a watch', () => {
     const event = fc.record({ type: fc.constantFrom('put', 'delete'), kv: keyValue, prevKv: keyValue });

@@ -11,7 +11,7 @@ import type {
   TxnResponse,
   WatchEvent,
 } from '@cloudless/kube/etcd/store';
-import { BackwardWriter } from './writer.ts';
+import { BackwardWriter, varintBytes } from './writer.ts';
 
 /** What every answer says about who gave it; made by {@link headerOf}. */
 export interface Header {
@@ -29,6 +29,8 @@ export function headerOf(clusterId: bigint, memberId: bigint, raftTerm: number):
   return { clusterId, memberId, raftTerm, identityBytes: writer.message() };
 }
 
+/** Of gRPC, before each message. */
+const prefixBytes = 5;
 /** Bytes that a key-value's numbers, tags and lengths take at most. */
 const kvOverheadBytes = 64;
 
@@ -66,10 +68,67 @@ function writeRange(writer: BackwardWriter, header: Header | undefined, response
   writeHeader(writer, header, response.revision);
 }
 
-export function encodeRange(header: Header, response: RangeResponse): Buffer {
-  const writer = new BackwardWriter(kvsBytes(response.kvs) + kvOverheadBytes);
+/** The frame of a long answer: so many bytes in pieces, each made when it is asked for, in the place of the last one. */
+export interface LongFrame {
+  readonly bytes: number;
+  readonly pieces: Iterator<Buffer, undefined>;
+}
+
+/** Bytes of a piece: little enough to stay in the processor's cache until it is sent. */
+const pieceBytes = 256 * 1024;
+
+export function encodeRange(header: Header, response: RangeResponse): Buffer | LongFrame {
+  const estimate = kvsBytes(response.kvs) + kvOverheadBytes;
+  if (estimate > 2 * pieceBytes) return longRange(header, response);
+  const writer = new BackwardWriter(estimate);
   writeRange(writer, header, response);
   return writer.frame();
+}
+
+function longRange(header: Header, { kvs, revision, more, count }: RangeResponse): LongFrame {
+  const head = new BackwardWriter(kvOverheadBytes);
+  writeHeader(head, header, revision);
+  const tail = new BackwardWriter(kvOverheadBytes);
+  tail.integer(4, count);
+  tail.bool(3, more);
+  const bytes = kvs.reduce((sum, kv) => sum + nestedBytes(exactKvBytes(kv)), head.written + tail.written);
+  return { bytes: bytes + prefixBytes, pieces: piecesOf(kvs, head, tail, bytes) };
+}
+
+function* piecesOf(
+  kvs: readonly KeyValue[],
+  head: BackwardWriter,
+  tail: BackwardWriter,
+  messageBytes: number,
+): Generator<Buffer, undefined> {
+  yield head.frame(messageBytes);
+  const space = Buffer.allocUnsafeSlow(pieceBytes);
+  for (let from = 0; from < kvs.length;) {
+    let to = from + 1;
+    let estimate = kvBytes(kvs[from] as KeyValue);
+    for (let next = kvs[to]; next !== undefined && estimate + kvBytes(next) <= pieceBytes; next = kvs[++to])
+      estimate += kvBytes(next);
+    const writer = new BackwardWriter(estimate <= pieceBytes ? space : estimate);
+    for (let i = to - 1; i >= from; i--) writeKv(writer, 2, kvs[i] as KeyValue);
+    yield writer.message();
+    from = to;
+  }
+  if (tail.written > 0) yield tail.message();
+  return undefined;
+}
+
+const nestedBytes = (bytes: number): number => 1 + varintBytes(bytes) + bytes;
+const integerBytes = (value: number): number => (value === 0 ? 0 : 1 + varintBytes(value));
+const fieldBytes = ({ byteLength }: Uint8Array): number => (byteLength === 0 ? 0 : nestedBytes(byteLength));
+
+/** What {@link writeKv} writes, without tag and length. */
+function exactKvBytes({ key, value, createRevision, modRevision, version, lease }: KeyValue): number {
+  let bytes = fieldBytes(key) + fieldBytes(value);
+  bytes += integerBytes(createRevision) + integerBytes(modRevision) + integerBytes(version);
+  if (lease === 0n) return bytes;
+  const writer = new BackwardWriter(0);
+  writer.integer(6, lease);
+  return bytes + writer.written;
 }
 
 /** One piece of a streamed range. `last`: what only the whole answer can say. */

@@ -9,9 +9,9 @@ export class BackwardWriter {
   #buffer: Buffer;
   #at: number;
 
-  /** @param estimate bytes that the message is likely to take; it grows by itself */
-  constructor(estimate: number) {
-    this.#buffer = Buffer.allocUnsafe(Math.max(minBytes, estimate));
+  /** @param space bytes that the message is likely to take, or where to write; it grows by itself */
+  constructor(space: number | Buffer) {
+    this.#buffer = typeof space === 'number' ? Buffer.allocUnsafe(Math.max(minBytes, space)) : space;
     this.#at = this.#buffer.length;
   }
 
@@ -114,9 +114,8 @@ export class BackwardWriter {
     this.#varint((field << 3) | 2);
   }
 
-  /** The message behind gRPC's prefix: not compressed, its length in 4 bytes. */
-  frame(): Buffer {
-    const length = this.written;
+  /** The message behind gRPC's prefix: not compressed, its length in 4 bytes. `length`: when more of it follows. */
+  frame(length: number = this.written): Buffer {
     const at = this.#reserve(5);
     this.#buffer[at] = 0;
     this.#buffer.writeUInt32BE(length, at + 1);
@@ -124,7 +123,8 @@ export class BackwardWriter {
   }
 }
 
-function varintBytes(value: number): number {
+/** Of a number that is not negative. */
+export function varintBytes(value: number): number {
   let bytes = 1;
   for (let limit = 128; value >= limit; limit *= 128) bytes++;
   return bytes;

@@ -5,7 +5,7 @@ import { encodeFields } from '../http2/hpack.ts';
 import { fieldOf, type Request, type ServerStream, type StreamReceiver } from '../http2/stream.ts';
 import { acceptedEncodings, decompress, MessageCutter } from './messages.ts';
 import type { CallCounters } from './counters.ts';
-import type { DuplexReceiver, Method, SendingStream } from './method.ts';
+import type { DuplexReceiver, Method, SendingStream, UnaryAnswer } from './method.ts';
 import { encodeMessage, type Status, statusOf, timeoutMs } from './status.ts';
 
 const maxTimerMs = 2 ** 31 - 1;
@@ -173,7 +173,7 @@ class Call implements SendingStream, StreamReceiver {
     );
   }
 
-  #unary(answer: Buffer | Promise<Buffer>): void {
+  #unary(answer: UnaryAnswer | Promise<UnaryAnswer>): void {
     if (!(answer instanceof Promise)) return this.#finish(answer);
     answer.then(
       (frame) => this.#finish(frame),
@@ -188,12 +188,17 @@ class Call implements SendingStream, StreamReceiver {
   }
 
   /** The one answer of a unary call, and its good end. */
-  #finish(frame: Buffer): void {
+  #finish(frame: UnaryAnswer): void {
     if (this.#ended || this.#stream.isClosed) return;
     this.#respond();
     this.#over(grpcCode.ok);
-    this.#options.traffic.sentBytes += frame.length;
-    this.#stream.write(frame);
+    if (frame instanceof Uint8Array) {
+      this.#options.traffic.sentBytes += frame.length;
+      this.#stream.write(frame);
+    } else {
+      this.#options.traffic.sentBytes += frame.bytes;
+      this.#stream.writePieces(frame.bytes, frame.pieces);
+    }
     this.#stream.end(ok);
   }
 

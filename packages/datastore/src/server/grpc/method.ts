@@ -1,11 +1,16 @@
+import type { LongFrame } from '../codec/responses.ts';
+
 /**
  * What a gRPC service is made of, whatever carries it. Requests arrive as message bytes; answers leave as frames: a
  * buffer that holds gRPC's 5-byte prefix (not compressed, length) and the message behind it.
  */
 export type Method =
-  | { readonly type: 'unary'; call(request: Buffer): Buffer | Promise<Buffer> }
+  | { readonly type: 'unary'; call(request: Buffer): UnaryAnswer | Promise<UnaryAnswer> }
   | { readonly type: 'server-stream'; call(request: Buffer, stream: SendingStream): Promise<void> }
   | { readonly type: 'duplex'; open(stream: SendingStream): DuplexReceiver };
+
+/** A long one is made in pieces while it is sent. */
+export type UnaryAnswer = Buffer | LongFrame;
 
 /** Methods by their path (`/etcdserverpb.KV/Range`). */
 export type Methods = ReadonlyMap<string, Method>;

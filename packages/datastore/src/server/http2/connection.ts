@@ -281,7 +281,9 @@ export class Connection {
       else if (id === setting.maxFrameSize && (value < defaultFrameBytes || value > 2 ** 24 - 1))
         throw new ConnectionError(errorCode.protocol, `MAX_FRAME_SIZE ${value}`);
     }
+    // First the acknowledgement: what follows it, the client judges by the new settings.
     this.#sender.acknowledge(frameType.settings, nothing);
+    for (const stream of this.#streams.values()) if (stream.pendingBytes > 0) this.#sender.wantsTurn(stream);
   }
 
   #resizeWindows(bytes: number): void {
@@ -294,7 +296,6 @@ export class Connection {
       stream.sendWindow += change;
       if (stream.sendWindow > maxWindowBytes)
         throw new ConnectionError(errorCode.flowControl, 'a window beyond its limit');
-      if (stream.pendingBytes > 0) this.#sender.wantsTurn(stream);
     }
   }
 

@@ -45,7 +45,7 @@ export class ServerStream {
   receiveWindow = streamWindowBytes;
   readonly #connection: { forget(stream: ServerStream): void };
   readonly #sender: Sender;
-  #queue: Buffer[] = [];
+  #queue: Array<Buffer | Iterator<Buffer, undefined>> = [];
   /** Of the queue's first. */
   #sent = 0;
   #pendingBytes = 0;
@@ -100,11 +100,31 @@ export class ServerStream {
       sender.data(this.id, bytes, 0, bytes.length, false);
       return true;
     }
-    this.#queue.push(bytes);
-    this.#pendingBytes += bytes.length;
-    sender.addPending(bytes.length);
-    sender.wantsTurn(this);
+    this.#hold(bytes, bytes.length);
     return this.#pendingBytes < enoughBytes;
+  }
+
+  /** Writes so many bytes in pieces, each of which is asked for when the last one has been copied and there is room. */
+  writePieces(bytes: number, pieces: Iterator<Buffer, undefined>): void {
+    if (!this.isClosed && !this.#isEnding) this.#hold(pieces, bytes);
+  }
+
+  #hold(content: Buffer | Iterator<Buffer, undefined>, bytes: number): void {
+    this.#queue.push(content);
+    this.#pendingBytes += bytes;
+    this.#sender.addPending(bytes);
+    this.#sender.wantsTurn(this);
+  }
+
+  /** What is to be sent next. */
+  #first(): Buffer {
+    for (;;) {
+      const first = this.#queue[0];
+      if (first instanceof Uint8Array) return first;
+      const piece = first?.next().value;
+      if (piece === undefined) this.#queue.shift();
+      else this.#queue.unshift(piece);
+    }
   }
 
   /** Ends the answer, with an encoded block of trailers or without, once all has been sent. */
@@ -168,11 +188,11 @@ export class ServerStream {
   sendSome(): boolean {
     let turn = turnBytes;
     while (this.#pendingBytes > 0) {
-      const first = this.#queue[0] as Buffer;
-      const left = first.length - this.#sent;
       const permitted = Math.min(this.sendWindow, this.#sender.permitted());
       if (permitted <= 0) return false;
       if (turn <= 0) return true;
+      const first = this.#first();
+      const left = first.length - this.#sent;
       const bytes = Math.min(left, permitted, defaultFrameBytes);
       this.sendWindow -= bytes;
       this.#sender.data(this.id, first, this.#sent, this.#sent + bytes, false);
