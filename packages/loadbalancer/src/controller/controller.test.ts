@@ -206,6 +206,24 @@ describe('the controller', () => {
     );
   });
 
+  it('writes whether the configuration is in force, where it has a namespace of its own', async () => {
+    await using lab = new Lab();
+    const namespace = 'metallb-system';
+    lab.cluster.seed(metallb.ipAddressPools, pool('p', ['192.0.2.0/30']));
+    await lab.start({ namespace });
+    const state = () => lab.cluster.object(metallb.configurationStates, 'controller', namespace)?.status;
+    await lab.cluster.until(() => state()?.result === 'Valid');
+    lab.cluster.seed(metallb.ipAddressPools, pool('q', ['192.0.2.0/31']));
+    await lab.cluster.until(() => state()?.result === 'Invalid');
+    assert.match(
+      state()?.errorSummary ?? '',
+      /^IPAddressPool metallb-system\/q: spec.addresses\[0\]: 192.0.2.0\/31 overlaps/,
+    );
+    assert.equal(state()?.conditions?.[0]?.reason, 'ConfigurationError');
+    lab.cluster.remove(metallb.ipAddressPools, 'q', namespace);
+    await lab.cluster.until(() => state()?.result === 'Valid' && state()?.errorSummary === '');
+  });
+
   it('looks again when a namespace gets the label that a pool is for', async () => {
     await using lab = new Lab();
     lab.cluster.seed(

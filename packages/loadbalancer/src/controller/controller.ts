@@ -6,6 +6,7 @@ import { type Running, running } from '@cloudless/kube/lifecycle';
 import { startLeaderElection } from '@cloudless/kube/leader-election/leader-election';
 import type { Logger } from '@cloudless/kube/logger';
 import { core } from '@cloudless/kube/resources';
+import { reportConfigurationState } from '../config/configuration-state.ts';
 import { metallb } from '../config/kinds.ts';
 import { type WatchedConfiguration, watchConfiguration } from '../config/watch.ts';
 import { Allocator } from './allocator.ts';
@@ -15,7 +16,7 @@ import { ServiceAllocation } from './service-allocation.ts';
 
 export interface ControllerOptions {
   client: KubeClient;
-  /** Where the objects of `metallb.io` are; not given: in all namespaces. */
+  /** Where the objects of `metallb.io` are, and the ConfigurationState is written; not given: in all, and none. */
   namespace?: string | undefined;
   /** Of the Services that are ours; not given: those without a class (upstream: --lb-class). */
   loadBalancerClass?: string | undefined;
@@ -89,6 +90,18 @@ class Controller implements LoadBalancerController {
     // Addresses depend on pools alone: a peer that is wrong keeps nobody waiting. Everything is judged to be told.
     this.#pools = watchConfiguration({ ...common, kinds: 'pools', log: undefined });
     const everything = watchConfiguration({ ...common, kinds: 'all', passwords: 'optional', events });
+    const state =
+      namespace === undefined
+        ? undefined
+        : reportConfigurationState({
+            client,
+            watch: everything,
+            namespace,
+            part: 'controller',
+            clock,
+            log,
+            signal,
+          });
     const status = startPoolStatus({
       client,
       pools: objects.of(metallb.ipAddressPools),
@@ -124,7 +137,8 @@ class Controller implements LoadBalancerController {
     this.#running = running(async () => {
       this.isWorking = false;
       stopping.abort(new Error('the load balancer’s controller is stopped'));
-      await Promise.all([this.#pools.stop(), everything.stop(), this.#services.stop(), status.stop()]);
+      await Promise.all([this.#services.stop(), status.stop(), state?.stop()]);
+      await Promise.all([this.#pools.stop(), everything.stop()]);
       await Promise.all([events.stop(), cluster.stop(), objects.stop()]);
     });
   }

@@ -42,6 +42,8 @@ export class ServiceAllocation implements Running {
   readonly #waiting = new Set<string>();
   /** The last message for each Service that is told again and again while nothing changes. */
   readonly #told = new Map<string, string>();
+  /** For each Service written, the version that was written over: until the informer has a newer one, it is behind. */
+  readonly #writtenOver = new Map<string, string | undefined>();
   #hasBegun = false;
 
   constructor(options: ServiceAllocationOptions) {
@@ -100,6 +102,9 @@ export class ServiceAllocation implements Running {
   async #process(key: string): Promise<void> {
     const { allocator, services, namespaces } = this.#options;
     const service = services.store.get(key);
+    // Its update is on the way and brings it here again; deciding by the old status could undo what was written.
+    if (service && this.#writtenOver.get(key) === service.metadata.resourceVersion) return;
+    this.#writtenOver.delete(key);
     const freedBefore = allocator.freed;
     this.#waiting.delete(key);
     try {
@@ -141,10 +146,13 @@ export class ServiceAllocation implements Running {
     const next = withAllocation(service, assigned);
     if (!next) return;
     try {
-      await client.update(core.services, next, { subresource: 'status', signal });
+      const { metadata } = await client.update(core.services, next, { subresource: 'status', signal });
+      if (metadata.resourceVersion !== service.metadata.resourceVersion)
+        this.#writtenOver.set(keyOf(service), service.metadata.resourceVersion);
     } catch (error) {
       // Gone: the informer will say so, and the address comes back.
       if (!isNotFound(error)) throw error;
+      return;
     }
     for (const name of deprecatedAnnotations(service.metadata.annotations))
       events.event(

@@ -50,6 +50,10 @@ describe('addresses', () => {
     ])
       assert.equal(addressOf(text), undefined, text);
     assert.equal(addressOf('64:ff9b::192.0.2.1')?.text, '64:ff9b::c000:201');
+    assert.equal(addressOf('::192.0.2.1')?.text, '::c000:201');
+    for (const text of ['1::192.0.2', '192.0.2.1::', '1:2:3:4:5:6:7:192.0.2.1', '::192.0.2.256'])
+      assert.equal(addressOf(text), undefined, text);
+    assert.equal(addressOf('1:2:3:4:5:6:192.0.2.1')?.text, '1:2:3:4:5:6:c000:201');
     assert.equal(addressOf('::')?.text, '::');
     assert.equal(addressOf('1::')?.text, '1::');
   });

@@ -1,5 +1,3 @@
-import { Address6 } from 'ip-address';
-
 /** An address as a number, beside its canonical text. */
 export interface IpAddress {
   readonly text: string;
@@ -22,7 +20,7 @@ export function addressOf(text: string): IpAddress | undefined {
     return { text, family: 4, value: BigInt(value) };
   }
   if (!text.includes(':') || text.includes('/') || text.includes('%')) return undefined;
-  const value = groupsValue(text) ?? (Address6.isValid(text) ? new Address6(text).bigInt() : undefined);
+  const value = groupsValue(text);
   return value === undefined ? undefined : { text: addressText(6, value), family: 6, value };
 }
 
@@ -47,8 +45,16 @@ export function addressText(family: 4 | 6, value: bigint): string {
   return from === 8 ? text(groups) : `${text(groups.slice(0, from))}::${text(groups.slice(from + length))}`;
 }
 
-/** An IPv6 address of groups alone, with at most one `::`; the rarer forms are left to a library. */
+/** RFC 4291, section 2.2: groups of hexadecimal digits, at most one `::`, the last two groups maybe as IPv4. */
 function groupsValue(text: string): bigint | undefined {
+  const embedded = /^(.*:)([\d.]+)$/.exec(text);
+  if (embedded?.[2]?.includes('.')) {
+    const low = addressOf(embedded[2]);
+    if (!low) return undefined;
+    return groupsValue(
+      `${embedded[1]}${(low.value >> 16n).toString(16)}:${(low.value & 0xffffn).toString(16)}`,
+    );
+  }
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
   const [head = [], tail = []] = halves.map((half) => (half === '' ? [] : half.split(':')));
