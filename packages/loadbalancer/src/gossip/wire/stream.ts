@@ -141,8 +141,8 @@ export class StreamReader {
 
 /** A message of which all bytes are there. */
 function wholeMessage(bytes: Buffer): StreamMessage {
-  const plain = bytes[0] === messageType.compress ? decompress(bytes, limits.streamBytes) : bytes;
   try {
+    const plain = bytes[0] === messageType.compress ? decompress(bytes, limits.streamBytes) : bytes;
     return plain[0] === messageType.pushPull ? new PushPullReader(1).read(plain) : plainMessage(plain, 0);
   } catch (error) {
     throw error instanceof TruncatedError ? new MsgpackError('a message that ends early') : error;
