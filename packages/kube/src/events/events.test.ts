@@ -123,4 +123,22 @@ describe('event recorder', () => {
       await recorder.flush();
       assert.equal(cluster.objects(core.events).length, 1);
     }));
+
+  it('drops what cannot wait any more, and says how many once there is room again', async () => {
+    const cluster = new FakeCluster();
+    let open: () => void = () => undefined;
+    const away = new Promise<void>((resolve) => (open = resolve));
+    cluster.intercept(() => away.then(() => undefined));
+    const told: unknown[] = [];
+    const log = { warn: (fields: unknown) => void told.push(fields), debug: () => undefined };
+    await using recorder = eventRecorder({ client: cluster.client, component: 'test', log });
+    for (let i = 0; i < 1500; i++)
+      recorder.event({ kind: 'Pod', name: `p${i}`, namespace: 'n' }, 'Normal', 'A', 'x');
+    open();
+    await recorder.flush();
+    assert.deepEqual(told, [{ reason: 'A' }, { dropped: 1500 - cluster.objects(core.events).length }]);
+    recorder.event({ kind: 'Pod', name: 'later', namespace: 'n' }, 'Normal', 'A', 'x');
+    await recorder.flush();
+    assert.equal(told.length, 2);
+  });
 });

@@ -68,6 +68,8 @@ class Recorder implements EventRecorder {
   readonly #stopping = new AbortController();
   readonly #running: Running;
   #writing: Promise<void> | undefined;
+  /** Events dropped since the queue was last empty. */
+  #dropped = 0;
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
@@ -83,7 +85,9 @@ class Recorder implements EventRecorder {
   event(subject: EventSubject, type: 'Normal' | 'Warning', reason: string, message: string): void {
     if (this.#stopping.signal.aborted) return;
     if (this.#queue.length >= maxQueued) {
-      this.#options.log?.warn({ reason }, 'event dropped: too many wait to be written');
+      // Thousands may follow: they are counted, and told when there is room again.
+      if (this.#dropped++ === 0)
+        this.#options.log?.warn({ reason }, 'event dropped: too many wait to be written');
       return;
     }
     this.#queue.push(this.#make(referenceTo(subject), type, reason, message));
@@ -129,7 +133,15 @@ class Recorder implements EventRecorder {
   async #write(): Promise<void> {
     for (;;) {
       const event = this.#queue.shift();
-      if (!event) return;
+      if (!event) {
+        if (this.#dropped > 1)
+          this.#options.log?.warn(
+            { dropped: this.#dropped },
+            'events dropped: too many waited to be written',
+          );
+        this.#dropped = 0;
+        return;
+      }
       const correlated = this.#correlator.correlate(event);
       if (correlated.action === 'skip') continue;
       for (let tries = 1; tries <= maxTries && !this.#stopping.signal.aborted; tries++) {
