@@ -6,7 +6,7 @@ import { builtImage, eventually, TestCluster } from './cluster.ts';
 import { arpAnswers, Segment, talk } from './segment.ts';
 
 const skip = missingPeer('arping');
-const image = skip ? '' : builtImage('examples/web/images/back/image.yaml');
+const archive = skip ? '' : builtImage('examples/web/images/back/image.yaml');
 if (!skip) isolate();
 
 const nine = '116.203.0.9';
@@ -29,14 +29,12 @@ describe('the only node has the label that keeps it out of load balancing', { sk
     segment.connect(undefined, '192.0.2.10/24', '116.203.0.2/24');
     segment.connect(client, '116.203.0.100/24');
     await cluster.up('--node-ip', '192.0.2.10');
-    await cluster.cloudless('image', 'load', image);
+    await cluster.cloudless('image', 'load', archive);
     await kubectl.run(['label', 'node', 'node-1', `${label}=`]);
     for (const file of ['service-nine.yaml', 'metallb.yaml'])
       await kubectl.run(['apply', '-f', '-'], { input: talk(file) });
-    await kubectl.run([
-      ...['run', 'web', '--labels=app=web', '--image=cloudless.local/web-back:1'],
-      '--image-pull-policy=Never',
-    ]);
+    const image = ['--image=cloudless.local/web-back:1', '--image-pull-policy=Never'];
+    await kubectl.run(['run', 'web', '--labels=app=web', ...image]);
   });
   after(async () => {
     await cluster.remove();

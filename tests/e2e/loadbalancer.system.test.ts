@@ -157,17 +157,9 @@ describe('the talk’s virtual IPs on two nodes', { skip }, () => {
       return /nodeAssigned.*node-2.*layer2/.test(events) && events;
     });
     assert.match(assigned, /nodeAssigned.*announcing from node "node-1" with protocol "layer2"/);
-    const written = await kubectl.run([
-      ...[
-        'get',
-        'servicel2statuses',
-        '-n',
-        'metallb-system',
-        '-l',
-        'metallb.io/service-name=transmission-torrent',
-      ],
-      ...['-o', 'jsonpath={.items[*].status.node}'],
-    ]);
+    const ofService = ['-l', 'metallb.io/service-name=transmission-torrent'];
+    const asNode = ['-o', 'jsonpath={.items[*].status.node}'];
+    const written = await kubectl.run(['get', 'servicel2statuses', '-A', ...ofService, ...asNode]);
     assert.equal(written, 'node-2');
   });
 

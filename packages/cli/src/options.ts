@@ -42,6 +42,8 @@ export interface ClusterOptions {
   announcementsFile: string | undefined;
   /** The label that keeps a node out of load balancing leaves a Service silent where it leaves no node. */
   strictExclude: boolean;
+  /** An address does not go back to a node that returns. */
+  stickyAddresses: boolean;
 }
 
 /** As the API server's audit log takes them. */
@@ -97,6 +99,7 @@ export interface RawOptions {
   shutdownDelayDuration?: string;
   announcements?: string;
   strictExclude?: boolean;
+  stickyAddresses?: boolean;
 }
 
 const dnsName = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/;
@@ -200,17 +203,21 @@ export function parseOptions(raw: RawOptions): ClusterOptions {
   };
 }
 
-function loadBalancerOf(raw: RawOptions): Pick<ClusterOptions, 'announcementsFile' | 'strictExclude'> {
+function loadBalancerOf(
+  raw: RawOptions,
+): Pick<ClusterOptions, 'announcementsFile' | 'strictExclude' | 'stickyAddresses'> {
   const left = (raw.disable ?? []).flatMap((value) => value.split(',')).includes('loadbalancer');
   for (const [flag, given] of [
     ['--announcements', raw.announcements],
     ['--strict-exclude', raw.strictExclude],
+    ['--sticky-addresses', raw.stickyAddresses],
   ] as const)
     if (left && given !== undefined)
       throw new UsageError(`${flag} is for the load balancer, which --disable loadbalancer leaves out`);
   return {
     announcementsFile: existingFile('--announcements', raw.announcements),
     strictExclude: raw.strictExclude ?? false,
+    stickyAddresses: raw.stickyAddresses ?? false,
   };
 }
 

@@ -35,6 +35,7 @@ export function program(): Command {
         '--strict-exclude',
         'announce nothing where node.kubernetes.io/exclude-from-external-load-balancers leaves no node',
       )
+      .option('--sticky-addresses', 'an announced address does not go back to a node that returns')
       .option('--detach', 'go on in the background');
 
   withNode(cli.command('up').description('start a cluster on this machine, or start it again'))

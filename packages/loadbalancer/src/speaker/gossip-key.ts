@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { KubeClient } from '@cloudless/kube/client/client';
 import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
@@ -10,9 +10,20 @@ import { memberlistSecret, secretField } from '../gossip/secret.ts';
 const firstRetryMs = 250;
 const longestRetryMs = 10_000;
 
-/** The key of a mounted secret (upstream: --ml-secret-key-path, a folder with the file `secretkey`). Throws. */
-export function keyFromFile(path: string): Uint8Array | undefined {
-  return metallbKey(readFileSync(path));
+/** The key that {@link keepKey} wrote; undefined: there is none. */
+export function keptKey(path: string): Uint8Array | undefined {
+  try {
+    const key = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64');
+    return key.length === 32 ? key : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps the key where only its owner can read it. */
+export function keepKey(path: string, key: Uint8Array): void {
+  writeFileSync(`${path}.tmp`, `${Buffer.from(key).toString('base64')}\n`, { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
 }
 
 /**

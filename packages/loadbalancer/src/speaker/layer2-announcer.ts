@@ -19,6 +19,7 @@ export class Layer2Announcer implements Running {
   readonly #options: Layer2AnnouncerOptions;
   readonly #last = new Map<string, Ownership>();
   readonly #unsubscribe: Array<() => void> = [];
+  #unhear: () => void = () => undefined;
   readonly #running: Running;
   #starting: Promise<Layer2> | undefined;
   #layer2: Layer2 | undefined;
@@ -39,6 +40,7 @@ export class Layer2Announcer implements Running {
       this.#stopped = true;
       clearImmediate(this.#immediate);
       for (const unsubscribe of this.#unsubscribe) unsubscribe();
+      this.#unhear();
       const layer2 = await this.#starting?.catch((error: unknown) => {
         log.debug({ err: error }, 'layer 2 had not started');
         return undefined;
@@ -46,6 +48,16 @@ export class Layer2Announcer implements Running {
       await layer2?.stop();
     });
     if (!table.plans()[Symbol.iterator]().next().done) this.#schedule();
+  }
+
+  /** Starts layer 2 anew, if it has started: with what `start` gives it now. */
+  async restart(): Promise<void> {
+    const before = this.#starting;
+    if (!before || this.#stopped) return;
+    const next = before.then((layer2) => layer2.stop()).then(() => this.#start());
+    this.#starting = next;
+    next.catch(() => undefined);
+    await this.#tell();
   }
 
   /** By address, as last heard. */
@@ -90,15 +102,14 @@ export class Layer2Announcer implements Running {
     const { membership, table } = this.#options;
     const layer2 = await this.#options.start();
     this.#layer2 = layer2;
-    this.#unsubscribe.push(
-      layer2.subscribe((now) => {
-        // One that was on its way when the address was withdrawn.
-        if (!table.get(now.address)) return;
-        const before = this.#last.get(now.address);
-        this.#last.set(now.address, now);
-        this.#options.onOwnership(now, before);
-      }),
-    );
+    this.#unhear();
+    this.#unhear = layer2.subscribe((now) => {
+      // One that was on its way when the address was withdrawn.
+      if (!table.get(now.address)) return;
+      const before = this.#last.get(now.address);
+      this.#last.set(now.address, now);
+      this.#options.onOwnership(now, before);
+    });
     layer2.setMembers(membership.members());
     return layer2;
   }

@@ -16,10 +16,11 @@ export interface SpeakerPartsOptions {
 export function speakerParts(options: SpeakerPartsOptions): SpeakerParts {
   const { clock, log, configurationNamespace: namespace, excludeInterfaces } = options;
   return {
-    layer2: async ({ nodeName }) => {
+    layer2: async ({ nodeName, nodeAddress, key, sticky }) => {
       const { startLayer2 } = await import('../layer2/start.ts');
       const exclude = excludeInterfaces === undefined ? {} : { excludeInterfaces };
-      return startLayer2({ nodeName, clock, log, ...exclude });
+      const heartbeat = { address: nodeAddress, sticky, gossipKey: key };
+      return startLayer2({ nodeName, clock, log, heartbeat, ...exclude });
     },
     gossip: async (gossip) => (await import('../gossip/start.ts')).startGossip(gossip),
     bgp: async ({ nodeName }) => {

@@ -14,7 +14,7 @@ import type { SpeakerRules } from './announcements.ts';
 import { type WatchedFile, watchAnnouncementFile } from './announcement-file.ts';
 import { BgpAnnouncer, type BgpParts } from './bgp-announcer.ts';
 import { ClusterSide } from './cluster-side.ts';
-import { waitForKey } from './gossip-key.ts';
+import { keepKey, keptKey, waitForKey } from './gossip-key.ts';
 import { Layer2Announcer } from './layer2-announcer.ts';
 import { Membership } from './membership.ts';
 import { metricsText } from './metrics.ts';
@@ -32,7 +32,13 @@ export interface ConfigurationSource extends Running {
 
 /** The parts that do the work, for tests to replace; by default each is loaded when it is needed. */
 export interface SpeakerParts {
-  layer2(options: { nodeName: string; key: Uint8Array | undefined }): Promise<Layer2>;
+  layer2(options: {
+    nodeName: string;
+    nodeAddress: string;
+    /** Undefined: heartbeats are not authenticated. */
+    key: Uint8Array | undefined;
+    sticky: boolean;
+  }): Promise<Layer2>;
   gossip(options: GossipOptions): Promise<Gossip>;
   bgp(options: { nodeName: string; nodeAddress: string }): Promise<BgpParts>;
   configuration(client: KubeClient): ConfigurationSource;
@@ -47,6 +53,11 @@ export interface SpeakerGossip extends Partial<
   bindAddress?: string;
   /** Default: of the Secret `memberlist`, which is waited for. */
   key?: Uint8Array;
+  /**
+   * Where the key is kept once it was read, absolute: at the next start it is there before the API is. Not given: it is
+   * not kept.
+   */
+  keyFile?: string;
   /** Pods whose addresses are asked to join (upstream: METALLB_ML_LABELS); default: every node's InternalIP. */
   podSelector?: string;
 }
@@ -62,6 +73,8 @@ export interface SpeakerOptions extends Omit<SpeakerRules, 'strictExclude'> {
   /** Of the Secret `memberlist` and the status objects. Default `metallb-system`. */
   namespace?: string | undefined;
   strictExclude?: boolean | undefined;
+  /** An address stays where it is when a node comes back that the election prefers. Default false, as MetalLB. */
+  sticky?: boolean | undefined;
   /** A file of announcements (`parseAnnouncementFile`), watched. */
   announcementsFile?: string | undefined;
   /** False: heartbeats among listed members alone. Without a client it needs a key. */
@@ -112,6 +125,8 @@ class StartedSpeaker implements Speaker {
   #key: Uint8Array | undefined;
   #fileMembers: readonly Member[] = [];
   #nodeMembers: readonly Member[] = [];
+  #nodeAddresses: readonly string[] = [];
+  #comparing: Promise<void> = Promise.resolve();
   #isReady = false;
   readonly ready: Promise<void>;
 
@@ -129,7 +144,7 @@ class StartedSpeaker implements Speaker {
     this.#layer2 = new Layer2Announcer({
       table: this.#table,
       membership: this.#membership,
-      start: () => parts.layer2({ nodeName, key: this.#key }),
+      start: () => parts.layer2({ nodeName, nodeAddress, key: this.#key, sticky: options.sticky ?? false }),
       onOwnership: (now, before) => {
         log.info({ address: now.address, owner: now.owner, before: before?.owner }, 'owner');
         this.#cluster?.onOwnership(now, before);
@@ -215,6 +230,7 @@ class StartedSpeaker implements Speaker {
     // Others take over as soon as this one says that it goes: before anything that waits for the API.
     await this.#layer2.stop();
     await this.#gossiping;
+    await this.#comparing.catch(() => undefined);
     await this.#membership.stop();
     await this.#bgp.stop();
     await this.#configuration?.stop();
@@ -248,6 +264,7 @@ class StartedSpeaker implements Speaker {
       onContent: ({ announcements, members }) => {
         this.#fileMembers = members;
         this.#list();
+        this.#setJoinAddresses();
         this.#table.set({ kind: 'file', name: path }, announcements);
       },
     });
@@ -290,9 +307,15 @@ class StartedSpeaker implements Speaker {
     if (gossip === false) {
       this.#nodeMembers = known;
       this.#list();
-    } else if (gossip?.podSelector === undefined)
-      this.#membership.setJoinAddresses(known.map(({ address }) => address));
-    else void this.#joinPods(gossip.podSelector);
+    } else if (gossip?.podSelector === undefined) {
+      this.#nodeAddresses = known.map(({ address }) => address);
+      this.#setJoinAddresses();
+    } else void this.#joinPods(gossip.podSelector);
+  }
+
+  #setJoinAddresses(): void {
+    const listed = this.#fileMembers.map(({ address }) => address);
+    this.#membership.setJoinAddresses([...new Set([...this.#nodeAddresses, ...listed])]);
   }
 
   #list(): void {
@@ -308,28 +331,40 @@ class StartedSpeaker implements Speaker {
       const client = await this.#client;
       const pods = await client?.list(core.pods, { namespace, labelSelector, signal });
       const addresses = pods?.items.map(({ status }) => status?.podIP ?? '') ?? [];
-      this.#membership.setJoinAddresses(addresses.filter((address) => address !== ''));
+      this.#nodeAddresses = addresses.filter((address) => address !== '');
+      this.#setJoinAddresses();
     } catch (error) {
       if (!this.#stopping.signal.aborted) log.warn({ err: error }, 'cannot list the pods of other speakers');
     }
   }
 
-  async #sharedKey(namespace: string): Promise<Uint8Array | undefined> {
+  async #startGossip(): Promise<void> {
+    const { gossip = {} } = this.#options;
+    if (gossip === false) return;
+    const known = gossip.key ?? (gossip.keyFile === undefined ? undefined : keptKey(gossip.keyFile));
+    if (known) this.#key = known;
+    const key = known ?? (await this.#sharedKey());
+    if (!key || this.#stopping.signal.aborted) return;
+    if (!known) {
+      this.#key = key;
+      if (gossip.keyFile !== undefined) keepKey(gossip.keyFile, key);
+      // What a file asks for is announced by now, with heartbeats that nobody who has the key listens to.
+      await this.#layer2.restart();
+    }
+    await this.#gossipWith(key, gossip);
+    if (known && gossip.keyFile !== undefined) this.#compareKey(known, gossip.keyFile);
+  }
+
+  async #sharedKey(): Promise<Uint8Array | undefined> {
     const client = await this.#client;
-    const { log } = this.#options;
+    const { namespace = 'metallb-system', log } = this.#options;
     const { signal } = this.#stopping;
     return client && (await waitForKey({ client, namespace, clock: this.#clock, log, signal }));
   }
 
-  async #startGossip(): Promise<void> {
-    const { gossip = {}, namespace = 'metallb-system', log, parts } = this.#options;
-    if (gossip === false) return;
-    const { podSelector: _, key: given, port = 7946, bindAddress, ...rest } = gossip;
-    const { signal } = this.#stopping;
-    const key = given ?? (await this.#sharedKey(namespace));
-    if (!key || signal.aborted) return;
-    this.#key = key;
-    const { nodeName, nodeAddress } = this.#options;
+  async #gossipWith(key: Uint8Array, gossip: SpeakerGossip): Promise<void> {
+    const { nodeName, nodeAddress, log, parts } = this.#options;
+    const { podSelector: _, keyFile: __, port = 7946, bindAddress, ...rest } = gossip;
     const started = await parts.gossip({
       ...rest,
       nodeName,
@@ -340,7 +375,19 @@ class StartedSpeaker implements Speaker {
       log,
       clock: this.#clock,
     });
-    if (signal.aborted) await started.stop();
+    if (this.#stopping.signal.aborted) await started.stop();
     else await this.#membership.use(started);
+  }
+
+  /** Not waited for: the API may be away for long. A new key counts from the next start on, as MetalLB's does. */
+  #compareKey(used: Uint8Array, keyFile: string): void {
+    this.#comparing = this.#sharedKey().then((now) => {
+      if (!now || Buffer.compare(now, used) === 0) return;
+      keepKey(keyFile, now);
+      this.#options.log.warn(
+        'the Secret memberlist has another key: it is used from the next start of the speaker',
+      );
+    });
+    this.#comparing.catch(() => undefined);
   }
 }

@@ -46,6 +46,7 @@ export function addLoadBalancerCommands(cli: Command): void {
     .option('--namespace <name>', 'of the objects of metallb.io (or: METALLB_NAMESPACE)')
     .option('--announcements <file>', 'addresses to announce whether there is an API or not (YAML)')
     .option('--strict-exclude', 'announce nothing where the exclude label leaves no node')
+    .option('--sticky-addresses', 'an address does not go back to a node that returns')
     .option('--ignore-exclude-lb', 'the exclude label counts for nothing')
     .option('--lb-class <name>', 'Services of this loadBalancerClass alone')
     .option('--ml-bindport <port>', 'of gossip (or: METALLB_ML_BIND_PORT; default: 7946)')

@@ -19,6 +19,7 @@ export interface SpeakerFlags {
   namespace?: string;
   announcements?: string;
   strictExclude?: boolean;
+  stickyAddresses?: boolean;
   ignoreExcludeLb?: boolean;
   lbClass?: string;
   mlBindport?: string;
@@ -43,6 +44,7 @@ export async function speaker(flags: SpeakerFlags): Promise<void> {
     client,
     namespace,
     strictExclude: flags.strictExclude,
+    sticky: flags.stickyAddresses,
     ignoreExclude: flags.ignoreExcludeLb,
     loadBalancerClass: flags.lbClass,
     announcementsFile: flags.announcements === undefined ? undefined : resolve(flags.announcements),
