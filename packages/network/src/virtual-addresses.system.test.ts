@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer, get } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -22,6 +22,8 @@ isolate();
 const nodeIp = onSegment.node;
 const clientIp = onSegment.client;
 const vip = '203.0.113.9';
+const setSysctl = (name: string, value: string): void =>
+  writeFileSync(`/proc/sys/net/ipv4/conf/${name}`, value);
 const sysctl = (name: string): string => readFileSync(`/proc/sys/net/ipv4/conf/${name}`, 'utf8').trim();
 
 /** Many answers, sorted, each once. */
@@ -60,6 +62,11 @@ describe('addresses of Services as clients see them', () => {
 
   before(async () => {
     segment = await openSegment();
+    // A second way in, with no default route.
+    ip('link', 'add', 'side', 'type', 'veth', 'peer', 'name', 'side-end');
+    ip('addr', 'add', '198.51.100.10/24', 'dev', 'side');
+    for (const name of ['side', 'side-end']) ip('link', 'set', name, 'up');
+    for (const name of ['side', 'uplink']) setSysctl(`${name}/rp_filter`, '1');
     for (const [name, podCIDR, address] of [
       ['n1', '10.244.1.0/24', nodeIp],
       ['n2', '10.244.2.0/24', onSegment.other],
@@ -348,9 +355,11 @@ describe('addresses of Services as clients see them', () => {
     assert.equal(await client.ping('2001:db8:1::10'), 'timeout');
   });
 
-  it('sends no redirects while it runs, and gives the settings back', async () => {
-    assert.deepEqual([sysctl('all/send_redirects'), sysctl('uplink/send_redirects')], ['0', '0']);
+  it('sends no redirects and hears clients from anywhere while it runs, and gives the settings back', async () => {
+    const settings = (): string[] =>
+      ['all/send_redirects', 'uplink/send_redirects', 'uplink/rp_filter', 'side/rp_filter'].map(sysctl);
+    assert.deepEqual(settings(), ['0', '0', '1', '2']);
     await network.remove();
-    assert.deepEqual([sysctl('all/send_redirects'), sysctl('uplink/send_redirects')], ['1', '1']);
+    assert.deepEqual(settings(), ['1', '1', '1', '1']);
   });
 });

@@ -93,6 +93,6 @@ describe('clients that the kernel remembers', () => {
     const program = new ServiceProgram();
     assert.equal(program.set('a/one', [front(['10.244.0.1'])]).rebuild, true);
     assert.equal(program.set('a/two', [{ ...front(['10.244.0.1']), port: 81 }]).rebuild, false);
-    assert.match(program.content().declarations, /chain services-remember4-20 /);
+    assert.match(program.content().declarations, /set services-sticky-20s-4 /);
   });
 });

@@ -6,11 +6,11 @@ import { type EndpointAddress, type Frontend, frontendKey, type ServedAddress } 
 
 const at = `${tableFamily} ${tableName}`;
 
-/** Elements of one map or set. */
-interface Elements {
-  /** Without the family's digit. */
+/** One element of a map or (without a value) of a set. */
+interface Element {
   holder: string;
-  elements: Array<{ key: string; value?: string }>;
+  key: string;
+  value?: string | undefined;
 }
 
 /** Which chains a frontend needs; they are shared by all that need the same. */
@@ -19,7 +19,8 @@ export const choiceOf = (frontend: Frontend): Choice =>
   frontend.affinitySeconds === undefined ? 'spread' : 'affine';
 export const pickChain = (group: 'all' | 'local', choice: Choice, count: number, family: Family): string =>
   `services-${group}-${choice}${family}-${count}`;
-export const rememberChain = (seconds: number): string => `services-remember4-${seconds}`;
+/** Without the family's digit, as all names of maps and sets here. */
+export const stickySet = (seconds: number): string => `services-sticky-${seconds}s-`;
 
 /** Everywhere a frontend sends anybody to, each endpoint once. */
 export function reachable(frontend: Frontend): EndpointAddress[] {
@@ -28,96 +29,89 @@ export function reachable(frontend: Frontend): EndpointAddress[] {
   return [...all.values()];
 }
 
-/** In the order in which they are added; removal goes backwards. */
-function elementsOf(frontend: Frontend): Elements[] {
+function elementsOf(frontend: Frontend): Element[] {
   const { endpoints, outside, sources, affinitySeconds } = frontend;
   const key = frontendKey(frontend);
   const family = familyOf(frontend.ip);
-  const list: Elements[] = [];
-  const put = (holder: string, elements: Elements['elements']): void => {
-    if (elements.length > 0) list.push({ holder, elements });
-  };
-  const targets = (all: readonly EndpointAddress[]): Elements['elements'] =>
-    all.map((endpoint, i) => ({ key: `${key} . ${i}`, value: endpointKey(endpoint) }));
-  if (sources) {
-    put(
-      'services-allowed',
-      sources.map((block) => ({ key: `${key} . ${block}` })),
-    );
-    put('services-restricted', [{ key }]);
-  }
+  const list: Element[] = [];
+  const put = (name: string, suffix = '', value?: string): void =>
+    void list.push({ holder: `${name}${family}`, key: `${key}${suffix}`, value });
+  for (const block of sources ?? []) put('services-allowed', ` . ${block}`);
+  if (sources) put('services-restricted');
   if (endpoints.length === 0) {
-    put('services-unavailable', [{ key }]);
+    put('services-unavailable');
     return list;
   }
   const choice = choiceOf(frontend);
-  if (affinitySeconds !== undefined && family === 4) {
-    const value = `goto ${rememberChain(affinitySeconds)}`;
-    put(
-      'services-sticky',
-      reachable(frontend).map((one) => ({ key: `${key} . ${endpointKey(one)}`, value })),
-    );
-  }
-  put('services-endpoints', targets(endpoints));
-  if (outside !== 'same') {
-    const value = outside === 'masqueraded' ? 'goto services-from-node' : 'goto services-own-from-node';
-    put('services-sources', [{ key, value: `${value}${family}` }]);
-  }
+  if (affinitySeconds !== undefined && family === 4)
+    for (const one of reachable(frontend)) put(stickySet(affinitySeconds), ` . ${endpointKey(one)}`);
+  endpoints.forEach((one, i) => put('services-endpoints', ` . ${i}`, endpointKey(one)));
+  if (outside === 'masqueraded') put('services-masqueraded');
   if (typeof outside !== 'string') {
-    put('services-local-endpoints', targets(outside));
-    const value =
-      outside.length === 0 ? 'drop' : `goto ${pickChain('local', choice, outside.length, family)}`;
-    put('services-outside', [{ key, value }]);
+    outside.forEach((one, i) => put('services-local-endpoints', ` . ${i}`, endpointKey(one)));
+    const chain = pickChain('local', choice, outside.length, family);
+    put('services-outside', '', outside.length === 0 ? 'drop' : `goto ${chain}`);
   }
-  put('services-frontends', [{ key, value: `goto ${pickChain('all', choice, endpoints.length, family)}` }]);
+  put('services-frontends', '', `goto ${pickChain('all', choice, endpoints.length, family)}`);
   return list;
 }
 
-const command = (verb: 'add' | 'delete', holder: string, elements: Elements['elements']): string => {
-  const texts = elements.map(({ key, value }) =>
-    value === undefined || verb === 'delete' ? key : `${key} : ${value}`,
-  );
-  return `${verb} element ${at} ${holder} { ${texts.join(', ')} }`;
-};
-
-/** The commands that put a frontend into the kernel. */
-export function addition(frontend: Frontend): string[] {
-  const family = familyOf(frontend.ip);
-  return elementsOf(frontend).map(({ holder, elements }) => command('add', `${holder}${family}`, elements));
-}
-
-/** The commands that take it out again. */
-export function removal(frontend: Frontend): string[] {
-  const family = familyOf(frontend.ip);
-  return elementsOf(frontend)
-    .toReversed()
-    .map(({ holder, elements }) => command('delete', `${holder}${family}`, elements));
-}
-
-/** The command that puts an address into the kernel, or takes it out. */
-export function addressCommand(verb: 'add' | 'delete', { ip, kind }: ServedAddress): string {
-  return command(verb, `services-${kind}${familyOf(ip)}`, [{ key: ip }]);
-}
+const addressElement = ({ ip, kind }: ServedAddress): Element => ({
+  holder: `services-${kind}${familyOf(ip)}`,
+  key: ip,
+});
 
 /** Elements in one command; more would only make nft's own lists long. */
 const perCommand = 1000;
 
-/** The commands that put all of these into maps and sets that are empty: few, as each costs nft much more than an element does. */
-export function additions(frontends: Iterable<Frontend>, addresses: Iterable<ServedAddress>): string[] {
-  const commands: string[] = [];
-  const waiting = new Map<string, Elements['elements']>();
-  const put = (holder: string, elements: Elements['elements']): void => {
-    const all = waiting.get(holder) ?? [];
-    waiting.set(holder, all);
-    all.push(...elements);
-    if (all.length >= perCommand) commands.push(command('add', holder, all.splice(0)));
-  };
-  for (const frontend of frontends) {
-    const family = familyOf(frontend.ip);
-    for (const { holder, elements } of elementsOf(frontend)) put(`${holder}${family}`, elements);
+/** The commands for these elements, grouped: each command costs nft much more than an element does. */
+function commands(verb: 'add' | 'delete', elements: Iterable<Element>): string[] {
+  const lines: string[] = [];
+  const waiting = new Map<string, string[]>();
+  const flush = (holder: string, texts: string[]): void =>
+    void lines.push(`${verb} element ${at} ${holder} { ${texts.splice(0).join(', ')} }`);
+  for (const { holder, key, value } of elements) {
+    let texts = waiting.get(holder);
+    if (!texts) waiting.set(holder, (texts = []));
+    texts.push(value === undefined || verb === 'delete' ? key : `${key} : ${value}`);
+    if (texts.length >= perCommand) flush(holder, texts);
   }
-  for (const { ip, kind } of addresses) put(`services-${kind}${familyOf(ip)}`, [{ key: ip }]);
-  for (const [holder, elements] of waiting)
-    if (elements.length > 0) commands.push(command('add', holder, elements));
-  return commands;
+  for (const [holder, texts] of waiting) if (texts.length > 0) flush(holder, texts);
+  return lines;
+}
+
+/** What leads from one state of some frontends and addresses to another. */
+export class ElementChange {
+  readonly #removed: Element[] = [];
+  readonly #added: Element[] = [];
+
+  frontend(before: Frontend | undefined, after: Frontend | undefined): void {
+    this.#put(before ? elementsOf(before) : [], after ? elementsOf(after) : []);
+  }
+
+  address(before: ServedAddress | undefined, after: ServedAddress | undefined): void {
+    this.#put(before ? [addressElement(before)] : [], after ? [addressElement(after)] : []);
+  }
+
+  #put(before: readonly Element[], after: readonly Element[]): void {
+    const textOf = ({ holder, key, value }: Element): string => `${holder} ${key} : ${value ?? ''}`;
+    const old = new Set(before.map(textOf));
+    const next = new Set(after.map(textOf));
+    for (const element of before) if (!next.has(textOf(element))) this.#removed.push(element);
+    for (const element of after) if (!old.has(textOf(element))) this.#added.push(element);
+  }
+
+  /** One transaction: what goes first, so that what comes finds its place free. */
+  script(): string {
+    return [...commands('delete', this.#removed), ...commands('add', this.#added)].join('\n');
+  }
+}
+
+/** The commands that put all of these into maps and sets that are empty. */
+export function additions(frontends: Iterable<Frontend>, addresses: Iterable<ServedAddress>): string[] {
+  function* all(): Iterable<Element> {
+    for (const frontend of frontends) yield* elementsOf(frontend);
+    for (const address of addresses) yield addressElement(address);
+  }
+  return commands('add', all());
 }

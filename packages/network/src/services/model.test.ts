@@ -144,6 +144,15 @@ describe('what a Service means on a node', () => {
       [],
     ],
     ['neither has an ExternalName', service({ type: 'ExternalName', clusterIP: '10.96.0.50' }), [], []],
+    [
+      'nor one of another proxy',
+      {
+        ...service({}),
+        metadata: { name: 'web', labels: { 'service.kubernetes.io/service-proxy-name': 'theirs' } },
+      },
+      [slice([endpoint('10.244.0.1')])],
+      [],
+    ],
     ['nor one without an address yet', service({ clusterIP: '' }), [], []],
     [
       'each address leads to endpoints of its own family',

@@ -81,9 +81,15 @@ const clusterIpsOf = ({ spec }: Service): string[] => canonicalIps(spec?.cluster
 const virtualIpsOf = ({ status }: Service): string[] =>
   canonicalIps((status?.loadBalancer?.ingress ?? []).map(({ ip, ipMode }) => (ipMode === 'Proxy' ? '' : ip)));
 
-/** Services that the data plane has nothing to do with: names only, headless, or without an address yet. */
+/** A Service with this label is another proxy's. */
+const proxyNameLabel = 'service.kubernetes.io/service-proxy-name';
+
+/** False for those that the data plane has nothing to do with: another's, names only, headless, or without an address yet. */
 const isServed = (service: Service): boolean =>
-  service.spec !== undefined && service.spec.type !== 'ExternalName' && clusterIpsOf(service).length > 0;
+  service.spec !== undefined &&
+  service.spec.type !== 'ExternalName' &&
+  service.metadata.labels?.[proxyNameLabel] === undefined &&
+  clusterIpsOf(service).length > 0;
 
 /** Upstream: pkg/api/v1/service.ExternalPolicyLocal, ExternallyAccessible. */
 function isLocalOutside({ spec }: Service): boolean {
@@ -187,5 +193,6 @@ export function healthCheckOf(
 ): HealthCheck | undefined {
   const port = service.spec?.healthCheckNodePort;
   if (service.spec?.type !== 'LoadBalancer' || !isLocalOutside(service) || !isPort(port)) return undefined;
+  if (!isServed(service)) return undefined;
   return { port, localEndpoints: countReadyHere(slices, nodeName) };
 }

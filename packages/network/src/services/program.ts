@@ -1,6 +1,6 @@
 import type { PartContent } from '../nft/table.ts';
 import { Claims } from './claims.ts';
-import { addition, additions, addressCommand, reachable, removal } from './elements.ts';
+import { additions, ElementChange, reachable } from './elements.ts';
 import { endpointKey } from './endpoints.ts';
 import { familyOf } from './ip.ts';
 import { type EndpointAddress, type Frontend, frontendKey, type ServedAddress } from './model.ts';
@@ -44,8 +44,8 @@ export class ServiceProgram {
   readonly #frontends = new Claims<Frontend>();
   readonly #addresses = new Claims<ServedAddress>();
   /**
-   * Chains exist for every number of endpoints up to these, and for these timeouts of affinity. They are made with the table
-   * only: nft 1.0 cannot add a rule that looks up a map with a `numgen` in its key once that map is in the kernel.
+   * Chains exist for every number of endpoints up to these, and sets and rules for these timeouts of affinity. They are made
+   * with the table only: nft 1.0 cannot add a rule that looks up a map with a `numgen` in its key once that map is in the kernel.
    */
   readonly #chainsUpTo: Record<`${Group}${4 | 6}`, number> = { all4: 16, local4: 8, all6: 4, local6: 4 };
   readonly #affinitySeconds = new Set([10_800]);
@@ -60,28 +60,25 @@ export class ServiceProgram {
     frontends: readonly Frontend[],
     addresses: readonly ServedAddress[] = [],
   ): ServiceChange {
-    const removals: string[] = [];
-    const additions: string[] = [];
+    const change = new ElementChange();
     const staleFlows: StaleFlow[] = [];
     const movedAddresses: string[] = [];
     const staleClients: ServiceChange['staleClients'] = new Map();
     const wanted = new Map(frontends.map((frontend) => [frontendKey(frontend), frontend]));
     for (const { key, before, after } of this.#frontends.set(owner, wanted, sameFrontend)) {
-      if (before) removals.push(...removal(before));
-      if (after) additions.push(...addition(after));
+      change.frontend(before, after);
       staleFlows.push(...flowsLeftBy(before, after));
       if (before?.affinitySeconds !== undefined)
         staleClients.set(key, sameRules(before, after) ? 'some' : 'all');
     }
     const served = new Map(addresses.map((address) => [address.ip, address]));
     for (const { before, after } of this.#addresses.set(owner, served, (a, b) => a.kind === b.kind)) {
-      if (before) removals.push(addressCommand('delete', before));
+      change.address(before, after);
       if (!before || !after) movedAddresses.push((before ?? after)?.ip as string);
-      if (after) additions.push(addressCommand('add', after));
     }
     const rebuild = this.#makeRoom(frontends);
     return {
-      script: [...removals, ...additions].join('\n'),
+      script: change.script(),
       rebuild,
       staleFlows,
       movedAddresses,

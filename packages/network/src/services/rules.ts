@@ -1,7 +1,7 @@
 /** Maps, chains and rules of the service data plane, the same for every set of Services: pure texts. */
 import { isIPv4 } from 'node:net';
 import type { PartContent } from '../nft/table.ts';
-import { pickChain, rememberChain } from './elements.ts';
+import { pickChain, stickySet } from './elements.ts';
 import type { Family } from './ip.ts';
 
 /** What the rules know of the node and the cluster. */
@@ -42,15 +42,14 @@ function holders(family: Family, options: PlaneOptions): string {
   return [
     `  map services-frontends${family} { typeof ${key} : verdict; }`,
     `  map services-outside${family} { typeof ${key} : verdict; }`,
-    `  map services-sources${family} { typeof ${key} : verdict; }`,
     `  map services-endpoints${family} { typeof ${key} . numgen random mod 65536 : ${target}; }`,
     `  map services-local-endpoints${family} { typeof ${key} . numgen random mod 65536 : ${target}; }`,
     ...(family === 4
       ? [
           `  map services-clients4 { typeof ${ip} saddr . ${key} : ${target}; size ${maxClients}; flags dynamic,timeout; timeout 3h; }`,
-          `  map services-sticky4 { typeof ${key} . ${target} : verdict; }`,
         ]
       : []),
+    `  set services-masqueraded${family} { typeof ${key}; }`,
     `  set services-unavailable${family} { typeof ${key}; }`,
     `  set services-restricted${family} { typeof ${key}; }`,
     `  set services-allowed${family} { typeof ${key} . ${ip} saddr; flags interval; }`,
@@ -97,32 +96,43 @@ const perTransport = (rule: string): string[] => transports.map((name) => `meta 
 const askedFor = (ip: 'ip' | 'ip6'): string =>
   `ct original ${ip} daddr . meta l4proto . ct original proto-dst`;
 
-/** Chains that write down where a client went; an entry that is there already is only made younger. */
-function rememberChains({ affinitySeconds }: PlaneSize): string[] {
-  return affinitySeconds.map((seconds) => {
-    const rules = perTransport(
-      `update @services-clients4 { ip saddr . ${askedFor('ip')} timeout ${seconds}s : ip daddr . th dport }`,
-    );
-    return `  chain ${rememberChain(seconds)} {\n    ${rules.join('\n    ')}\n  }`;
-  });
-}
+/** Sets of where clients may be remembered, one for each timeout. */
+const stickySets = ({ affinitySeconds }: PlaneSize): string[] =>
+  affinitySeconds.map(
+    (seconds) =>
+      `  set ${stickySet(seconds)}4 { typeof ip daddr . meta l4proto . th dport . ip daddr . th dport; }`,
+  );
 
-/** Chains that give clients the node's address, so that answers come back through it. */
-function sourceChains(family: Family, { nodeIp }: PlaneOptions): string[] {
-  const ip = family === 4 ? 'ip' : 'ip6';
-  const translate =
-    family === 4 && isIPv4(nodeIp ?? '') ? `snat ip to ${nodeIp} fully-random` : 'masquerade fully-random';
-  return [
-    `  chain services-from-node${family} {\n    ${ip} saddr != @services-pods${family} ${translate}\n  }`,
-    // The node's own connections carry the virtual address itself when that is assigned to an interface of it.
-    `  chain services-own-from-node${family} {\n    fib saddr type local ${translate}\n  }`,
-  ];
-}
+/** Rules that write down where a client went; an entry that is there already is only made younger. */
+const remembering = ({ affinitySeconds }: PlaneSize): string[] =>
+  affinitySeconds.flatMap((seconds) =>
+    perTransport(
+      `ct state new ct status dnat ${askedFor('ip')} . ip daddr . th dport @${stickySet(seconds)}4 update @services-clients4 { ip saddr . ${askedFor('ip')} timeout ${seconds}s : ip daddr . th dport }`,
+    ),
+  );
 
 const both = (rules: (family: Family, ip: 'ip' | 'ip6') => readonly string[]): string[] =>
   families.flatMap((family) => rules(family, family === 4 ? 'ip' : 'ip6'));
 
-/** Declarations and rules. Named by what a packet meets: `ct state new` spares the connections that stand. */
+/** Rules that give clients the node's address, so that answers come back through it. */
+function fromNode(family: Family, { nodeIp }: PlaneOptions): string[] {
+  const ip = family === 4 ? 'ip' : 'ip6';
+  const translate =
+    family === 4 && isIPv4(nodeIp ?? '') ? `snat ip to ${nodeIp} fully-random` : 'masquerade fully-random';
+  const outside = `ct status dnat ${ip} saddr != @services-pods${family}`;
+  return [
+    ...perTransport(`${outside} ${askedFor(ip)} @services-masqueraded${family} ${translate}`),
+    `${outside} fib saddr type != local ct original ${ip} daddr @services-ranges${family} ${translate}`,
+    // The node's own connections carry the virtual address itself when that is assigned to an interface of it.
+    `ct status dnat fib saddr type local ${ip} saddr @services-virtual${family} ${translate}`,
+    `ct status dnat fib saddr type local ${ip} saddr @services-external${family} ${translate}`,
+  ];
+}
+
+/**
+ * Declarations and rules; `ct state new` spares the connections that stand. Only what must lead to different chains is a map of
+ * verdicts: with each change of one the kernel follows all of them, to find loops.
+ */
 export function planeRules(
   options: PlaneOptions,
   size: PlaneSize,
@@ -138,9 +148,7 @@ export function planeRules(
     ip === 'ip'
       ? `${condition} icmp type echo-request fib daddr type != local ${isIPv4(options.nodeIp ?? '') ? `dnat ip to ${options.nodeIp}` : 'redirect'}`
       : `${condition} icmpv6 type echo-request fib daddr type != local redirect`;
-  const remember = perTransport(
-    `ct state new ct status dnat ${askedFor('ip')} . ip daddr . th dport vmap @services-sticky4`,
-  );
+  const remember = remembering(size);
   const notServed = (condition: string): string[] => [
     `${condition} ct state invalid drop`,
     `${condition} meta l4proto tcp reject with tcp reset`,
@@ -150,8 +158,8 @@ export function planeRules(
     part: 'services',
     declarations: [
       ...families.map((family) => holders(family, options)),
-      ...families.flatMap((family) => [...pickChains(family, size), ...sourceChains(family, options)]),
-      ...rememberChains(size),
+      ...stickySets(size),
+      ...families.flatMap((family) => pickChains(family, size)),
     ].join('\n'),
     rules: {
       'services-refuse-prerouting': refuse,
@@ -176,10 +184,7 @@ export function planeRules(
       'services-unserved-output': both((family, ip) =>
         notServed(`${ip} daddr @services-virtual${family} fib daddr type != local`),
       ),
-      'services-postrouting': both((family, ip) => [
-        ...perTransport(`ct status dnat ${askedFor(ip)} vmap @services-sources${family}`),
-        `ct status dnat ct original ${ip} daddr @services-ranges${family} fib saddr type != local goto services-from-node${family}`,
-      ]),
+      'services-postrouting': families.flatMap((family) => fromNode(family, options)),
     },
   };
 }
