@@ -1,0 +1,5 @@
+module member
+
+go 1.23
+
+require github.com/hashicorp/memberlist v0.5.1
