@@ -161,7 +161,9 @@ export class HeartbeatPeer {
   /** A join takes no longer than this; −Infinity: it is not joining. */
   get joinsUntilMs(): number {
     if (this.#standing === 'unheard') return this.graceUntilMs ?? -Infinity;
-    return this.#standing === 'joining' ? this.#joiningSinceMs + this.timeoutMs : -Infinity;
+    // One that was silent takes a row of heartbeats longer.
+    const soon = this.#standing === 'joining' && this.#needed === 1;
+    return soon ? this.#joiningSinceMs + this.timeoutMs : -Infinity;
   }
 
   /** When {@link expire} has something to say; Infinity: it is silent already. */

@@ -107,6 +107,9 @@ describe('a node that comes back', () => {
           [],
           JSON.stringify(seen),
         );
+        for (const [i, change] of seen.entries())
+          if (change.owners === '')
+            assert.ok((seen[i + 1]?.atMs as number) - change.atMs <= 10, `nobody: ${JSON.stringify(seen)}`);
         assert.equal(seen.at(-1)?.owners, first);
         const atMs = seen.at(-1)?.atMs as number;
         assert.ok(atMs >= 200 && atMs <= 620, `took over after ${atMs} ms`);

@@ -19,6 +19,8 @@ export interface HeartbeatOptions {
   /** 64 random bits. */
   drawEpoch(): bigint;
   send(to: Member, datagram: Uint8Array): void;
+  /** How long nothing was heard on the wire that heartbeats take; Infinity when that is not known. */
+  quietMs(nowMs: number): number;
   /** Standings, claims or this node's own state changed. */
   changed(): void;
 }
@@ -166,8 +168,9 @@ export class Heartbeats {
    * Whether an announcement that was put off is still to be sent. One that hears nothing at all any more may have been cut
    * off, and would give others' addresses a wrong home in the moment in which it is connected again.
    */
-  mayAnnounce(quietMs: number, nowMs: number): boolean {
+  mayAnnounce(nowMs: number): boolean {
     if (!this.mayAnswer(nowMs)) return false;
+    const quietMs = this.#options.quietMs(nowMs);
     return quietMs < 2 * this.#timeoutMs || !this.#cutOff(quietMs, nowMs);
   }
 
@@ -241,8 +244,8 @@ export class Heartbeats {
     return heardOnce;
   }
 
-  /** A datagram that came; `quietMs`: how long nothing else had been heard on its interface. Any bytes will do. */
-  datagram(bytes: Uint8Array, quietMs: number, nowMs: number): void {
+  /** A datagram that came; any bytes will do. */
+  datagram(bytes: Uint8Array, nowMs: number): void {
     if (!this.#begun || this.#state === 'leaving') return;
     if (nowMs - this.#lastBeatMs >= this.#lateMs) this.stalled(nowMs - this.#lastBeatMs, nowMs);
     const { refused } = this.counts;
@@ -251,7 +254,7 @@ export class Heartbeats {
     if (frame.to !== this.#options.nodeName) return void (refused['other-receiver'] += 1);
     const peer = this.#peers.get(frame.from);
     if (!peer) return void (refused['unknown-sender'] += 1);
-    const wasCutOff = this.#state === 'live' && this.#cutOff(quietMs, nowMs);
+    const wasCutOff = this.#state === 'live' && this.#cutOff(this.#options.quietMs(nowMs), nowMs);
     const before = { standing: peer.standing, claims: peer.claims };
     const taken = peer.take(frame, nowMs, this.#epoch);
     if (taken !== 'fresh') refused[taken] += 1;
@@ -372,7 +375,7 @@ export class Heartbeats {
       sequence: this.#sequence,
       from: this.#options.nodeName,
       to: peer.name,
-      state: this.#state,
+      state: this.#toldState(),
       asks: options.asks,
       shares: peer.shares,
       seesYou: peer.standing,
@@ -386,6 +389,12 @@ export class Heartbeats {
         answers: { part, parts: this.#answers.length, addresses: this.#answers[part] as string[] },
       }),
     };
+  }
+
+  /** Who may have been cut off claims nothing that others have taken over meanwhile. */
+  #toldState(): OwnState {
+    if (this.#state !== 'live') return this.#state;
+    return this.#cutOff(this.#options.quietMs(this.#lastBeatMs), this.#lastBeatMs) ? 'checking' : 'live';
   }
 
   #silentOnes(): bigint[] {

@@ -89,6 +89,7 @@ export class SimulatedNetwork {
       ...(this.options.timing && { timing: this.options.timing }),
       drawEpoch: () => BigInt(Math.floor(this.random() * 2 ** 50)) + 1n,
       send: (to, bytes) => this.#send(host, to, bytes),
+      quietMs: () => this.nowMs - host.lastWireMs,
       // Every event is followed by a decision.
       changed() {},
     });
@@ -252,7 +253,7 @@ export class SimulatedNetwork {
   /** A datagram arrives. */
   inject(target: SimulatedHost, bytes: Uint8Array): void {
     this.#deliver(target, () => {
-      target.heartbeats.datagram(bytes, this.nowMs - target.lastWireMs, this.#clock(target));
+      target.heartbeats.datagram(bytes, this.#clock(target));
       this.#decide(target);
     });
   }

@@ -20,6 +20,8 @@ export interface Host {
   cut(): void;
   /** Undoes {@link Host.cut}. */
   reconnect(): void;
+  /** Moves the host's port to another bridge, which is made when it is new: halves of a partition. All begin on `br0`. */
+  moveTo(bridgeName: string): void;
 }
 
 /** A layer-2 network of hosts: a bridge in a namespace of its own. */
@@ -52,6 +54,7 @@ export async function openSegment(): Promise<Segment> {
   const bridge = await newNamespace();
   inside(bridge, 'ip', ['link', 'add', 'br0', 'type', 'bridge']);
   inside(bridge, 'ip', ['link', 'set', 'br0', 'up']);
+  const bridges = new Set(['br0']);
 
   return {
     async addHost(name, { ipv4, ipv6 }) {
@@ -81,6 +84,14 @@ export async function openSegment(): Promise<Segment> {
         },
         cut: () => void inside(bridge, 'ip', ['link', 'set', port, 'down']),
         reconnect: () => void inside(bridge, 'ip', ['link', 'set', port, 'up']),
+        moveTo(bridgeName) {
+          if (!bridges.has(bridgeName)) {
+            inside(bridge, 'ip', ['link', 'add', bridgeName, 'type', 'bridge']);
+            inside(bridge, 'ip', ['link', 'set', bridgeName, 'up']);
+            bridges.add(bridgeName);
+          }
+          inside(bridge, 'ip', ['link', 'set', port, 'master', bridgeName]);
+        },
       };
     },
     close() {

@@ -51,6 +51,7 @@ export class HeartbeatElector implements Elector {
       gossipKey: settings.gossipKey,
       drawEpoch: () => randomBytes(8).readBigUInt64BE() | 1n,
       send: (to, datagram) => void this.#socket.send(datagram, to.address, settings.port),
+      quietMs: (nowMs) => this.#quietMs(nowMs),
       changed: () => this.#changed(),
     });
     this.#rules = new OwnershipRules({
@@ -95,7 +96,7 @@ export class HeartbeatElector implements Elector {
   }
 
   mayAnnounce(nowMs: number): boolean {
-    return this.#heartbeats.mayAnnounce(this.#quietMs(nowMs), nowMs);
+    return this.#heartbeats.mayAnnounce(nowMs);
   }
 
   fds(): readonly number[] {
@@ -106,8 +107,7 @@ export class HeartbeatElector implements Elector {
     for (let i = 0; i < datagramsPerTurn; i++) {
       const datagram = this.#socket.receive();
       if (!datagram) return;
-      const nowMs = this.#context.nowMs();
-      this.#heartbeats.datagram(datagram.data, this.#quietMs(nowMs), nowMs);
+      this.#heartbeats.datagram(datagram.data, this.#context.nowMs());
     }
   }
 
