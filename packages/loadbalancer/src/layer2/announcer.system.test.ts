@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { logger } from '@cloudless/kube/logger';
 import type { AddressPlan } from '../announcement.ts';
 import type { Heard, ProbeAnswer, ProbeCommand } from '../testing/arp-probe.ts';
 import type { NodeCommand, NodeReport } from '../testing/layer2-node.ts';
@@ -9,6 +10,7 @@ import { LineProgram } from '../testing/line-program.ts';
 import { findPeer, missingPeer } from '../testing/peers.ts';
 import { type Host, openSegment, type Segment } from '../testing/segment.ts';
 import type { Ownership } from './layer2.ts';
+import { startLayer2 } from './start.ts';
 
 const testing = join(import.meta.dirname, '../testing');
 const members = [
@@ -196,9 +198,9 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
     assert.deepEqual(owners(await ask(['10.9.0.9', 'fd09::9'])), [undefined, undefined]);
   });
 
-  it('a stalled main thread delays no answer; half of them take less than 60 µs more than the kernel’s', async () => {
+  it('a stalled main thread delays no answer; half of them take less than 100 µs more than the kernel’s', async () => {
     await planned(a, [plan('10.9.0.9', 'node-a'), plan('fd09::9', 'node-a')]);
-    const stalled = a.ask({ kind: 'stall', ms: 3000 }, (report) => report.kind === 'stalled');
+    const stalled = a.ask({ kind: 'stall', ms: 1500 }, (report) => report.kind === 'stalled');
     const times = async (address: string): Promise<number[]> => {
       const { answers } = await ask([address], { count: 300, pauseMs: 1 });
       return answers.map((heard) => heard?.atMs ?? Infinity);
@@ -214,7 +216,7 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
       ours.every((ms) => ms < 100),
       'every question was answered while the main thread stood still',
     );
-    assert.ok(added < 60, `${added.toFixed(0)} µs`);
+    assert.ok(added < 100, `${added.toFixed(0)} µs`);
     await stalled;
   });
 
@@ -285,6 +287,8 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
     const listening = probe.ask({ kind: 'listen', ms: 1000 });
     host('node-a').run('ip', 'link', 'set', 'eth0', 'down');
     host('node-a').run('ip', 'link', 'set', 'eth0', 'up');
+    // A link that goes down loses its IPv6 addresses.
+    host('node-a').run('ip', 'address', 'add', 'fd09::1/64', 'dev', 'eth0', 'nodad');
     const heard = (await listening).others.filter(({ address }) => address === '10.9.0.9');
     assert.ok(heard.length >= 2, `${heard.length} announcements after the flap`);
     assert.deepEqual(owners(await ask(['10.9.0.9'])), [macs.get('node-a')]);
@@ -360,6 +364,44 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
       [],
     );
     assert.deepEqual(owners(await ask(['10.9.0.9'])), [macs.get('node-a')]);
+  });
+
+  it('a station that claims an owned address is reported, and told once who has it', async () => {
+    await planned(a, [plan('10.9.0.9', 'node-a'), plan('fd09::9', 'node-a')]);
+    await eventually(
+      () => metricsOf(a),
+      ({ text }) => /gratuitous_sent\{ip="fd09::9"\} 5/.test(text),
+    );
+    const { others } = await probe.ask({ kind: 'claim', addresses: ['10.9.0.9', 'fd09::9'], times: 3 });
+    const told = others.filter(({ toAll, mac }) => toAll && mac === macs.get('node-a'));
+    // IPv4 by request and reply.
+    assert.deepEqual(told.map(({ address }) => address).sort(), ['10.9.0.9', '10.9.0.9', 'fd09::9']);
+  });
+
+  it('a thread that ends is silent for a second, and back with all that it knew', async () => {
+    a.send({ kind: 'end-thread' });
+    await eventually(
+      () => ask(['10.9.0.9'], { timeoutMs: 50 }),
+      (got) => got.answers[0] === null,
+    );
+    const back = await eventually(
+      () => ask(['10.9.0.9', 'fd09::9']),
+      (got) => !got.answers.includes(null),
+    );
+    assert.deepEqual(owners(back), [macs.get('node-a'), macs.get('node-a')]);
+  });
+
+  it('a plan for what is no address is refused where it is given', async () => {
+    await using layer2 = await startLayer2({ nodeName: 'x', log: logger('layer2-test') });
+    assert.throws(() => layer2.setPlans([plan('fd09::%1', 'x')]), /"fd09::%1" is no IP address/);
+  });
+
+  it('a process that may not open packet sockets is told what it needs', () => {
+    const command = `setpriv --bounding-set -net_raw "$0" ${join(testing, 'layer2-node.ts')} 2>&1 || true`;
+    assert.match(
+      host('client').run('sh', '-c', command, process.execPath),
+      /it needs root or CAP_NET_RAW\): socket: EPERM/,
+    );
   });
 
   it('stops at once, also when the process exits with its thread running', async () => {

@@ -7,7 +7,7 @@ import { gratuitousArp } from './arp.ts';
 import { Bursts } from './bursts.ts';
 import { Counters } from './counters.ts';
 import { InterfaceChoice, kernelAnswers, type LinkTable } from './interface-choice.ts';
-import { LinkSockets } from './link-sockets.ts';
+import { checkPermission, LinkSockets } from './link-sockets.ts';
 import { solicitedNodeGroup, unsolicitedAdvertisement } from './ndp.ts';
 import { RouteSocket } from './netlink-socket.ts';
 import { macKey, OwnedAddresses, respond, type ResponderLink } from './responder.ts';
@@ -17,8 +17,8 @@ import type { LoopPart } from './thread/loop.ts';
 
 export interface AnnouncerOptions {
   /** True: the thread was frozen just now, and what was to be sent must not be (Loop.checkpoint). */
-  checkpoint(): boolean;
-  nowMs(): number;
+  checkpoint(this: void): boolean;
+  nowMs(this: void): number;
   /** Names of interfaces that are chosen only when a plan names them. */
   exclude: RegExp;
   log: ThreadLog;
@@ -27,7 +27,7 @@ export interface AnnouncerOptions {
   /** Whether announcements may be sent now (Elector.mayAnnounce). */
   mayAnnounce(): boolean;
   /** Another station claims an address that is answered for here. */
-  heardClaim(address: string, mac: string, interfaceName: string): void;
+  heardClaim(this: void, address: string, mac: string, interfaceName: string): void;
   /** Where addresses would be answered is not what it was. */
   interfacesChanged(): void;
 }
@@ -55,8 +55,13 @@ interface OpenLink {
 /** Frames taken from one socket before others have their turn, and announcements sent in one. */
 const framesPerTurn = 64;
 const announcementsPerTurn = 256;
+const groupsPerTurn = 128;
+/** A freeze leaves at most a socket's buffer of questions behind. */
+const framesDropped = 4096;
 /** Changes of interfaces come in bunches: so long between two readings of everything. */
 const refreshSpacingMs = 50;
+/** DEFEND_INTERVAL of RFC 5227 section 1.1. */
+const defendEveryMs = 10_000;
 /** Without any change heard: arp_ignore has no event. */
 const refreshEveryMs = 30_000;
 
@@ -76,10 +81,13 @@ export class Announcer implements LoopPart {
   readonly #open = new Map<number, OpenLink>();
   readonly #byFd = new Map<number, { open: OpenLink; socket: PacketSocket }>();
   #fds: readonly number[] = [this.#routes.fd];
+  readonly #defendedMs = new Map<string, number>();
   #refreshedMs: number;
   #refreshDueMs: number;
 
+  /** @throws {SystemCallError} `EPERM`: this process may not open packet sockets. */
   constructor(options: AnnouncerOptions) {
+    checkPermission();
     this.#options = options;
     this.#refreshedMs = options.nowMs();
     this.#refreshDueMs = this.#refreshedMs + refreshEveryMs;
@@ -98,11 +106,13 @@ export class Announcer implements LoopPart {
   }
 
   nextDeadlineMs(): number {
+    for (const { sockets } of this.#open.values()) if (sockets.groupsWait) return 0;
     return Math.min(this.#bursts.nextMs(), this.#refreshDueMs);
   }
 
   deadline(nowMs: number): void {
     if (nowMs >= this.#refreshDueMs) this.#refresh();
+    for (const { sockets } of this.#open.values()) sockets.changeGroups(groupsPerTurn);
     const due = this.#bursts.due(nowMs, announcementsPerTurn);
     if (due.length > 0 && this.#options.mayAnnounce())
       for (const { address, link } of due) this.#announce(address, link);
@@ -110,7 +120,8 @@ export class Announcer implements LoopPart {
 
   /** Drops every question that waits: who asked has asked others since, or will ask again. */
   frozen(): void {
-    for (const { socket } of this.#byFd.values()) while (socket.receive() !== undefined);
+    for (const { socket } of this.#byFd.values())
+      for (let i = 0; i < framesDropped && socket.receive() !== undefined; i++);
   }
 
   /** The plans of this speaker, whoever owns them: interfaces are chosen and listened on before an address is owned. */
@@ -120,6 +131,7 @@ export class Announcer implements LoopPart {
       if (wanted.has(address)) continue;
       this.#silence(place);
       this.#places.delete(address);
+      this.#defendedMs.delete(address);
       this.counters.forget(address);
     }
     const fresh: Place[] = [];
@@ -191,8 +203,7 @@ export class Announcer implements LoopPart {
       if (frame === undefined) return;
       open.lastFrameMs = this.#options.nowMs();
       const outcome = respond(frame, open.responder, this.#table, this.#ownMacs);
-      if (outcome.kind === 'claim')
-        this.#options.heardClaim(outcome.address, macText(outcome.mac), open.sockets.link.name);
+      if (outcome.kind === 'claim') this.#hearClaim(outcome.address, macText(outcome.mac), open.sockets.link);
       if (outcome.kind === 'ignored' && outcome.why === 'own-frame') continue;
       const may = this.#options.heardFrame(open.sockets.link.name);
       if (outcome.kind !== 'answer' || !may) continue;
@@ -201,6 +212,19 @@ export class Announcer implements LoopPart {
       if (socket.send(outcome.frame)) this.counters.sent(outcome.address);
       if (!this.#byFd.has(fd)) return;
     }
+  }
+
+  /**
+   * Another station has, or wants, an address that is answered for here: by mistake, or a speaker that does not know yet.
+   * It is told again who has it, at most once in so long that two such stations make no storm (RFC 5227 section 2.4).
+   */
+  #hearClaim(address: string, mac: string, link: Link): void {
+    const { log, nowMs, heardClaim } = this.#options;
+    heardClaim(address, mac, link.name);
+    if (nowMs() < (this.#defendedMs.get(address) ?? -Infinity) + defendEveryMs) return;
+    this.#defendedMs.set(address, nowMs());
+    log('warn', 'another station claims an address of this node', { address, mac, interface: link.name });
+    if (this.#options.mayAnnounce()) this.#announce(address, link.index);
   }
 
   /** One round of announcing one address on one interface. */

@@ -36,7 +36,7 @@ export interface Ownership {
  * by itself, with the API server up or not.
  */
 export interface Layer2 extends Running {
-  /** Everything that is to be announced; replaces what was told before. */
+  /** Everything that is to be announced; replaces what was told before. @throws {TypeError} for what is no IP address. */
   setPlans(plans: readonly AddressPlan[]): void;
   /**
    * Every speaker that gossip believes alive, this one included. The first call begins the join: make it when gossip has

@@ -40,6 +40,11 @@ const ndpFilter: readonly Instruction[] = [
   drop,
 ];
 
+/** @throws {SystemCallError} `EPERM` when this process may not open packet sockets, saying what it needs. */
+export function checkPermission(): void {
+  openPacketSocket(0, etherType.arp, [drop]).close();
+}
+
 /**
  * The sockets on one interface: one for ARP, one for NDP, and memberships of the groups in which addresses are asked
  * for. A group is joined the way an address of the interface's own would be, so that switches that snoop MLD send it
@@ -51,6 +56,7 @@ export class LinkSockets {
   readonly ndp: PacketSocket | undefined;
   readonly #groups = new Map<string, Membership>();
   readonly #memberSockets: number[] = [];
+  #pending: Array<{ text: string; group: Uint8Array | undefined }> = [];
 
   /** @throws {SystemCallError} when the interface is gone or this process may not. */
   constructor(link: Link, families: ReadonlySet<4 | 6>) {
@@ -64,16 +70,31 @@ export class LinkSockets {
     }
   }
 
-  /** The groups to hear, those before and not among them are left. */
+  /** The groups to hear; those before and not among them are to be left. {@link changeGroups} does it. */
   setGroups(groups: readonly Uint8Array[]): void {
     const wanted = new Map(groups.map((group) => [addressText(group), group]));
-    for (const [text, membership] of this.#groups) {
-      if (wanted.has(text)) continue;
-      membership.leave();
-      this.#groups.delete(text);
+    this.#pending = [
+      ...[...this.#groups.keys()]
+        .filter((text) => !wanted.has(text))
+        .map((text) => ({ text, group: undefined })),
+      ...[...wanted].filter(([text]) => !this.#groups.has(text)).map(([text, group]) => ({ text, group })),
+    ];
+  }
+
+  /** Whether groups wait to be joined or left. */
+  get groupsWait(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Joins and leaves up to `most` groups: thousands at once take long enough to miss a heartbeat. */
+  changeGroups(most: number): void {
+    for (const { text, group } of this.#pending.splice(0, most)) {
+      if (group !== undefined) this.#groups.set(text, this.#join(group));
+      else {
+        this.#groups.get(text)?.leave();
+        this.#groups.delete(text);
+      }
     }
-    for (const [text, group] of wanted)
-      if (!this.#groups.has(text)) this.#groups.set(text, this.#join(group));
   }
 
   close(): void {

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { AddressPlan } from '../announcement.ts';
+import { addressBytes } from '../socket/address.ts';
 import { checked, libc, linux } from '../socket/libc.ts';
 import type { AddressCounters } from './counters.ts';
 import { heartbeatMetrics } from './heartbeat-metrics.ts';
@@ -94,6 +95,8 @@ class Layer2Side implements RunningLayer2 {
   }
 
   setPlans(plans: readonly AddressPlan[]): void {
+    // Here, where the caller hears of it: the thread would end by it, with all that is right.
+    for (const { address } of plans) addressBytes(address);
     this.#plans = plans;
     this.#tell({ kind: 'plans', plans });
   }
@@ -143,15 +146,17 @@ class Layer2Side implements RunningLayer2 {
     this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
     return new Promise((resolve, reject) => {
       let ready = false;
+      let failure: unknown = new Error('the layer-2 thread ended');
       worker.on('message', (message: Report) => {
         if (message.kind === 'ready') {
           ready = true;
           resolve();
         } else this.#hear(message);
       });
-      worker.on('error', (error) => {
-        if (!ready) reject(error);
-        else this.#failed(error);
+      worker.on('error', (error) => (failure = error));
+      worker.on('exit', () => {
+        if (!ready) reject(failure);
+        else if (!this.#stopped) this.#failed(failure);
       });
     });
   }

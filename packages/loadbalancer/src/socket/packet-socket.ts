@@ -39,7 +39,7 @@ export interface PacketSocket {
 }
 
 /**
- * Opens a packet socket on the interface of this index; `filter` sees every frame first.
+ * Opens a packet socket on the interface of this index (0: every one); `filter` sees every frame first.
  *
  * @throws {SystemCallError} `EPERM` without CAP_NET_RAW, `ENODEV` when the interface is gone.
  */
@@ -49,7 +49,7 @@ export function openPacketSocket(
   filter: readonly Instruction[],
 ): PacketSocket {
   const c = libc();
-  const what = `packet socket on interface ${index} (needs root or CAP_NET_RAW)`;
+  const what = `packet socket on interface ${index} (it needs root or CAP_NET_RAW)`;
   // Protocol 0 until the filter is there: nothing is queued that did not pass it.
   const fd = checked(
     c.socket(linux.AF_PACKET, linux.SOCK_RAW | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC, 0),

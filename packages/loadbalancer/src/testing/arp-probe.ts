@@ -3,9 +3,15 @@
  * Commands and answers are lines of JSON. It waits in poll(2) alone, so that its times are the wire's.
  */
 import { createInterface } from 'node:readline';
-import { arpOperation, encodeArp, parseArp } from '../layer2/arp.ts';
+import { arpOperation, encodeArp, gratuitousArp, parseArp } from '../layer2/arp.ts';
 import { broadcastMac, etherType } from '../layer2/ethernet.ts';
-import { encodeSolicitation, multicastMac, parseNeighborMessage, solicitedNodeGroup } from '../layer2/ndp.ts';
+import {
+  encodeSolicitation,
+  multicastMac,
+  parseNeighborMessage,
+  solicitedNodeGroup,
+  unsolicitedAdvertisement,
+} from '../layer2/ndp.ts';
 import { RouteSocket } from '../layer2/netlink-socket.ts';
 import { addressBytes, addressText, macText } from '../socket/address.ts';
 import { intBytes, libc, linux } from '../socket/libc.ts';
@@ -30,6 +36,8 @@ export type ProbeCommand =
     }
   /** Sends spoiled frames as fast as it can. */
   | { readonly kind: 'spoil'; readonly seed: number; readonly frames: number }
+  /** Announces addresses as its own, and listens for 300 ms. */
+  | { readonly kind: 'claim'; readonly addresses: readonly string[]; readonly times: number }
   /** Listens: how many answers and announcements are heard in `ms`. */
   | { readonly kind: 'listen'; readonly ms: number };
 
@@ -164,6 +172,18 @@ function listen(ms: number): ProbeAnswer {
   return { answers: [], others };
 }
 
+function claim(addresses: readonly string[], times: number): ProbeAnswer {
+  const [arp, ndp] = sockets as [PacketSocket, PacketSocket];
+  const mac = (link as { mac: Uint8Array }).mac;
+  for (let i = 0; i < times; i++)
+    for (const address of addresses) {
+      const bytes = addressBytes(address);
+      if (bytes.length === 4) for (const frame of gratuitousArp(bytes, mac)) arp.send(frame);
+      else ndp.send(unsolicitedAdvertisement(bytes, mac));
+    }
+  return listen(300);
+}
+
 function spoil(seed: number, frames: number): ProbeAnswer {
   const next = seededFrames(seed);
   const [arp, ndp] = sockets as [PacketSocket, PacketSocket];
@@ -177,14 +197,24 @@ function spoil(seed: number, frames: number): ProbeAnswer {
   return { answers: [], others: [...others, ...listen(300).others] };
 }
 
+function carryOut(command: ProbeCommand): ProbeAnswer {
+  switch (command.kind) {
+    case 'ask':
+      return ask(command);
+    case 'listen':
+      return listen(command.ms);
+    case 'claim':
+      return claim(command.addresses, command.times);
+    default:
+      return spoil(command.seed, command.frames);
+  }
+}
+
 process.stdout.write('"ready"\n');
 for await (const line of createInterface(process.stdin)) {
   const command = JSON.parse(line) as ProbeCommand;
-  const answer =
-    command.kind === 'ask'
-      ? ask(command)
-      : command.kind === 'listen'
-        ? listen(command.ms)
-        : spoil(command.seed, command.frames);
+  // What came in between two commands is nobody's.
+  hear(0);
+  const answer = carryOut(command);
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }

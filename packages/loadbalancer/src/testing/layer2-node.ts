@@ -3,6 +3,7 @@
  * lines of JSON, reports go out as lines of JSON; it ends when its input does.
  */
 import { createInterface } from 'node:readline';
+import type { Worker } from 'node:worker_threads';
 import type { AddressPlan } from '../announcement.ts';
 import { logger } from '@cloudless/kube/logger';
 import type { Member, Ownership } from '../layer2/layer2.ts';
@@ -15,6 +16,8 @@ export type NodeCommand =
   | { readonly kind: 'stall'; readonly ms: number }
   | { readonly kind: 'metrics' }
   | { readonly kind: 'ownerships' }
+  /** Ends the thread as a fault in it would. */
+  | { readonly kind: 'end-thread' }
   /** Stops the layer and tells how long that took. */
   | { readonly kind: 'stop' }
   /** Ends the process at once, with the thread running. */
@@ -30,6 +33,8 @@ export type NodeReport =
 
 const report = (message: NodeReport): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
 
+const threads: Worker[] = [];
+process.on('worker', (worker: Worker) => threads.push(worker));
 const layer2 = await startLayer2({ nodeName: process.argv[2] ?? 'node', log: logger('layer2-node') });
 layer2.subscribe((ownership) => report({ kind: 'ownership', ownership }));
 report({ kind: 'ready' });
@@ -51,6 +56,9 @@ for await (const line of createInterface(process.stdin)) {
       break;
     case 'ownerships':
       report({ kind: 'ownerships', ownerships: layer2.ownerships() });
+      break;
+    case 'end-thread':
+      void threads.at(-1)?.terminate();
       break;
     case 'stop': {
       const startMs = performance.now();

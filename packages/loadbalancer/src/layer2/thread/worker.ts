@@ -34,7 +34,9 @@ function countersPart(announcer: Announcer, loop: Loop): LoopPart {
       sentMs = nowMs;
       report({ kind: 'counters', counters: announcer.counters.takeChanged() });
     },
-    frozen() {},
+    frozen(gapMs) {
+      log('warn', 'the layer-2 thread did not run for a while', { gapMs: Math.round(gapMs) });
+    },
   };
 }
 
@@ -57,7 +59,10 @@ function heartbeatsPart(heartbeats: HeartbeatElector, loop: Loop): LoopPart {
   };
 }
 
-/** Before other work of the machine, where that is allowed: a heartbeat that comes late is a node that is dead. */
+/**
+ * Before other work of the machine, where that is allowed: a heartbeat that comes late is a node that is dead. With two
+ * busy processes a processor, 99 of 100 answers come in 0.1 ms, without it in 2 ms.
+ */
 function runFirst(): void {
   try {
     // Of the calling thread (setpriority(2), "C library/kernel differences").
@@ -69,7 +74,6 @@ function runFirst(): void {
 
 function makeElector(context: ElectorContext): Elector {
   if (data.heartbeat === undefined) return new MemberElector();
-  runFirst();
   const heartbeats = new HeartbeatElector(context, data.heartbeat);
   loop.add(heartbeatsPart(heartbeats, loop));
   return heartbeats;
@@ -81,6 +85,7 @@ const loop = new Loop({
 });
 const log: ElectorContext['log'] = (level, message, fields = {}) =>
   report({ kind: 'log', level, message, fields });
+runFirst();
 const announcer = new Announcer({
   checkpoint: () => loop.checkpoint(),
   nowMs: () => loop.nowMs,
