@@ -50,10 +50,12 @@ function put(
 }
 
 const podsOf = (i: number): string[] => [1, 2, 3].map((block) => `10.244.${block}.${i & 255}`);
+/** Processor time of this process, which is all that it takes: nft's library and the kernel answer in the same thread. */
 const timed = (work: () => void): number => {
-  const startMs = performance.now();
+  const start = process.cpuUsage();
   work();
-  return performance.now() - startMs;
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
 };
 
 function load(what: string, spec: object): { rows: Row[]; program: ServiceProgram } {
@@ -69,7 +71,7 @@ function load(what: string, spec: object): { rows: Row[]; program: ServiceProgra
   return {
     program,
     rows: [
-      { what: `${what}: what they mean, and the script`, value: ms(meaning) },
+      { what: `${what}: what they mean`, value: ms(meaning) },
       { what: `${what}: in the kernel, all at once`, value: ms(build), goal: '< 1 s' },
       { what: `${what}: one Service's endpoints change, p50`, value: `${median(changes).toFixed(2)} ms` },
       { what: `${what}: the same, p99`, value: `${quantile(changes, 0.99).toFixed(2)} ms` },

@@ -82,28 +82,35 @@ function commands(verb: 'add' | 'delete', elements: Iterable<Element>): string[]
 
 /** What leads from one state of some frontends and addresses to another. */
 export class ElementChange {
-  readonly #removed: Element[] = [];
-  readonly #added: Element[] = [];
+  readonly #steps: Array<{ before: () => Element[]; after: () => Element[] }> = [];
 
   frontend(before: Frontend | undefined, after: Frontend | undefined): void {
-    this.#put(before ? elementsOf(before) : [], after ? elementsOf(after) : []);
+    this.#steps.push({
+      before: () => (before ? elementsOf(before) : []),
+      after: () => (after ? elementsOf(after) : []),
+    });
   }
 
   address(before: ServedAddress | undefined, after: ServedAddress | undefined): void {
-    this.#put(before ? [addressElement(before)] : [], after ? [addressElement(after)] : []);
+    this.#steps.push({
+      before: () => (before ? [addressElement(before)] : []),
+      after: () => (after ? [addressElement(after)] : []),
+    });
   }
 
-  #put(before: readonly Element[], after: readonly Element[]): void {
-    const textOf = ({ holder, key, value }: Element): string => `${holder} ${key} : ${value ?? ''}`;
-    const old = new Set(before.map(textOf));
-    const next = new Set(after.map(textOf));
-    for (const element of before) if (!next.has(textOf(element))) this.#removed.push(element);
-    for (const element of after) if (!old.has(textOf(element))) this.#added.push(element);
-  }
-
-  /** One transaction: what goes first, so that what comes finds its place free. */
+  /** One transaction: what goes first, so that what comes finds its place free. Only what differs is in it. */
   script(): string {
-    return [...commands('delete', this.#removed), ...commands('add', this.#added)].join('\n');
+    const removed: Element[] = [];
+    const added: Element[] = [];
+    const textOf = ({ holder, key, value }: Element): string => `${holder} ${key} : ${value ?? ''}`;
+    for (const step of this.#steps) {
+      const [before, after] = [step.before(), step.after()];
+      const old = new Set(before.map(textOf));
+      const next = new Set(after.map(textOf));
+      for (const element of before) if (!next.has(textOf(element))) removed.push(element);
+      for (const element of after) if (!old.has(textOf(element))) added.push(element);
+    }
+    return [...commands('delete', removed), ...commands('add', added)].join('\n');
   }
 }
 

@@ -16,8 +16,8 @@ export interface StaleFlow {
 
 /** What must happen in the kernel for one change. */
 export interface ServiceChange {
-  /** nft commands, one transaction; empty when nothing changes. */
-  script: string;
+  /** nft commands, one transaction; empty when nothing changes. Made when asked for: the first state needs none. */
+  readonly script: string;
   /** Chains lack: the table must be built anew from {@link ServiceProgram.content} instead of running `script`. */
   rebuild: boolean;
   staleFlows: StaleFlow[];
@@ -78,7 +78,9 @@ export class ServiceProgram {
     }
     const rebuild = this.#makeRoom(frontends);
     return {
-      script: change.script(),
+      get script() {
+        return change.script();
+      },
       rebuild,
       staleFlows,
       movedAddresses,

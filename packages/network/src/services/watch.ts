@@ -92,7 +92,8 @@ export function watchServices(options: {
       const change = service
         ? program.set(key, frontendsOf(service, own, node), servedAddressesOf(service, node))
         : program.set(key, []);
-      if (change.script !== '') scripts.push(change.script);
+      const script = live ? change.script : '';
+      if (script !== '') scripts.push(script);
       staleFlows.push(...change.staleFlows);
       moved.push(...change.movedAddresses);
       for (const [frontend, which] of change.staleClients)
