@@ -53,6 +53,11 @@ export const badObjects: ReadonlyArray<readonly [what: string, object: object, s
     'begins in one IP family and ends in the other',
   ],
   [
+    'a peer without spec',
+    { apiVersion: 'metallb.io/v1beta2', kind: 'BGPPeer', metadata },
+    'spec: Required value: spec is missing',
+  ],
+  [
     'a peer without ASN',
     peer({ peerASN: undefined }),
     'BGPPeer.metallb.io "it" is invalid: spec.peerASN: Invalid value: exactly one of peerASN and dynamicASN must be set',

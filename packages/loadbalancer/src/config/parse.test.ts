@@ -430,6 +430,13 @@ describe('a bad configuration is refused in a sentence that names object and fie
       assert.ok(!found[0]?.includes('geheim'), 'a secret must not be told');
     });
 
+  it('a peer without any field', () => {
+    const bare = { metadata: meta('p') } as BgpPeerObject;
+    assert.deepEqual(problems({ bgpPeers: [bare] }), [
+      'BGPPeer lb/p: spec: missing: a peer needs at least myASN, peerASN and peerAddress',
+    ]);
+  });
+
   it('the younger of two objects that cannot be together is the one to blame', () => {
     const at = (name: string, creationTimestamp: string): IPAddressPool => ({
       ...pool(name, ['192.0.2.0/24']),

@@ -23,6 +23,11 @@ export function parsePeers(
   const sessions = new Map<string, Report>();
   for (const object of objects) {
     const report = findings.of('BGPPeer', object);
+    // The definitions that MetalLB brings let this pass.
+    if ((object as Partial<BgpPeerObject>).spec === undefined) {
+      report.problem('spec', 'missing: a peer needs at least myASN, peerASN and peerAddress');
+      continue;
+    }
     const peer = parsePeer(object, profiles, secrets, report);
     if (peers.has(peer.name))
       report.problem(

@@ -150,7 +150,12 @@ class ConfigurationWatch implements WatchedConfiguration {
     if (!Object.values(this.#sources).every((informer) => informer.hasSynced)) return;
     this.#settling ??= this.#clock.setTimeout(() => {
       this.#settling = undefined;
-      this.#judge();
+      try {
+        this.#judge();
+      } catch (error) {
+        // Objects of another definition than ours: the last good configuration stays in force.
+        this.#options.log?.error({ err: error }, 'the configuration could not be judged');
+      }
     }, settleMs);
   }
 
