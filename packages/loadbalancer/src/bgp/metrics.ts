@@ -1,3 +1,4 @@
+import { type MetricSample, metricFamily } from '../prometheus.ts';
 import type { BgpCounters, BgpSession } from './bgp.ts';
 
 /** Counters under the names of MetalLB's FRR exporter. */
@@ -13,32 +14,35 @@ const counters: ReadonlyArray<readonly [name: string, help: string, counter: key
 
 /** Prometheus text of all sessions, under MetalLB's names and with its label `peer`, `address:port`. */
 export function bgpMetrics(sessions: Iterable<BgpSession>): string {
-  const all = [...sessions];
-  if (all.length === 0) return '';
-  const lines: string[] = [];
-  const metric = (name: string, type: string, help: string, value: (session: BgpSession) => number): void => {
-    lines.push(`# HELP metallb_bgp_${name} ${help}`, `# TYPE metallb_bgp_${name} ${type}`);
-    for (const session of all)
-      lines.push(
-        `metallb_bgp_${name}{peer="${session.peer.peerAddress}:${session.peer.peerPort}"} ${value(session)}`,
-      );
-  };
-  metric('session_up', 'gauge', '1 while the BGP session is established', (one) =>
-    one.status().state === 'Established' ? 1 : 0,
-  );
-  metric(
-    'announced_prefixes_total',
-    'gauge',
-    'Prefixes that the peer has been told',
-    (one) => one.status().advertisedRoutes,
-  );
-  metric(
-    'pending_prefixes_total',
-    'gauge',
-    'Prefixes that the peer is to be told',
-    (one) => one.status().wantedRoutes ?? 0,
-  );
-  for (const [name, help, counter] of counters)
-    metric(name, 'counter', help, (session) => session.counters()[counter]);
-  return `${lines.join('\n')}\n`;
+  const all = [...sessions].map((session) => ({
+    labels: { peer: `${session.peer.peerAddress}:${session.peer.peerPort}` },
+    status: session.status(),
+    counters: session.counters(),
+  }));
+  const gauge = (name: string, help: string, value: (one: (typeof all)[number]) => number): string =>
+    metricFamily(
+      `metallb_bgp_${name}`,
+      'gauge',
+      help,
+      all.map((one): MetricSample => [one.labels, value(one)]),
+    );
+  return [
+    gauge('session_up', '1 while the BGP session is established', ({ status }) =>
+      Number(status.state === 'Established'),
+    ),
+    gauge('announced_prefixes_total', 'Prefixes that the peer has been told', ({ status }) => {
+      return status.advertisedRoutes;
+    }),
+    gauge('pending_prefixes_total', 'Prefixes that the peer is to be told', ({ status }) => {
+      return status.wantedRoutes ?? 0;
+    }),
+    ...counters.map(([name, help, counter]) =>
+      metricFamily(
+        `metallb_bgp_${name}`,
+        'counter',
+        help,
+        all.map((one): MetricSample => [one.labels, one.counters[counter]]),
+      ),
+    ),
+  ].join('');
 }
