@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { logger } from '@cloudless/kube/logger';
 import type { ClusterConfig } from '../cluster-config.ts';
 import { UsageError } from '../options.ts';
+import { collectOnceIdle } from './idle-collection.ts';
 import { report } from './report.ts';
 import { processTitle } from './title.ts';
 
@@ -15,6 +16,7 @@ const simulatedRemedy = '; mend it, or run pods as a state machine with --runtim
 export async function runProcess(name: string, configPath: string): Promise<void> {
   const config = JSON.parse(readFileSync(configPath, 'utf8')) as ClusterConfig;
   process.title = processTitle(name, config.root);
+  const collection = collectOnceIdle();
   try {
     switch (name) {
       case 'control-plane':
@@ -42,6 +44,7 @@ export async function runProcess(name: string, configPath: string): Promise<void
     // Whatever the failed start left behind must not keep a useless process alive.
     setTimeout(() => process.exit(1), 3000).unref();
   }
+  await collection.stop();
   if (process.connected) process.disconnect?.();
 }
 
