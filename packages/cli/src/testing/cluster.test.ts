@@ -5,7 +5,7 @@ import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { apps, core, rbac } from '@cloudless/kube/resources';
 import { StatusError } from '@cloudless/kube/status';
 import type { Deployment } from '@cloudless/kube/types/apps-v1';
-import type { ConfigMap, Namespace, Pod } from '@cloudless/kube/types/core-v1';
+import type { ConfigMap, Namespace, Pod, Service } from '@cloudless/kube/types/core-v1';
 import { AppsV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { type Cluster, ManifestError, startCluster, WaitTimeoutError } from 'cloudless/testing';
 
@@ -263,6 +263,27 @@ describe('clusters', () => {
     assert.equal(created.spec?.serviceAccountName ?? '', '');
     assert.deepEqual((await cluster.client.list(core.serviceaccounts)).items, []);
     assert.deepEqual((await cluster.client.list(core.nodes)).items, []);
+  });
+
+  it('gives load balancers addresses when asked to', async () => {
+    await using cluster = await startCluster({ nodes: 0, loadBalancer: true });
+    const [service] = await cluster.apply<Service>([
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'web' },
+        spec: { type: 'LoadBalancer', ports: [{ port: 80 }] },
+      },
+      {
+        apiVersion: 'metallb.io/v1beta1',
+        kind: 'IPAddressPool',
+        metadata: { name: 'pool' },
+        spec: { addresses: ['192.0.2.9/32'] },
+      },
+    ]);
+    await cluster.waitFor(service as Service, ({ status }) =>
+      assert.deepEqual(status?.loadBalancer?.ingress?.[0]?.ip, '192.0.2.9'),
+    );
   });
 
   it('end with the signal, and their file with them', async () => {

@@ -43,6 +43,11 @@ export interface ClusterOptions {
   scheduler?: boolean;
   /** CustomResourceDefinitions, as objects or YAML; they are served when the start resolves. */
   crds?: ReadonlyArray<string | CustomResourceDefinition>;
+  /**
+   * Give Services of type LoadBalancer addresses of IPAddressPools, whose kinds are served then. Nothing announces them: the
+   * nodes are simulated. Default: no.
+   */
+  loadBalancer?: boolean;
   /** A file for the datastore, which a later cluster opens again. Default: in memory. */
   datastore?: string;
   /** What `/version` says, such as `v1.36.3`. Default: the release whose behaviour Cloudless follows. */
@@ -166,6 +171,7 @@ class TestCluster implements Cluster {
     this.#finder = new ResourceFinder(this.client);
     await this.#api.ready;
     this.#startControlPlane();
+    if (this.#options.loadBalancer) await this.#startLoadBalancer();
     const wanted = typeof nodes === 'number' ? Array.from({ length: nodes }, () => ({})) : nodes;
     await Promise.all([
       this.#startNodes(wanted),
@@ -222,6 +228,16 @@ class TestCluster implements Cluster {
       const client = this.#api.clientFor(userOf('system:kube-scheduler'));
       this.#parts.push(startScheduler({ ...common, client }));
     }
+  }
+
+  async #startLoadBalancer(): Promise<void> {
+    const [{ installDefinitions }, { startController }] = await Promise.all([
+      import('@cloudless/loadbalancer/config/definitions'),
+      import('@cloudless/loadbalancer/controller/controller'),
+    ]);
+    await installDefinitions(this.client);
+    const client = this.#api.clientFor(serviceAccountUser('kube-system', 'loadbalancer-controller'));
+    this.#parts.push(await startController({ client, clock: systemClock, log: this.#log }));
   }
 
   async #startNodes(wanted: readonly SimulatedNode[]): Promise<void> {
