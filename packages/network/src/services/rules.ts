@@ -123,9 +123,9 @@ function fromNode(family: Family, { nodeIp }: PlaneOptions): string[] {
   return [
     ...perTransport(`${outside} ${askedFor(ip)} @services-masqueraded${family} ${translate}`),
     `${outside} fib saddr type != local ct original ${ip} daddr @services-ranges${family} ${translate}`,
-    // The node's own connections carry the virtual address itself when that is assigned to an interface of it.
-    `ct status dnat fib saddr type local ${ip} saddr @services-virtual${family} ${translate}`,
-    `ct status dnat fib saddr type local ${ip} saddr @services-external${family} ${translate}`,
+    // The node's own connections may carry any address of its own, even the virtual one when that is on an interface of it.
+    `ct status dnat fib saddr type local ct original ${ip} daddr @services-virtual${family} ${translate}`,
+    `ct status dnat fib saddr type local ct original ${ip} daddr @services-external${family} ${translate}`,
   ];
 }
 

@@ -6,7 +6,7 @@ import { createSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import koffi from 'koffi';
-import type { ProbeRequest } from './probe.ts';
+import { bulkBytes, type ProbeRequest } from './probe.ts';
 
 const timeoutMs = 700;
 const errorOf = (error: NodeJS.ErrnoException): string => `error ${error.code}`;
@@ -42,7 +42,7 @@ function udp(host: string, port: number): Promise<string> {
   });
 }
 
-/** Answers who asks, by TCP and UDP, with a name and the address that it sees; echoes lines on the next port. */
+/** Answers who asks, by TCP and UDP, with a name and the address that it sees; echoes lines on the next port, sends much on the one after. */
 async function serve(name: string, port: number, host: string): Promise<string> {
   const plain = (address: string | undefined): string => (address ?? '').replace('::ffff:', '');
   const greet = createServer((socket) => {
@@ -53,6 +53,10 @@ async function serve(name: string, port: number, host: string): Promise<string> 
     socket.on('error', () => {});
     socket.pipe(socket);
   });
+  const bulk = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.end('x'.repeat(bulkBytes));
+  });
   const datagrams = createSocket(isV6(host) ? 'udp6' : 'udp4');
   datagrams.on('message', (_, peer) =>
     datagrams.send(`${name} ${plain(peer.address)}`, peer.port, peer.address),
@@ -60,6 +64,7 @@ async function serve(name: string, port: number, host: string): Promise<string> 
   await Promise.all([
     new Promise<void>((resolve) => greet.listen(port, host, resolve)),
     new Promise<void>((resolve) => echo.listen(port + 1, host, resolve)),
+    new Promise<void>((resolve) => bulk.listen(port + 2, host, resolve)),
     new Promise<void>((resolve) => datagrams.bind(port, host, resolve)),
   ]);
   return 'serving';

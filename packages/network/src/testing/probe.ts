@@ -9,6 +9,9 @@ export type ProbeRequest =
   | { what: 'serve'; name: string; port: number; host: string }
   | { what: 'say'; text: string };
 
+/** What a probe's server sends on its third port. */
+export const bulkBytes = 200_000;
+
 /** A program in a namespace that connects, asks, pings and serves. Answers are texts; none within 0.7 s: `timeout`. */
 export interface Probe {
   /** What a server says on a new connection; `error CODE` when refused. */
@@ -16,7 +19,7 @@ export interface Probe {
   /** The answer to a datagram from a new port. */
   udp(host: string, port: number): Promise<string>;
   ping(host: string): Promise<string>;
-  /** Serves `NAME CLIENT-ADDRESS` on TCP and UDP, and an echo on the next TCP port. */
+  /** Serves `NAME CLIENT-ADDRESS` on TCP and UDP, an echo on the next TCP port, {@link bulkBytes} on the one after. */
   serve(name: string, port: number, host?: string): Promise<string>;
   /** Opens a connection to an echo and keeps it; {@link say} sends on it and resolves to what comes back. */
   hold(host: string, port: number): Promise<string>;

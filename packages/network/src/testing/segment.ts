@@ -13,11 +13,14 @@ export const onSegment = {
   remotePod: '10.244.2.2',
   /** A machine outside the cluster; at .1 it is also everybody's router. */
   client: '192.0.2.100',
+  /** A machine behind the client. The way to it narrows to 1300 bytes there. */
+  beyond: '198.18.0.2',
 } as const;
 
 export interface Segment {
   client: Namespace;
   other: Namespace;
+  beyond: Namespace;
   /** Starts a probe in a namespace or here; it ends with the segment. */
   probe(namespace?: Namespace): Probe;
   /** Packets to 203.0.113.0/24 that came to the client: this node sent them on instead of serving or refusing them. */
@@ -67,9 +70,31 @@ export async function openSegment(): Promise<Segment> {
   other.run('ip', 'addr', 'add', `${onSegment.remotePod}/32`, 'dev', 'lo');
   other.run('ip', 'route', 'add', 'default', 'via', '192.0.2.1');
   other.run('ip', 'route', 'add', '10.244.1.0/24', 'via', onSegment.node, 'src', onSegment.remotePod);
+  const beyond = await newNamespace();
+  opened.push(beyond);
+  client.run(
+    'ip',
+    'link',
+    'add',
+    'narrow',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'eth0',
+    'netns',
+    String(beyond.pid),
+  );
+  client.run('ip', 'addr', 'add', '198.18.0.1/24', 'dev', 'narrow');
+  client.run('ip', 'link', 'set', 'narrow', 'mtu', '1300', 'up');
+  client.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
+  beyond.run('ip', 'addr', 'add', `${onSegment.beyond}/24`, 'dev', 'eth0');
+  beyond.run('ip', 'link', 'set', 'eth0', 'up');
+  beyond.run('ip', 'route', 'add', 'default', 'via', '198.18.0.1');
   return {
     client,
     other,
+    beyond,
     probe(namespace) {
       const made = startProbe(namespace);
       probes.push(made);

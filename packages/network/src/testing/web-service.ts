@@ -64,7 +64,7 @@ export class TestServices {
     await this.#cluster.client.delete(discovery.endpointslices, name, { namespace }).catch(() => {});
   }
 
-  /** Makes the Service `web` anew: TCP and UDP at 31415, an echo where `spec` names its port. Waits for the kernel. */
+  /** Makes the Service `web` anew: TCP and UDP at 31415, the other servers of a probe where `spec` names their ports. Waits for the kernel. */
   async serve(spec: object, endpoints: readonly Where[], addresses: readonly string[]): Promise<void> {
     await this.delete('web');
     await this.settled();
@@ -80,6 +80,7 @@ export class TestServices {
         { name: 'tcp', port: 8080, protocol: 'TCP' },
         { name: 'udp', port: 8080, protocol: 'UDP' },
         { name: 'echo', port: 8081, protocol: 'TCP' },
+        { name: 'bulk', port: 8082, protocol: 'TCP' },
       ],
       endpoints: endpoints.map((where) => this.endpoint(where)),
     });
