@@ -1,3 +1,4 @@
+import { metricFamily } from '../prometheus.ts';
 import type { AddressCounters } from './counters.ts';
 
 const metrics: ReadonlyArray<
@@ -25,12 +26,12 @@ export function layer2Metrics(counters: Iterable<AddressCounters>): string {
   const list = [...counters];
   return metrics
     .map(([name, help, of]) =>
-      [
-        `# HELP ${name} ${help}`,
-        `# TYPE ${name} counter`,
-        ...list.map((one) => `${name}{ip="${one.address}"} ${of(one)}`),
-        '',
-      ].join('\n'),
+      metricFamily(
+        name,
+        'counter',
+        help,
+        list.map((one) => [{ ip: one.address }, of(one)]),
+      ),
     )
     .join('');
 }
