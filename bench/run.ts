@@ -4,7 +4,18 @@ import { spawnSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 
-const all = ['start', 'api', 'kinds', 'scale', 'pods', 'datastore', 'loadbalancer', 'network', 'bgp'];
+const all = [
+  'start',
+  'api',
+  'kinds',
+  'scale',
+  'pods',
+  'datastore',
+  'loadbalancer',
+  'failover',
+  'network',
+  'bgp',
+];
 const wanted = process.argv.slice(2).filter((name) => !name.startsWith('-'));
 const unknown = wanted.filter((name) => !all.includes(name));
 if (unknown.length > 0) {

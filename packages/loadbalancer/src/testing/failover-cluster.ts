@@ -1,3 +1,5 @@
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Ranking } from '../layer2/election.ts';
 import type { Member, Ownership } from '../layer2/layer2.ts';
@@ -21,6 +23,7 @@ export interface FailoverHost {
   readonly host: Host;
   readonly mac: string;
   program: LineProgram<FailoverHostCommand, FailoverHostReport>;
+  announcer: ChildProcess | undefined;
 }
 
 export interface FailoverClient {
@@ -33,10 +36,11 @@ export interface FailoverClusterOptions {
   readonly hosts: number;
   readonly virtualAddresses?: readonly string[];
   readonly heartbeat?: FailoverHostOptions['heartbeat'];
+  readonly gossip?: boolean;
+  /** Starts another program that announces, instead of the layer-2 thread; `rank` 0 is to be the owner. */
+  readonly announcer?: (host: FailoverHost, rank: number) => ChildProcess;
   /** Between a client's ARP requests; null: only its kernel asks. */
   readonly askEveryMs?: number | null;
-  /** Starts the hosts' programs at once; default true. */
-  readonly programs?: boolean;
 }
 
 /** Hosts on a bridge, each with its layer-2 thread in a process and namespace of its own, and a client beside. */
@@ -67,18 +71,27 @@ export class FailoverCluster {
   async #build(): Promise<void> {
     for (let i = 1; i <= this.#options.hosts; i++) {
       const host = await this.#segment.addHost(`node-${i}`, { ipv4: `${prefix}.${i}/24` });
-      for (const address of this.virtualAddresses)
-        host.run('ip', 'address', 'add', `${address}/32`, 'dev', 'lo');
+      // Services listen on addresses that another announcer brings and takes away.
+      if (this.#options.announcer) host.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind');
+      else
+        for (const address of this.virtualAddresses)
+          host.run('ip', 'address', 'add', `${address}/32`, 'dev', 'lo');
       // The kernel itself is not to answer for what is on lo.
       host.run('sh', '-c', 'cd /proc/sys/net/ipv4/conf/all && echo 1 > arp_ignore && echo 2 > arp_announce');
       const [{ address: mac } = { address: '' }] = JSON.parse(
         host.run('ip', '-json', 'link', 'show', 'eth0'),
       ) as Array<{ address: string }>;
       const member = { name: `node-${i}`, address: `${prefix}.${i}` };
-      this.hosts.push({ name: member.name, member, host, mac, program: undefined as never });
+      this.hosts.push({
+        name: member.name,
+        member,
+        host,
+        mac,
+        program: undefined as never,
+        announcer: undefined,
+      });
     }
-    if (this.#options.programs !== false)
-      await Promise.all(this.hosts.map((host) => this.startProgram(host)));
+    await Promise.all(this.hosts.map((host) => this.startProgram(host)));
     this.client = await this.addClient('client', 200);
   }
 
@@ -104,9 +117,12 @@ export class FailoverCluster {
       members,
       virtualAddresses: this.virtualAddresses,
       port,
+      announces: this.#options.announcer === undefined,
+      gossip: this.#options.gossip ?? false,
       ...(this.#options.heartbeat && { heartbeat: this.#options.heartbeat }),
     };
     host.program = (await this.#start(host.host, 'failover-host.ts', options)) as FailoverHost['program'];
+    host.announcer = this.#options.announcer?.(host, this.hosts.indexOf(host));
   }
 
   async #start(host: Host, file: string, options: unknown): Promise<LineProgram<unknown, unknown>> {
@@ -170,18 +186,15 @@ export class FailoverCluster {
 
   /** Makes a host fail; returns when it did, in CLOCK_BOOTTIME's milliseconds. */
   fail(host: FailoverHost, way: Failure): number {
-    const { child } = host.program;
-    if (way === 'kill -9' && child.pid !== undefined) process.kill(child.pid, 'SIGKILL');
-    else if (way === 'SIGSTOP' && child.pid !== undefined) process.kill(child.pid, 'SIGSTOP');
-    else host.host.cut();
+    if (way === 'port cut') host.host.cut();
+    else signal(host, way === 'kill -9' ? 'SIGKILL' : 'SIGSTOP');
     return bootTimeMs();
   }
 
   /** Undoes {@link fail}; returns when. */
   async recover(host: FailoverHost, way: Failure): Promise<number> {
-    const { child } = host.program;
     if (way === 'kill -9') await this.startProgram(host);
-    else if (way === 'SIGSTOP' && child.pid !== undefined) process.kill(child.pid, 'SIGCONT');
+    else if (way === 'SIGSTOP') signal(host, 'SIGCONT');
     else host.host.reconnect();
     return bootTimeMs();
   }
@@ -189,6 +202,19 @@ export class FailoverCluster {
   close(): void {
     this.#segment.close();
   }
+}
+
+/** To a host's program, and to its announcer with the children of that. */
+function signal(host: FailoverHost, name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+  const { pid } = host.program.child;
+  const announcer = host.announcer?.pid;
+  for (const one of [pid, announcer, ...(announcer === undefined ? [] : childrenOf(announcer))])
+    if (one !== undefined) process.kill(one, name);
+}
+
+function childrenOf(pid: number): number[] {
+  const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return list.split(' ').filter(Boolean).map(Number);
 }
 
 /**

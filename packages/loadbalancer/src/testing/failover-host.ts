@@ -8,7 +8,9 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { logger } from '@cloudless/kube/logger';
 import type { AddressPlan } from '../announcement.ts';
-import type { Member, Ownership } from '../layer2/layer2.ts';
+import type { GossipMember } from '../gossip/gossip.ts';
+import { startGossip } from '../gossip/start.ts';
+import type { Layer2, Member, Ownership } from '../layer2/layer2.ts';
 import { startLayer2 } from '../layer2/start.ts';
 
 export interface FailoverHostOptions {
@@ -17,6 +19,10 @@ export interface FailoverHostOptions {
   readonly members: readonly Member[];
   readonly virtualAddresses: readonly string[];
   readonly port: number;
+  /** False: it only serves, and some other program announces; default true. */
+  readonly announces?: boolean;
+  /** Members are those that gossip believes alive, with memberlist's settings for a LAN; else all of `members`. */
+  readonly gossip?: boolean;
   /** Absent: members count as live while they are listed. */
   readonly heartbeat?: { readonly intervalMs?: number; readonly key?: string; readonly sticky?: boolean };
 }
@@ -57,34 +63,59 @@ const plans: AddressPlan[] = options.virtualAddresses.map((address) => ({
   sources: [{ kind: 'file', name: 'failover' }],
   refused: [],
 }));
-const { heartbeat } = options;
-const layer2 = await startLayer2({
-  nodeName: options.name,
-  log: logger('failover-host'),
-  ...(heartbeat && {
-    heartbeat: {
-      address: options.address,
-      ...(heartbeat.intervalMs !== undefined && { intervalMs: heartbeat.intervalMs }),
-      ...(heartbeat.key !== undefined && { gossipKey: Buffer.from(heartbeat.key) }),
-      ...(heartbeat.sticky !== undefined && { sticky: heartbeat.sticky }),
-    },
-  }),
-});
-layer2.subscribe((ownership) => report({ kind: 'ownership', ownership }));
-layer2.setPlans(plans);
-layer2.setMembers(options.members);
+const log = logger('failover-host');
+const stopping: Array<() => Promise<void>> = [];
+
+async function startAnnouncing(): Promise<Layer2> {
+  const { heartbeat } = options;
+  const layer2 = await startLayer2({
+    nodeName: options.name,
+    log,
+    ...(heartbeat && {
+      heartbeat: {
+        address: options.address,
+        ...(heartbeat.intervalMs !== undefined && { intervalMs: heartbeat.intervalMs }),
+        ...(heartbeat.key !== undefined && { gossipKey: Buffer.from(heartbeat.key) }),
+        ...(heartbeat.sticky !== undefined && { sticky: heartbeat.sticky }),
+      },
+    }),
+  });
+  layer2.subscribe((ownership) => report({ kind: 'ownership', ownership }));
+  layer2.setPlans(plans);
+  if (options.gossip === true) await followGossip(layer2);
+  else layer2.setMembers(options.members);
+  return layer2;
+}
+
+async function followGossip(layer2: Layer2): Promise<void> {
+  const gossip = await startGossip({
+    nodeName: options.name,
+    bindAddress: options.address,
+    port: 7946,
+    profile: 'lan',
+    log,
+  });
+  const tell = (members: readonly GossipMember[]): void =>
+    layer2.setMembers(members.filter(({ state }) => state === 'alive' || state === 'suspect'));
+  gossip.subscribe(tell);
+  await gossip.join(options.members.map(({ address }) => address));
+  tell(gossip.members());
+  stopping.push(() => gossip.stop());
+}
+
+const layer2 = options.announces === false ? undefined : await startAnnouncing();
 report({ kind: 'ready' });
 for await (const line of createInterface(process.stdin)) {
   const command = JSON.parse(line) as FailoverHostCommand;
   switch (command.kind) {
     case 'members':
-      layer2.setMembers(command.members);
+      layer2?.setMembers(command.members);
       break;
     case 'ownerships':
-      report({ kind: 'ownerships', ownerships: layer2.ownerships() });
+      report({ kind: 'ownerships', ownerships: layer2?.ownerships() ?? [] });
       break;
     case 'metrics':
-      report({ kind: 'metrics', text: layer2.metrics() });
+      report({ kind: 'metrics', text: layer2?.metrics() ?? '' });
       break;
     case 'spin': {
       const endMs = performance.now() + command.ms;
@@ -93,5 +124,6 @@ for await (const line of createInterface(process.stdin)) {
     }
   }
 }
-await layer2.stop();
+await layer2?.stop();
+for (const stop of stopping) await stop();
 for (const echo of echoes) echo.close();

@@ -82,8 +82,9 @@ export async function openSegment(): Promise<Segment> {
           child.once('exit', () => children.delete(child));
           return child;
         },
-        cut: () => void inside(bridge, 'ip', ['link', 'set', port, 'down']),
-        reconnect: () => void inside(bridge, 'ip', ['link', 'set', port, 'up']),
+        // Taken down, the port would take the carrier from the host's own interface.
+        cut: () => void inside(bridge, 'ip', ['link', 'set', port, 'nomaster']),
+        reconnect: () => void inside(bridge, 'ip', ['link', 'set', port, 'master', 'br0']),
         moveTo(bridgeName) {
           if (!bridges.has(bridgeName)) {
             inside(bridge, 'ip', ['link', 'add', bridgeName, 'type', 'bridge']);
