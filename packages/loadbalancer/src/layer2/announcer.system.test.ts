@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { logger } from '@cloudless/kube/logger';
@@ -106,6 +107,13 @@ const neighbour = (of: string, address: string): string =>
 function send(of: string, address: string): void {
   const udp = `require('dgram').createSocket('${address.includes(':') ? 'udp6' : 'udp4'}').send('x', 9, '${address}', () => setTimeout(process.exit, 50))`;
   host(of).run(process.execPath, '-e', udp);
+}
+
+/** `T`: stopped (proc(5)). */
+function threadStates(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map(
+    (task) => / ([A-Z]) /.exec(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8'))?.[1] ?? '?',
+  );
 }
 
 describe('layer 2 on a segment', { timeout: 120_000 }, () => {
@@ -351,6 +359,12 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
 
   it('what was asked while the process was stopped is not answered when it goes on', async () => {
     a.child.kill('SIGSTOP');
+    // The signal waits for its process to have a processor; its threads go on until then.
+    const states = await eventually(
+      () => threadStates(a.child.pid as number),
+      (list) => list.every((state) => state === 'T'),
+    );
+    assert.ok(states.every((state) => state === 'T'));
     const { answers } = await ask(['10.9.0.9', 'fd09::9'], { count: 3, timeoutMs: 150 });
     assert.deepEqual(
       answers.filter((heard) => heard !== null),

@@ -17,6 +17,8 @@ export const defaultExclude =
 /** Links of our own pods and what holds their gateway: no announcement ever belongs there. */
 const ownLinks = /^(cloudless|cl[0-9a-f]{12}$)/;
 
+export const isOwnLink = (name: string): boolean => ownLinks.test(name);
+
 /** Why nothing can be answered on an interface. */
 export type Unfit = 'down' | 'loopback' | 'no-arp' | 'not-ethernet' | 'port-of-another' | 'pod-link';
 
@@ -68,7 +70,7 @@ export class InterfaceChoice {
 
   /** Whether ARP and NDP can be answered on an interface at all; undefined: yes. */
   unfit(link: Link): Unfit | undefined {
-    if (ownLinks.test(link.name)) return 'pod-link';
+    if (isOwnLink(link.name)) return 'pod-link';
     if ((link.flags & linkFlag.loopback) !== 0) return 'loopback';
     if (link.hardware !== hardwareEthernet || link.mac.length !== 6 || link.mac.every((byte) => byte === 0))
       return 'not-ethernet';
