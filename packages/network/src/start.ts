@@ -17,7 +17,7 @@ import { keepTable, type TableKeeper } from './nft/keeper.ts';
 import { openNft } from './nft/libnftables.ts';
 import { openTable, tableFamily, tableName } from './nft/table.ts';
 import { removeAnchor, setUpAnchor, uplinkMtu } from './node/anchor.ts';
-import { enableForwarding, restoreForwarding, tuneUplinks } from './node/forwarding.ts';
+import { enableForwarding, restoreForwarding, UplinkTuning } from './node/forwarding.ts';
 import { startSettling } from './node/settle.ts';
 import { nodeViewOf } from './node/view.ts';
 import { PodRoutes, routesOf } from './routes/routes.ts';
@@ -105,6 +105,7 @@ async function start(
   let podCidr = rememberedCidr(context, log);
   let nodeList: Iterable<Node> | undefined;
   const routes = new PodRoutes(log);
+  const uplinks = new UplinkTuning(forwardingMemory(context), bootId(), log);
   const settling = startSettling({
     clock,
     log,
@@ -113,7 +114,7 @@ async function start(
         await usePodCidr(podCidr, pods, options);
         ready.resolve();
       }
-      await tuneUplinks(forwardingMemory(context), bootId(), log);
+      await uplinks.apply();
       await pods.repair();
       await routes.load();
       if (nodeList) await routes.apply(routesOf(nodeList, context.nodeName, options.clusterCidrs));

@@ -68,25 +68,59 @@ async function uplinks(): Promise<string[]> {
  *
  * Nothing is needed about ARP: addresses of load balancers are on no interface, so the kernel never answers for them.
  */
-export async function tuneUplinks(memory: string, bootId: string, log: Logger): Promise<void> {
-  change(memory, bootId, 'conf/all/send_redirects', '0');
-  const defaults = await ipJson<{ dev?: string }>(['-4', 'route', 'show', 'default']);
-  const common = Number(readFileSync(pathOf('conf/all/rp_filter'), 'utf8'));
-  for (const name of await uplinks()) {
-    change(memory, bootId, `conf/${name}/send_redirects`, '0');
-    const filter = Math.max(common, Number(readFileSync(pathOf(`conf/${name}/rp_filter`), 'utf8')));
-    if (filter !== 1 || defaults.some(({ dev }) => dev === name)) continue;
-    change(memory, bootId, `conf/${name}/rp_filter`, '2');
-    log.info(
-      { interface: name },
-      'the reverse-path filter is loose now: clients of Services come from anywhere',
-    );
+export class UplinkTuning {
+  readonly #memory: string;
+  readonly #bootId: string;
+  readonly #log: Logger;
+  /** Settings that could not be changed, told once. */
+  readonly #told = new Set<string>();
+
+  constructor(memory: string, bootId: string, log: Logger) {
+    this.#memory = memory;
+    this.#bootId = bootId;
+    this.#log = log;
+  }
+
+  /** Looks at the links that there are now. A setting that cannot be changed (a container's /proc) does not stop the rest. */
+  async apply(): Promise<void> {
+    this.#change('conf/all/send_redirects', '0');
+    const defaults = await ipJson<{ dev?: string }>(['-4', 'route', 'show', 'default']);
+    const common = Number(readFileSync(pathOf('conf/all/rp_filter'), 'utf8'));
+    for (const name of await uplinks()) {
+      this.#change(`conf/${name}/send_redirects`, '0');
+      const filter = Math.max(common, Number(readFileSync(pathOf(`conf/${name}/rp_filter`), 'utf8')));
+      if (filter === 1 && !defaults.some(({ dev }) => dev === name)) this.#loosen(name);
+    }
+  }
+
+  #loosen(name: string): void {
+    if (this.#change(`conf/${name}/rp_filter`, '2'))
+      this.#log.info(
+        { interface: name },
+        'the reverse-path filter is loose now: clients of Services come from anywhere',
+      );
+  }
+
+  #change(setting: string, value: string): boolean {
+    try {
+      return change(this.#memory, this.#bootId, setting, value);
+    } catch (error) {
+      if (!this.#told.has(setting))
+        this.#log.warn({ setting: `net.ipv4.${setting}`, value, err: String(error) }, 'could not be set');
+      this.#told.add(setting);
+      return false;
+    }
   }
 }
 
-/** Sets everything to what it was before {@link enableForwarding} and {@link tuneUplinks} in this boot. */
+/** Sets everything to what it was before {@link enableForwarding} and {@link UplinkTuning} in this boot. */
 export function restoreForwarding(memory: string, bootId: string): void {
-  for (const [setting, value] of Object.entries(recall(memory, bootId)))
-    if (existsSync(pathOf(setting))) writeFileSync(pathOf(setting), value);
+  for (const [setting, value] of Object.entries(recall(memory, bootId))) {
+    try {
+      writeFileSync(pathOf(setting), value);
+    } catch {
+      // The link is gone, or what cannot be set now could not be set then.
+    }
+  }
   rmSync(memory, { force: true });
 }
