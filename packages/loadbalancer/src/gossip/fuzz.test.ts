@@ -97,8 +97,7 @@ function assertSane({ cluster, node }: Target): void {
     assert.ok(name !== '' && Buffer.byteLength(name) <= limits.nameBytes);
     assert.ok(endpoint.port > 0 && endpoint.address !== '');
     assert.ok(meta.length <= limits.metaBytes && (vsn.length === 0 || vsn.length === 6));
-    // A member may not keep the packet's buffer alive that it came in.
-    assert.ok(meta.buffer.byteLength <= Buffer.poolSize);
+    assert.equal(meta.buffer.byteLength, meta.length, 'the packet that it came in is not kept alive');
   }
   assert.ok(cluster.clock.pendingTimers <= 200 + limits.relays + members.size);
 }

@@ -18,8 +18,8 @@ export class RateLimitedLog {
     this.#clock = clock;
   }
 
-  /** `key` says which warnings are repetitions of one another. */
-  warn(key: string, fields: Record<string, unknown>, text: string): void {
+  /** `key` says which warnings are repetitions of one another; `fields` are asked for only when it is told. */
+  warn(key: string, fields: () => Record<string, unknown>, text: string): void {
     const nowMs = this.#clock.monotonicMs();
     const seen = this.#seen.get(key);
     if (seen && nowMs - seen.sinceMs < quietMs) {
@@ -29,7 +29,7 @@ export class RateLimitedLog {
     if (!seen && this.#seen.size >= maxKeys) this.#forget(nowMs);
     if (!seen && this.#seen.size >= maxKeys) return;
     this.#seen.set(key, { sinceMs: nowMs, heldBack: 0 });
-    this.#log.warn(seen && seen.heldBack > 0 ? { ...fields, heldBack: seen.heldBack } : fields, text);
+    this.#log.warn({ ...fields(), ...(seen && seen.heldBack > 0 ? { heldBack: seen.heldBack } : {}) }, text);
   }
 
   #forget(nowMs: number): void {

@@ -5,7 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, test } from 'node:test';
+import { describe, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { logger } from '@cloudless/kube/logger';
@@ -33,12 +34,8 @@ interface SerfAgent {
   kill(): Promise<void>;
 }
 
-const cleanups: Array<() => Promise<unknown>> = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 async function startSerf(
+  t: TestContext,
   name: string,
   host: string,
   config: object,
@@ -48,7 +45,6 @@ async function startSerf(
   assert.ok(peer);
   const { program, env } = peer;
   const folder = await mkdtemp(join(tmpdir(), 'gossip-serf-'));
-  cleanups.push(() => rm(folder, { recursive: true }));
   const [port, rpcPort] = [await freePort(), await freePort()];
   const file = join(folder, 'serf.json');
   const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -72,7 +68,10 @@ async function startSerf(
     child.kill('SIGKILL');
     await ended;
   };
-  cleanups.push(kill);
+  t.after(async () => {
+    await kill();
+    await rm(folder, { recursive: true });
+  });
   let output = '';
   const ready = Promise.withResolvers<void>();
   child.stdout.on('data', (chunk: Buffer) => {
@@ -103,7 +102,7 @@ async function startSerf(
   };
 }
 
-async function startOurs(nodeName: string, host: string, options: object): Promise<Gossip> {
+async function startOurs(t: TestContext, nodeName: string, host: string, options: object): Promise<Gossip> {
   const gossip = await startGossip({
     nodeName,
     bindAddress: host,
@@ -114,7 +113,7 @@ async function startOurs(nodeName: string, host: string, options: object): Promi
     log: logger('gossip-test'),
     ...options,
   });
-  cleanups.push(() => gossip.stop());
+  t.after(() => gossip.stop());
   return gossip;
 }
 
@@ -150,6 +149,7 @@ async function oursSees(gossip: Gossip, name: string, state: GossipState): Promi
 
 /** A process of ours that can be killed. Prints when it has joined. */
 async function startOursApart(
+  t: TestContext,
   nodeName: string,
   options: object,
   joins: string,
@@ -163,7 +163,7 @@ async function startOursApart(
     child.kill('SIGKILL');
     await ended;
   };
-  cleanups.push(kill);
+  t.after(kill);
   const ready = Promise.withResolvers<void>();
   child.stdout.once('data', () => ready.resolve());
   void ended.then(() => ready.reject(new Error('the member process ended')));
@@ -173,69 +173,72 @@ async function startOursApart(
 
 const skip = missingPeer('serf');
 
-for (const [what, compression, encrypted, host] of [
-  ['plain', false, false, '127.0.0.1'],
-  ['compressed', true, false, '127.0.0.1'],
-  ['encrypted', false, true, '127.0.0.1'],
-  ['encrypted and compressed, over IPv6', true, true, '::1'],
-] as const)
-  test(
-    `serf and our members, ${what}: join, leave, kill -9 and rejoin both ways`,
-    { skip, timeout: 180_000 },
-    async () => {
-      const key = encrypted ? randomBytes(32) : undefined;
-      const config = {
-        enable_compression: compression,
-        ...(key ? { encrypt_key: key.toString('base64') } : {}),
-      };
-      const options = { compression, ...(key ? { key } : {}) };
-      const serf = await startSerf('serf-1', host, config);
+// They wait for deaths most of the time.
+describe('beside serf', { concurrency: true }, () => {
+  for (const [what, compression, encrypted, host] of [
+    ['plain', false, false, '127.0.0.1'],
+    ['compressed', true, false, '127.0.0.1'],
+    ['encrypted', false, true, '127.0.0.1'],
+    ['encrypted and compressed, over IPv6', true, true, '::1'],
+  ] as const)
+    test(
+      `serf and our members, ${what}: join, leave, kill -9 and rejoin both ways`,
+      { skip, timeout: 180_000 },
+      async (t) => {
+        const key = encrypted ? randomBytes(32) : undefined;
+        const config = {
+          enable_compression: compression,
+          ...(key ? { encrypt_key: key.toString('base64') } : {}),
+        };
+        const options = { compression, ...(key ? { key } : {}) };
+        const serf = await startSerf(t, 'serf-1', host, config);
 
-      const ours = await startOurs('ours-1', host, options);
-      assert.equal(await ours.join([serf.address]), 1);
-      await Promise.all([serfSees(serf, 'ours-1', 'alive'), oursSees(ours, 'serf-1', 'alive')]);
+        const ours = await startOurs(t, 'ours-1', host, options);
+        assert.equal(await ours.join([serf.address]), 1);
+        await Promise.all([serfSees(serf, 'ours-1', 'alive'), oursSees(ours, 'serf-1', 'alive')]);
 
-      const second = await startSerf('serf-2', host, config, [address(ours)]);
-      await Promise.all([
-        oursSees(ours, 'serf-2', 'alive'),
-        serfSees(serf, 'serf-2', 'alive'),
-        serfSees(second, 'ours-1', 'alive'),
-      ]);
+        const second = await startSerf(t, 'serf-2', host, config, [address(ours)]);
+        await Promise.all([
+          oursSees(ours, 'serf-2', 'alive'),
+          serfSees(serf, 'serf-2', 'alive'),
+          serfSees(second, 'ours-1', 'alive'),
+        ]);
 
-      // Serf's leave, its kill, and its return.
-      await second.leave();
-      await oursSees(ours, 'serf-2', 'left');
-      const third = await startSerf('serf-3', host, config, [address(ours)]);
-      await oursSees(ours, 'serf-3', 'alive');
-      await third.kill();
-      await oursSees(ours, 'serf-3', 'dead');
-      await startSerf('serf-2', host, config, [address(ours)]);
-      await oursSees(ours, 'serf-2', 'alive');
-      await serfSees(serf, 'serf-2', 'alive');
+        // Serf's leave, its kill, and its return.
+        await second.leave();
+        await oursSees(ours, 'serf-2', 'left');
+        const third = await startSerf(t, 'serf-3', host, config, [address(ours)]);
+        await oursSees(ours, 'serf-3', 'alive');
+        await third.kill();
+        await oursSees(ours, 'serf-3', 'dead');
+        await startSerf(t, 'serf-2', host, config, [address(ours)]);
+        await oursSees(ours, 'serf-2', 'alive');
+        await serfSees(serf, 'serf-2', 'alive');
 
-      // Ours leaves and returns, is killed and returns.
-      await ours.leave();
-      await serfSees(serf, 'ours-1', 'failed');
-      assert.equal(await ours.join([serf.address]), 1);
-      await serfSees(serf, 'ours-1', 'alive');
-      const port = await freePort();
-      const apart = { host, port, compression, ...(key ? { key: key.toString('base64') } : {}) };
-      const victim = await startOursApart('ours-2', apart, serf.address);
-      await Promise.all([serfSees(serf, 'ours-2', 'alive'), oursSees(ours, 'ours-2', 'alive')]);
-      await victim.kill();
-      await Promise.all([serfSees(serf, 'ours-2', 'failed'), oursSees(ours, 'ours-2', 'dead')]);
-      await startOursApart('ours-2', apart, serf.address);
-      await Promise.all([serfSees(serf, 'ours-2', 'alive'), oursSees(ours, 'ours-2', 'alive')]);
+        // Ours leaves and returns, is killed and returns.
+        await ours.leave();
+        await serfSees(serf, 'ours-1', 'failed');
+        assert.equal(await ours.join([serf.address]), 1);
+        await serfSees(serf, 'ours-1', 'alive');
+        const port = await freePort();
+        const apart = { host, port, compression, ...(key ? { key: key.toString('base64') } : {}) };
+        const victim = await startOursApart(t, 'ours-2', apart, serf.address);
+        await Promise.all([serfSees(serf, 'ours-2', 'alive'), oursSees(ours, 'ours-2', 'alive')]);
+        await victim.kill();
+        await Promise.all([serfSees(serf, 'ours-2', 'failed'), oursSees(ours, 'ours-2', 'dead')]);
+        await startOursApart(t, 'ours-2', apart, serf.address);
+        await Promise.all([serfSees(serf, 'ours-2', 'alive'), oursSees(ours, 'ours-2', 'alive')]);
 
-      assert.equal((await serf.members()).get('ours-1'), 'alive', 'and nobody else was harmed');
-      assert.equal(ours.members().find(({ name }) => name === 'serf-1')?.state, 'alive');
-    },
-  );
+        assert.equal((await serf.members()).get('ours-1'), 'alive', 'and nobody else was harmed');
+        assert.equal(ours.members().find(({ name }) => name === 'serf-1')?.state, 'alive');
+      },
+    );
 
-test('a serf with another key is kept out, and so are we by it', { skip, timeout: 60_000 }, async () => {
-  const config = { encrypt_key: Buffer.alloc(32, 1).toString('base64') };
-  const serf = await startSerf('serf-1', '127.0.0.1', config);
-  const ours = await startOurs('ours-1', '127.0.0.1', { key: Buffer.alloc(32, 2) });
-  assert.equal(await ours.join([serf.address]), 0);
-  assert.deepEqual([...(await serf.members()).keys()], ['serf-1']);
+  test('a serf with another key is kept out, and so are we by it', { skip, timeout: 60_000 }, async (t) => {
+    const config = { encrypt_key: Buffer.alloc(32, 1).toString('base64') };
+    const serf = await startSerf(t, 'serf-1', '127.0.0.1', config);
+    const ours = await startOurs(t, 'ours-1', '127.0.0.1', { key: Buffer.alloc(32, 2) });
+    assert.equal(await ours.join([serf.address]), 0);
+    assert.deepEqual([...(await serf.members()).keys()], ['serf-1']);
+  });
 });

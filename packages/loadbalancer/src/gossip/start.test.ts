@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
 import type { Logger } from '@cloudless/kube/logger';
+import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import type { Gossip, GossipOptions } from './gossip.ts';
 import { metallbKey } from './key.ts';
+import { RateLimitedLog } from './rate-limited-log.ts';
 import { startGossip } from './start.ts';
 import { seededRandom } from './testing/simulation.ts';
+import { limits } from './wire/limits.ts';
 
 const started: Gossip[] = [];
 afterEach(async () => {
@@ -189,7 +193,6 @@ test('random bytes over UDP and TCP change nothing, end nothing and leave nothin
   const friend = await start({ nodeName: 'b', key });
   await friend.join([at(gossip)]);
   await sees(gossip, 'b', 'alive');
-  const { connect } = await import('node:net');
   const socket = createSocket('udp4');
   for (let times = 0; times < 100; times++) {
     const noise = Buffer.from(
@@ -206,4 +209,70 @@ test('random bytes over UDP and TCP change nothing, end nothing and leave nothin
     gossip.members().map(({ name, state }) => `${name} ${state}`),
     ['a alive', 'b alive'],
   );
+});
+
+/** Opens a stream; resolves to it once connected. */
+async function open(gossip: Gossip): Promise<Socket> {
+  const socket = connect(gossip.local.port, gossip.local.address);
+  socket.on('error', () => {}).resume();
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return socket;
+}
+
+const closed = (socket: Socket): Promise<unknown> =>
+  socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
+
+test('idle and dripping streams end with the timeout, those beyond the limit at once, and members still get in', async () => {
+  const settings = { tcpTimeoutMs: 400 };
+  const gossip = await start({ nodeName: 'a', key, settings });
+  const idle: Socket[] = [];
+  for (let count = 0; count < limits.inboundStreams; count++) idle.push(await open(gossip));
+  const openedMs = performance.now();
+  const beyond = await open(gossip);
+  await closed(beyond);
+  assert.ok(
+    idle.every((socket) => !socket.closed),
+    'the one too many went first',
+  );
+  const drip = setInterval(() => idle[0]?.write(Buffer.of(10)), 50);
+  await Promise.all(idle.map(closed));
+  clearInterval(drip);
+  assert.ok(performance.now() - openedMs < 5_000);
+  const friend = await start({ nodeName: 'b', key });
+  assert.equal(await friend.join([at(gossip)]), 1);
+});
+
+test('streams that promise much and send much are cut off when all together hold too much', async () => {
+  const { log, warnings } = keptLog();
+  const gossip = await start({ nodeName: 'a', key, log });
+  const size = limits.streamBytes - 100;
+  const head = Buffer.alloc(5);
+  head[0] = 10;
+  head.writeUInt32BE(size, 1);
+  const sockets: Socket[] = [];
+  for (let count = 0; count < limits.inboundBytes / limits.streamBytes + 1; count++) {
+    const socket = await open(gossip);
+    sockets.push(socket);
+    socket.write(head);
+    // One byte short of whole: it is held until the timeout.
+    socket.write(Buffer.alloc(size - 1));
+  }
+  await Promise.race(sockets.map(closed));
+  assert.match(String(warnings[0]?.['error']), /all streams together hold more than/);
+  for (const socket of sockets) socket.destroy();
+});
+
+test('warnings of one peer are held back for a minute, and counted', () => {
+  const { log, warnings } = keptLog();
+  const clock = new FakeClock();
+  const limited = new RateLimitedLog(log, clock);
+  for (let count = 0; count < 5; count++) limited.warn('peer', () => ({ from: 'x' }), 'text');
+  clock.advance(60_000);
+  limited.warn('peer', () => ({ from: 'x' }), 'text');
+  assert.deepEqual(warnings, [
+    { from: 'x', text: 'text' },
+    { from: 'x', heldBack: 4, text: 'text' },
+  ]);
+  for (let peer = 0; peer < 5_000; peer++) limited.warn(`made up ${peer}`, () => ({}), 'text');
+  assert.ok(warnings.length < 1_100, 'made-up peers fill neither memory nor the log');
 });

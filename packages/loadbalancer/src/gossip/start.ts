@@ -60,7 +60,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   const transport = await GossipTransport.open(options.bindAddress, options.port, {
     onPacket: (packet, from) => receive(swim, packet, from, problem),
     onStream: (socket, from) => streams.serve(socket, from),
-    onSendError: (error, to) => warnOfSending(warnings, error, to),
+    onSocketError: (error, to) => warnOfSocket(warnings, error, to),
   });
   const port = options.advertisePort ?? transport.port;
   const protocol = new Swim({
@@ -74,7 +74,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     },
     clock,
     random: Math.random,
-    warn: (key, fields, text) => warnings.warn(key, fields, text),
+    warn: (key, fields, text) => warnings.warn(key, () => fields, text),
     onChange: () => {
       if (!swim) return;
       const members = membersOf(swim);
@@ -130,25 +130,27 @@ function receive(
 
 /** Another key or label than the cluster's is what an operator has to hear of, with who has it. */
 function warnOfPeer(warnings: RateLimitedLog, swim: Swim | undefined, error: Error, from: Endpoint): void {
-  const members = [...(swim?.membership.members.values() ?? [])];
-  const member = members.find((one) => one.endpoint.address === from.address)?.name;
-  const fields = {
-    from: endpointText(from),
-    ...(member === undefined ? {} : { member }),
-    error: error.message,
-  };
   const text =
     error instanceof EncryptionError
       ? 'gossip from a peer with another key, or none: give all speakers one secret'
       : error instanceof LabelError
         ? 'gossip from a peer with another label: give all speakers one label'
         : 'gossip that is not understood';
+  const fields = (): Record<string, unknown> => {
+    const members = [...(swim?.membership.members.values() ?? [])];
+    const member = members.find((one) => one.endpoint.address === from.address)?.name;
+    return { from: endpointText(from), ...(member === undefined ? {} : { member }), error: error.message };
+  };
   warnings.warn(`${error.name} ${from.address}`, fields, text);
 }
 
-function warnOfSending(warnings: RateLimitedLog, error: Error, to: Endpoint | undefined): void {
+function warnOfSocket(warnings: RateLimitedLog, error: Error, to: Endpoint | undefined): void {
   const fields = { ...(to ? { to: endpointText(to) } : {}), error: error.message };
-  warnings.warn(`send ${to?.address ?? ''}`, fields, 'gossip cannot be sent');
+  warnings.warn(
+    `socket ${to?.address ?? ''}`,
+    () => fields,
+    to ? 'gossip cannot be sent' : 'a socket of gossip failed',
+  );
 }
 
 async function join(swim: Swim, addresses: readonly string[], port: number, log: Logger): Promise<number> {

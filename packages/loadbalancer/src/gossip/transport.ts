@@ -12,8 +12,8 @@ export class GossipBindError extends Error {
 export interface TransportEvents {
   readonly onPacket: (packet: Buffer, from: Endpoint) => void;
   readonly onStream: (socket: Socket, from: Endpoint) => void;
-  /** A packet could not be sent, or the socket reported an error of an earlier one. */
-  readonly onSendError: (error: Error, to: Endpoint | undefined) => void;
+  /** A packet could not be sent to someone, or a socket reported an error. */
+  readonly onSocketError: (error: Error, to: Endpoint | undefined) => void;
 }
 
 const receiveBufferBytes = 2 * 1024 * 1024;
@@ -25,6 +25,7 @@ export class GossipTransport {
   readonly #tcp: Server;
   readonly #mapsIPv4: boolean;
   readonly #sockets = new Set<Socket>();
+  readonly #onSocketError: TransportEvents['onSocketError'];
   readonly port: number;
 
   private constructor(udp: DatagramSocket, tcp: Server, bindAddress: string, events: TransportEvents) {
@@ -33,15 +34,14 @@ export class GossipTransport {
     this.#mapsIPv4 = isIPv6(bindAddress);
     this.port = udp.address().port;
     udp.on('message', (packet, info) => events.onPacket(packet, plainEndpoint(info.address, info.port)));
-    udp.on('error', (error) => events.onSendError(error, undefined));
+    udp.on('error', (error) => events.onSocketError(error, undefined));
     tcp.on('connection', (socket) => {
       this.#keep(socket);
       events.onStream(socket, plainEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0));
     });
-    this.#onSendError = events.onSendError;
+    tcp.on('error', (error) => events.onSocketError(error, undefined));
+    this.#onSocketError = events.onSocketError;
   }
-
-  readonly #onSendError: TransportEvents['onSendError'];
 
   /** Listens on both; port 0 takes one that is free for both. Throws {@link GossipBindError}. */
   static async open(bindAddress: string, port: number, events: TransportEvents): Promise<GossipTransport> {
@@ -65,7 +65,7 @@ export class GossipTransport {
 
   send(to: Endpoint, packet: Buffer): void {
     this.#udp.send(packet, to.port, this.#socketAddress(to.address), (error) => {
-      if (error) this.#onSendError(error, to);
+      if (error) this.#onSocketError(error, to);
     });
   }
 
@@ -106,7 +106,6 @@ function listenTcp(host: string, port: number): Promise<Server> {
   server.once('error', reject);
   server.listen({ host, port }, () => {
     server.off('error', reject);
-    server.on('error', () => {}); // accept errors (EMFILE): the next one may do
     resolve(server);
   });
   return promise;

@@ -125,7 +125,7 @@ export class Membership {
     }
     const member: MemberRecord = {
       name: body.Node,
-      addr: Buffer.from(body.Addr),
+      addr: ownBytes(body.Addr),
       endpoint,
       meta: Buffer.alloc(0),
       vsn: Buffer.alloc(0),
@@ -168,11 +168,11 @@ export class Membership {
       member.state !== 'alive' ||
       !member.meta.equals(body.Meta) ||
       endpointText(member.endpoint) !== endpointText(endpoint);
-    if (body.Vsn.length >= 6) member.vsn = Buffer.from(body.Vsn.subarray(0, 6));
+    if (body.Vsn.length >= 6) member.vsn = ownBytes(body.Vsn.subarray(0, 6));
     member.incarnation = body.Incarnation;
-    member.meta = Buffer.from(body.Meta);
+    member.meta = ownBytes(body.Meta);
     if (!member.addr.equals(body.Addr) || member.endpoint.port !== endpoint.port)
-      this.members.move(member, Buffer.from(body.Addr), endpoint);
+      this.members.move(member, ownBytes(body.Addr), endpoint);
     this.#setState(member, 'alive');
     if (changes) this.#options.onChange(member);
   }
@@ -313,4 +313,11 @@ export class Membership {
     member.state = state;
     member.stateChangeMs = this.#options.clock.monotonicMs();
   }
+}
+
+/** A copy that keeps nothing else alive, neither the packet that it came in nor a part of Node's pool of buffers. */
+function ownBytes(bytes: Uint8Array): Buffer {
+  const own = Buffer.alloc(bytes.length);
+  own.set(bytes);
+  return own;
 }
