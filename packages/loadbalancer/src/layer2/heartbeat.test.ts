@@ -207,6 +207,21 @@ describe('mixed with a speaker that sends no heartbeats', () => {
   });
 });
 
+describe('a member that is only listed', () => {
+  it('is live by its heartbeats or not at all', () => {
+    const net = new SimulatedNetwork(names, 1);
+    net.plans = [planOf(vip)];
+    const listed = net.hosts.map(({ member }) => ({ ...member, unconfirmed: true as const }));
+    net.start(net.host(second), listed);
+    net.start(net.host(third), listed);
+    net.run(1000);
+    assert.deepEqual(net.owners(vip), [second]);
+    net.start(net.host(first), listed);
+    net.run(1000);
+    assert.deepEqual(net.owners(vip), [first]);
+  });
+});
+
 describe('a partition', () => {
   it('has one owner on either side, and one within a second after it has healed; the split is told', () => {
     for (let seed = 1; seed <= 20; seed++) {

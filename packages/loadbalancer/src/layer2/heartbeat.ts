@@ -138,7 +138,8 @@ export class Heartbeats {
 
   /**
    * A node as the election sees it. Heartbeats that come decide, gossip or not: it may be late either way. A member
-   * that never sent any is one of another make and counts by gossip alone; undefined: no member.
+   * that never sent any is one of another make and counts by gossip alone, or not at all when gossip does not know it;
+   * undefined: no member.
    */
   standing(name: string): Standing | undefined {
     if (name === this.#options.nodeName) return this.#state === 'live' ? 'live' : 'joining';
@@ -147,7 +148,8 @@ export class Heartbeats {
     if (peer.standing === 'unheard') {
       if (!peer.listed) return undefined;
       if (this.#saidSilent(peer)) return 'silent';
-      return peer.graceUntilMs === undefined ? 'live' : 'joining';
+      if (peer.graceUntilMs !== undefined) return 'joining';
+      return peer.member.unconfirmed ? 'silent' : 'live';
     }
     return peer.standing === 'silent' && !peer.listed ? undefined : peer.standing;
   }

@@ -7,6 +7,8 @@ export interface Member {
   readonly name: string;
   /** Where its heartbeats come from and go to. */
   readonly address: string;
+  /** Only listed, nobody says that it is alive: it is live by its heartbeats or not at all. */
+  readonly unconfirmed?: true;
 }
 
 /** Why a node is not the one that answers for an address. */

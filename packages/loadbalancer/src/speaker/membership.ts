@@ -42,7 +42,9 @@ export class Membership implements Running {
   }
 
   members(): readonly Member[] {
-    const members = new Map(this.#listed.map((member) => [member.name, member]));
+    const members = new Map<string, Member>(
+      this.#listed.map((member) => [member.name, { ...member, unconfirmed: true }]),
+    );
     for (const { name, address, state } of this.#gossip?.members() ?? [])
       if (state === 'alive' || state === 'suspect') members.set(name, { name, address });
     members.set(this.#own.name, this.#own);
