@@ -13,6 +13,7 @@ const all = [
   'datastore',
   'loadbalancer',
   'failover',
+  'arp',
   'network',
   'bgp',
 ];
