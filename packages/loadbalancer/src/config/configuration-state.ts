@@ -2,7 +2,7 @@ import type { KubeClient } from '@cloudless/kube/client/client';
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
-import { isAlreadyExists, isNotFound } from '@cloudless/kube/status';
+import { isAlreadyExists, isForbidden, isNotFound } from '@cloudless/kube/status';
 import { formatTime } from '@cloudless/kube/time';
 import { runWorkers, WorkQueue } from '@cloudless/kube/workqueue/workqueue';
 import { type ConfigurationState, metallb } from './kinds.ts';
@@ -21,9 +21,13 @@ export interface ConfigurationStateOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Namespace and rights may be made with the first pool only. */
+const namespaceRetryMs = 10_000;
+
 /**
  * Keeps the ConfigurationState of a part: whether the newest configuration is in force, and what keeps it from that
- * (upstream: configuration_state_controller.go). Written when a judgement differs from the last; made when missing.
+ * (upstream: configuration_state_controller.go). Written when a judgement differs from the last; made
+ * with the first pool or peer.
  */
 export function reportConfigurationState(options: ConfigurationStateOptions): Running {
   const { client, watch, namespace, part, log, signal } = options;
@@ -34,13 +38,19 @@ export function reportConfigurationState(options: ConfigurationStateOptions): Ru
       ? { 'metallb.io/component-type': 'controller' }
       : { 'metallb.io/component-type': 'speaker', 'metallb.io/node-name': part.speakerOf };
   const queue = new WorkQueue<string>({ name: 'configuration_state', clock });
+  let hasBegun = false;
   const remove = watch.onJudged(() => queue.add(name));
   watch.synced.then(
     () => queue.add(name),
     () => undefined,
   );
-  const write = async (): Promise<void> => {
+  const write = async (): Promise<void | { requeueAfterMs: number }> => {
+    // A cluster that does not use the load balancer has nothing of it.
+    const { config, problems } = watch;
+    if (!hasBegun && problems.length === 0 && config?.pools.size === 0 && config.peers.size === 0) return;
     const state = await existing(client, namespace, name, labels, signal);
+    hasBegun ||= state !== undefined;
+    if (!state) return { requeueAfterMs: namespaceRetryMs };
     const wanted = statusOf(watch, part, formatTime(clock.nowMs()));
     const { result, errorSummary } = state.status ?? {};
     if (result === wanted.result && (errorSummary ?? '') === wanted.errorSummary) return;
@@ -57,16 +67,18 @@ export function reportConfigurationState(options: ConfigurationStateOptions): Ru
   });
 }
 
+/** Undefined where there is no such namespace, or no right there yet. */
 async function existing(
   client: KubeClient,
   namespace: string,
   name: string,
   labels: Record<string, string>,
   signal: AbortSignal | undefined,
-): Promise<ConfigurationState> {
+): Promise<ConfigurationState | undefined> {
   try {
     return await client.get(metallb.configurationStates, name, { namespace, signal });
   } catch (error) {
+    if (isForbidden(error)) return undefined;
     if (!isNotFound(error)) throw error;
   }
   try {
@@ -76,6 +88,7 @@ async function existing(
       { signal },
     );
   } catch (error) {
+    if (isNotFound(error) || isForbidden(error)) return undefined;
     if (!isAlreadyExists(error)) throw error;
     return client.get(metallb.configurationStates, name, { namespace, signal });
   }

@@ -209,19 +209,37 @@ describe('the controller', () => {
   it('writes whether the configuration is in force, where it has a namespace of its own', async () => {
     await using lab = new Lab();
     const namespace = 'metallb-system';
+    let mayWrite = false;
+    lab.cluster.intercept(({ resource }) =>
+      resource.kind === 'ConfigurationState' && !mayWrite
+        ? errors.forbidden(resource, '', 'no right yet')
+        : undefined,
+    );
+    const clock = new FakeClock();
+    await lab.start({ namespace, clock });
+    const until = (condition: () => boolean): Promise<void> =>
+      lab.cluster.until(() => {
+        clock.advance(100);
+        return condition();
+      });
+    const asked = (): number =>
+      lab.cluster.calls.filter(({ resource }) => resource.kind === 'ConfigurationState').length;
+    await until(() => clock.monotonicMs() > 2000);
+    assert.equal(asked(), 0, 'nothing is written where nothing is configured');
     lab.cluster.seed(metallb.ipAddressPools, pool('p', ['192.0.2.0/30']));
-    await lab.start({ namespace });
+    await until(() => asked() > 0);
+    mayWrite = true;
     const state = () => lab.cluster.object(metallb.configurationStates, 'controller', namespace)?.status;
-    await lab.cluster.until(() => state()?.result === 'Valid');
+    await until(() => state()?.result === 'Valid');
     lab.cluster.seed(metallb.ipAddressPools, pool('q', ['192.0.2.0/31']));
-    await lab.cluster.until(() => state()?.result === 'Invalid');
+    await until(() => state()?.result === 'Invalid');
     assert.match(
       state()?.errorSummary ?? '',
       /^IPAddressPool metallb-system\/q: spec.addresses\[0\]: 192.0.2.0\/31 overlaps/,
     );
     assert.equal(state()?.conditions?.[0]?.reason, 'ConfigurationError');
     lab.cluster.remove(metallb.ipAddressPools, 'q', namespace);
-    await lab.cluster.until(() => state()?.result === 'Valid' && state()?.errorSummary === '');
+    await until(() => state()?.result === 'Valid' && state()?.errorSummary === '');
   });
 
   it('looks again when a namespace gets the label that a pool is for', async () => {

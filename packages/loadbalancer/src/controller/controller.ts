@@ -16,8 +16,10 @@ import { ServiceAllocation } from './service-allocation.ts';
 
 export interface ControllerOptions {
   client: KubeClient;
-  /** Where the objects of `metallb.io` are, and the ConfigurationState is written; not given: in all, and none. */
+  /** Where the objects of `metallb.io` are; not given: in all namespaces. */
   namespace?: string | undefined;
+  /** Of the ConfigurationState `controller`; default `namespace`; without either none is written. */
+  stateNamespace?: string | undefined;
   /** Of the Services that are ours; not given: those without a class (upstream: --lb-class). */
   loadBalancerClass?: string | undefined;
   /** Where several run, one works at a time. Not given: this is the only one. */
@@ -90,13 +92,14 @@ class Controller implements LoadBalancerController {
     // Addresses depend on pools alone: a peer that is wrong keeps nobody waiting. Everything is judged to be told.
     this.#pools = watchConfiguration({ ...common, kinds: 'pools', log: undefined });
     const everything = watchConfiguration({ ...common, kinds: 'all', passwords: 'optional', events });
+    const stateNamespace = options.stateNamespace ?? namespace;
     const state =
-      namespace === undefined
+      stateNamespace === undefined
         ? undefined
         : reportConfigurationState({
             client,
             watch: everything,
-            namespace,
+            namespace: stateNamespace,
             part: 'controller',
             clock,
             log,

@@ -1,5 +1,7 @@
 import type { Clock } from '@cloudless/kube/clock';
+import { running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
+import { reportConfigurationState } from '../config/configuration-state.ts';
 import { watchConfiguration } from '../config/watch.ts';
 import type { SpeakerParts } from './start.ts';
 
@@ -35,6 +37,23 @@ export function speakerParts(options: SpeakerPartsOptions): SpeakerParts {
         session: (peer) => startBgpSession({ peer, nodeName, clock, log }),
       };
     },
-    configuration: (client) => watchConfiguration({ client, namespace, clock, log }),
+    configuration: (client, { nodeName, namespace: stateNamespace }) => {
+      const watch = watchConfiguration({ client, namespace, clock, log });
+      const part = { speakerOf: nodeName };
+      const state = reportConfigurationState({ client, watch, namespace: stateNamespace, part, clock, log });
+      return {
+        get config() {
+          return watch.config;
+        },
+        get problems() {
+          return watch.problems;
+        },
+        subscribe: (listener) => watch.subscribe(listener),
+        ...running(async () => {
+          await state.stop();
+          await watch.stop();
+        }),
+      };
+    },
   };
 }

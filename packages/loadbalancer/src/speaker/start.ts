@@ -41,7 +41,8 @@ export interface SpeakerParts {
   }): Promise<Layer2>;
   gossip(options: GossipOptions): Promise<Gossip>;
   bgp(options: { nodeName: string; nodeAddress: string }): Promise<BgpParts>;
-  configuration(client: KubeClient): ConfigurationSource;
+  /** `namespace`: of the status objects. */
+  configuration(client: KubeClient, speaker: { nodeName: string; namespace: string }): ConfigurationSource;
 }
 
 export interface SpeakerGossip extends Partial<
@@ -250,7 +251,8 @@ class StartedSpeaker implements Speaker {
   #attach(client: KubeClient): Promise<void> {
     const cluster = this.#startCluster(client);
     this.#cluster = cluster;
-    this.#configuration = this.#options.parts.configuration(client);
+    const { nodeName, namespace = 'metallb-system' } = this.#options;
+    this.#configuration = this.#options.parts.configuration(client, { nodeName, namespace });
     this.#configuration.subscribe((config) => cluster.setConfig(config));
     if (this.#configuration.config) cluster.setConfig(this.#configuration.config);
     return cluster.ready;

@@ -6,6 +6,7 @@ import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { serviceAccountUser } from '@cloudless/kube/user';
 import { startController } from '@cloudless/loadbalancer/controller/controller';
+import { loadBalancerNamespace } from './names.ts';
 import { startSpeakerSigner } from './signer.ts';
 
 /** The load balancer's parts in the control plane's process, each under an identity of its own. */
@@ -16,7 +17,12 @@ export async function startLoadBalancer(
   const { clock } = context;
   const log = logger('loadbalancer');
   const clientFor = (account: string) => api.clientFor(serviceAccountUser('kube-system', account));
-  const controller = await startController({ client: clientFor('loadbalancer-controller'), clock, log });
+  const controller = await startController({
+    client: clientFor('loadbalancer-controller'),
+    stateNamespace: loadBalancerNamespace,
+    clock,
+    log,
+  });
   const signer = startSpeakerSigner({
     client: clientFor('speaker-signer'),
     caCertificate: readFileSync(join(context.paths.pki, 'ca.crt'), 'utf8'),
