@@ -57,6 +57,42 @@ describe('one node', () => {
     assert.match(await inPod('nslookup kubernetes.default.svc.cluster.local'), /10\.96\.0\.1/);
   });
 
+  it('a Service answers at its external address, its node port and its health check', async () => {
+    const service = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'outside' },
+      spec: {
+        type: 'LoadBalancer',
+        externalTrafficPolicy: 'Local',
+        allocateLoadBalancerNodePorts: true,
+        externalIPs: ['203.0.113.9'],
+        selector: { app: 'back' },
+        ports: [{ port: 80, targetPort: 'http' }],
+      },
+    };
+    await kubectl.run(['-n', 'web', 'apply', '-f', '-'], { input: JSON.stringify(service) });
+    const field = async (path: string): Promise<string> =>
+      (await web('get', 'service', 'outside', '-o', `jsonpath={${path}}`)).trim();
+    const [nodePort, healthPort] = [
+      await field('.spec.ports[0].nodePort'),
+      await field('.spec.healthCheckNodePort'),
+    ];
+    const nodeIp = (
+      await kubectl.run(['get', 'nodes', '-o', 'jsonpath={.items[0].status.addresses[0].address}'])
+    ).trim();
+    const fetched = (url: string): string =>
+      execFileSync('curl', ['-s', '-m', '5', url], { encoding: 'utf8' });
+    await eventually('endpoints', async () => {
+      const answer = fetched(`http://${nodeIp}:${healthPort}/`);
+      return /"name": "outside"[^]*"localEndpoints": [1-9]/.test(answer);
+    });
+    assert.equal(fetched('http://203.0.113.9/healthz'), 'ok\n');
+    assert.equal(fetched(`http://${nodeIp}:${nodePort}/healthz`), 'ok\n');
+    assert.equal(await inPod('wget -q -O - http://203.0.113.9/healthz'), 'ok\n');
+    await web('delete', 'service', 'outside');
+  });
+
   it('a rolling update under 200 requests/s loses no request', async () => {
     const ip = (await web('get', 'service', 'back', '-o', 'jsonpath={.spec.clusterIP}')).trim();
     const load = startLoad(`http://${ip}/healthz`, clientRate);
