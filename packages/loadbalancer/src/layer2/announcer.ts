@@ -232,7 +232,13 @@ export class Announcer implements LoopPart {
     let changed = false;
     for (const place of places) {
       const old = place.links;
+      const { held } = place;
       changed = this.#places.choose(place) || changed;
+      if (place.held.length > 0 && held.join() !== place.held.join())
+        this.#options.log('warn', 'an address to announce is this machine’s own: its kernel answers for it', {
+          address: place.address,
+          interfaces: place.held,
+        });
       if (!this.#owned.has(place.address)) continue;
       this.#table.set(place.address, place.bytes, place.answers);
       for (const { index } of old)

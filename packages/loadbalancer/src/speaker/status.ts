@@ -81,8 +81,17 @@ export function speakerStatus(parts: {
       advertisedRoutes: status.advertisedRoutes,
       lastError: status.lastError,
     })),
-    problems: parts.problems,
+    problems: [...parts.problems, ...parts.ownerships.flatMap(assignedHere)],
   };
+}
+
+/** An address of a plan that an interface of this machine has: its kernel answers for it, owner or not. */
+function assignedHere({ address, assignedTo = [] }: Ownership): string[] {
+  if (assignedTo.length === 0) return [];
+  return [
+    `${address} is assigned to ${assignedTo.join(', ')} on this node: its kernel answers for it, whoever the owner is; ` +
+      `remove it there (ip address del)`,
+  ];
 }
 
 /** One protocol's plan as `/status` tells it. */
