@@ -30,6 +30,7 @@ for (const { kind, programs, start } of routerKinds)
         ['inner', 4],
         ['signed', 5],
         ['mistaken', 6],
+        ['signed6', 7],
       ] as const)
         hosts.set(name, await segment.addHost(name, { ipv4: `10.9.0.${n}/24`, ipv6: `fd00:9::${n}/64` }));
       router = await start(routerHost, [
@@ -38,6 +39,7 @@ for (const { kind, programs, start } of routerKinds)
         { name: 'six', address: 'fd00:9::3', asn: 64512 },
         { name: 'inner', address: '10.9.0.4', asn: 64513 },
         { name: 'signed', address: '10.9.0.5', asn: 64512, password },
+        { name: 'signed6', address: 'fd00:9::7', asn: 64512, password },
         { name: 'mistaken', address: '10.9.0.6', asn: 64512, password },
       ]);
       // It takes ten seconds until it gives up: the other tests go on beside it.
@@ -142,13 +144,17 @@ for (const { kind, programs, start } of routerKinds)
       await untilGone(vip4);
     });
 
-    it('with the same TCP MD5 password', async () => {
-      const speaker = speak('signed', { password });
-      speaker.setRoutes([{ prefix: vip4 }]);
-      await untilInstalled(vip4);
-      await speaker.stop('shutdown');
-      await untilGone(vip4);
-    });
+    for (const [host, peerAddress] of [
+      ['signed', '10.9.0.254'],
+      ['signed6', 'fd00:9::254'],
+    ] as const)
+      it(`with the same TCP MD5 password, to ${peerAddress}`, async () => {
+        const speaker = speak(host, { peerAddress, password });
+        speaker.setRoutes([{ prefix: vip4 }]);
+        await untilInstalled(vip4);
+        await speaker.stop('shutdown');
+        await untilGone(vip4);
+      });
 
     it('keeps the routes of a speaker that is killed and comes back', async () => {
       const peer = { enableGracefulRestart: true };

@@ -176,7 +176,8 @@ export class BgpFsm {
 
   #closed(reason: string, atMs: number): void {
     if (!isOpen(this.#state)) return;
-    this.#retry(reason, atMs);
+    const early = ' before its OPEN: it may not have this node as a neighbour';
+    this.#retry(this.#state === 'OpenSent' ? reason + early : reason, atMs);
   }
 
   /** The connection failed or ended: wait in Active for another attempt. */

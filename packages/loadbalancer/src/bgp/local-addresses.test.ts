@@ -10,7 +10,12 @@ const info = (cidr: string, internal = false): NetworkInterfaceInfo => {
 };
 
 const interfaces = {
-  lo: [info('127.0.0.1/8', true), info('::1/128', true)],
+  lo: [
+    info('127.0.0.1/8', true),
+    info('203.0.113.1/32', true),
+    info('::1/128', true),
+    info('2001:db8:ff::1/128', true),
+  ],
   eth0: [info('192.0.2.1/24'), info('2001:db8::1/64'), info('fe80::1/64')],
   eth1: [info('198.51.100.1/24')],
   eth2: [info('2001:db8:2::1/64'), info('fe80::3/64')],
@@ -32,6 +37,11 @@ describe('next hops', () => {
     const far = of('192.0.2.1', '203.0.113.254');
     assert.equal(far.onLink, false);
     assert.deepEqual(far.nextHops.ipv6, { address: '2001:db8::1', linkLocal: undefined });
+  });
+
+  it('over addresses on lo: its others, but not those of the machine alone', () => {
+    assert.equal(of('203.0.113.1', '203.0.113.2').nextHops.ipv6?.address, '2001:db8:ff::1');
+    assert.equal(of('2001:db8:ff::1', '2001:db8:ff::2').nextHops.ipv4?.address, '203.0.113.1');
   });
 
   it('IPv6 over IPv4 from an interface without IPv6: none', () => {

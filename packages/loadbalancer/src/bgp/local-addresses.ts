@@ -36,12 +36,12 @@ export function localAddresses(
   const [bare = ''] = address.split('%');
   const list = interfaceOf(bare, interfaces);
   const onLink = isOnLink(bare, peer, list);
-  const global6 = list.find(({ family, internal, address: one }) => {
-    return family === 'IPv6' && !internal && !isLinkLocal(one);
-  })?.address;
+  // A router's own address may be on lo, but what every machine has there is none that a peer can send to.
+  const usable = list.filter(({ address: one }) => !one.startsWith('127.') && one !== '::1');
+  const global6 = usable.find(({ family, address: one }) => family === 'IPv6' && !isLinkLocal(one))?.address;
   // RFC 2545 section 3: beside the global one, where the peer can use it.
   const linkLocal = onLink ? list.find(({ address: one }) => isLinkLocal(one))?.address : undefined;
-  const first4 = list.find(({ family }) => family === 'IPv4')?.address;
+  const first4 = usable.find(({ family }) => family === 'IPv4')?.address;
   const hop = (one: string | undefined, beside?: string): NextHop | undefined =>
     one === undefined ? undefined : { address: one, linkLocal: beside };
   if (!isIPv6(bare))

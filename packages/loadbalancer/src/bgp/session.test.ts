@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { logger } from '@cloudless/kube/logger';
+import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import type { BfdSession, BfdState } from '../bfd/bfd.ts';
 import type { BgpPeer } from '../config/config.ts';
 import type { BgpRoute, BgpSession, BgpSessionStatus } from './bgp.ts';
@@ -14,7 +15,7 @@ import {
   routeRefreshFrame,
   startPassivePeer,
 } from './testing/passive-peer.ts';
-import { encodeFrame } from './wire/frame.ts';
+import { encodeFrame, keepaliveFrame } from './wire/frame.ts';
 import type { Incoming } from './wire/incoming.ts';
 
 const log = logger('bgp-test').child({}, { level: 'silent' });
@@ -56,6 +57,18 @@ const interfaces: NonNullable<BgpSessionOptions['interfaces']> = () => ({
     },
   ],
 });
+
+const blockRoutes = 1200;
+
+/** Routes that fill a message each, 4.9 MB together: more than the kernel takes for a peer that reads nothing. */
+function block(n: number): BgpRoute[] {
+  const common = Array.from({ length: 900 }, (_, low) => ({ type: 'standard' as const, high: n, low }));
+  return Array.from({ length: blockRoutes }, (_, i) =>
+    route(`${n}.0.${i >> 8}.${i & 255}/32`, {
+      communities: [...common, { type: 'large', global: n, local1: i, local2: 0 }],
+    }),
+  );
+}
 
 describe('a BGP session', () => {
   const open: Array<{ stop(): Promise<void> } | { close(): Promise<void> }> = [];
@@ -262,6 +275,58 @@ describe('a BGP session', () => {
     await peer.until('the route came again', () => peer.connections === 2 && peer.routes.size === 1);
   });
 
+  it('says what it may be when the peer hangs up before its OPEN', async () => {
+    const { peer, session } = await start({ mute: true });
+    await peer.until('it was dialled', () => peer.socket !== undefined);
+    peer.socket?.end();
+    const { lastError } = await until(session, ({ state }) => state === 'Active');
+    assert.equal(
+      lastError,
+      'the peer closed the connection before its OPEN: it may not have this node as a neighbour',
+    );
+  });
+
+  it('gathers changes while the peer takes nothing in', async () => {
+    const { peer, session } = await start({ receiveBufferBytes: 8192 });
+    await until(session, ({ state }) => state === 'Established');
+    peer.socket?.pause();
+    for (const n of [11, 12, 13]) {
+      session.setRoutes(block(n));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    session.setRoutes([route('192.0.2.1/32')]);
+    assert.equal(
+      session.status().advertisedRoutes,
+      blockRoutes,
+      'what followed the first block has not been sent',
+    );
+    peer.socket?.resume();
+    await peer.until('the last change came', () => peer.routes.size === 1 && peer.routes.has('192.0.2.1/32'));
+    const seen = new Set(updates(peer).flatMap(({ announced }) => announced.map((one) => one.split('.')[0])));
+    assert.deepEqual(seen, new Set(['11', '192']));
+  });
+
+  it('gives up a peer that talks and takes nothing in for eight minutes (RFC 9687)', async () => {
+    const clock = new FakeClock();
+    const { peer, session } = await start({ receiveBufferBytes: 8192 }, {}, { clock });
+    await until(session, ({ state }) => state === 'Established');
+    peer.socket?.pause();
+    session.setRoutes(block(11));
+    session.setRoutes([]);
+    for (let minute = 0; minute < 9 && session.status().state === 'Established'; minute++) {
+      const { keepalivesReceived } = session.counters();
+      peer.send(keepaliveFrame());
+      for (; session.counters().keepalivesReceived === keepalivesReceived;)
+        await new Promise((resolve) => setImmediate(resolve));
+      clock.advance(60_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(
+      session.status().lastError,
+      'sent: send hold timer expired: the peer took nothing in for 480 s',
+    );
+  });
+
   it('says that nobody listens', async () => {
     const { peer, session } = await start();
     await until(session, ({ state }) => state === 'Established');
@@ -301,7 +366,7 @@ describe('a BGP session', () => {
   });
 
   it('says in its first OPEN that it has restarted, and in the next that it has not', async () => {
-    const { peer, session } = await start({}, { enableGracefulRestart: true });
+    const { peer, session } = await start({}, { enableGracefulRestart: true }, { forwardingPreserved: true });
     const restarts = () =>
       peer.received.flatMap((one) => (one.type === 'open' ? [one.open.capabilities?.gracefulRestart] : []));
     await until(session, ({ state }) => state === 'Established');

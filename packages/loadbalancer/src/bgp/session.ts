@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { uptime } from 'node:os';
 import { type Clock, type ClockTimer, systemClock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
 import type { BfdFactory, BfdSession, BfdState } from '../bfd/bfd.ts';
@@ -23,8 +24,9 @@ export interface BgpSessionOptions {
   /** Made from the peer's BFD profile; undefined: none. */
   readonly bfd?: BfdFactory | undefined;
   /**
-   * Whether packets to the routes were forwarded while no speaker ran (the F bit of RFC 4724): true after a restart of
-   * the process, false after one of the machine. Default true: what is in the kernel outlives the agent.
+   * Whether packets to the routes were forwarded while no speaker ran (the F bit of RFC 4724). What is in the kernel
+   * outlives the agent, but no boot: by default it is true when the machine has been up for longer than a peer keeps
+   * routes, which then are none of before the boot.
    */
   readonly forwardingPreserved?: boolean;
   readonly log: Logger;
@@ -96,7 +98,10 @@ class Session implements BgpSession {
       keepaliveTimeSeconds: peer.keepaliveTimeSeconds,
       connectTimeSeconds: peer.connectTimeSeconds,
       restart: peer.enableGracefulRestart
-        ? { timeSeconds: restartTimeSeconds, forwarding: options.forwardingPreserved ?? true }
+        ? {
+            timeSeconds: restartTimeSeconds,
+            forwarding: options.forwardingPreserved ?? uptime() > restartTimeSeconds,
+          }
         : undefined,
       random: options.random ?? Math.random,
       noAnswer: noAnswer(peer),

@@ -1,5 +1,6 @@
 import { type Server, type Socket, createServer } from 'node:net';
 import { addressBytes } from '../../socket/address.ts';
+import { checked, intBytes, libc, linux } from '../../socket/libc.ts';
 import type { BgpPeer } from '../../config/config.ts';
 import { FrameReader, encodeFrame, keepaliveFrame, messageType } from '../wire/frame.ts';
 import { type Incoming, parseIncoming } from '../wire/incoming.ts';
@@ -23,6 +24,8 @@ export interface PassivePeerSettings {
   readonly capabilities?: Capabilities | undefined;
   /** Accepts, but says nothing of itself. */
   readonly mute?: boolean;
+  /** What the kernel takes in for it while it does not read. */
+  readonly receiveBufferBytes?: number;
 }
 
 /** A BGP speaker that waits to be dialled and writes down what it is told. */
@@ -90,6 +93,12 @@ export async function startPassivePeer(settings: PassivePeerSettings = {}): Prom
     for (const prefix of update.announced) routes.set(prefix, update);
   };
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  if (settings.receiveBufferBytes !== undefined) {
+    // Connections inherit it; Node neither offers it nor shows the descriptor.
+    const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
+    const size = intBytes(settings.receiveBufferBytes);
+    checked(libc().setsockopt(fd, linux.SOL_SOCKET, linux.SO_RCVBUF, size, 4), 'setsockopt', 'SO_RCVBUF');
+  }
   const peer: PassivePeer = {
     port: (server.address() as { port: number }).port,
     received,

@@ -17,6 +17,7 @@ if (import.meta.main) {
   const session = startBgpSession({
     peer: bgpPeer({ routerId: undefined, ...(JSON.parse(process.argv[2] ?? '{}') as Partial<BgpPeer>) }),
     nodeName: 'node',
+    forwardingPreserved: true,
     log: logger('bgp'),
   });
   const report = (): void => void process.stdout.write(`${JSON.stringify(session.status())}\n`);
