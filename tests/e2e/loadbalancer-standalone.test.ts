@@ -77,7 +77,14 @@ describe('controller and speaker with the manifests’ service accounts', () => 
       endpoints: [{ addresses: ['10.128.0.9'], nodeName: node, conditions: { ready: true } }],
     });
     await ensureMemberlistSecret({ client: client('controller'), namespace });
-    parts.push(await startController({ client: client('controller'), namespace, log }));
+    parts.push(
+      await startController({
+        client: client('controller'),
+        namespace,
+        leaderElection: { namespace, identity: 'test' },
+        log,
+      }),
+    );
     const fakes = new FakeParts();
     parts.push(
       await startSpeaker({

@@ -306,6 +306,8 @@ describe('the controller', () => {
     await lab.has('a', '192.0.2.0');
     const two = await lab.start(election('two'));
     assert.deepEqual([one.isWorking, two.isWorking], [true, false]);
+    await lab.cluster.until(() => two.isStandby);
+    assert.equal(one.isStandby, false);
     assert.equal(two.metrics(), '');
     await one.stop();
     await lab.cluster.until(() => two.isWorking, 'the other one to lead', 15_000);

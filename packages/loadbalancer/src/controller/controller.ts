@@ -35,6 +35,8 @@ export interface LoadBalancerController extends Running {
   metrics(): string;
   /** Services and pools are known and being worked on; false while another one leads. */
   readonly isWorking: boolean;
+  /** Another one leads, and this one would take over. */
+  readonly isStandby: boolean;
 }
 
 /**
@@ -69,12 +71,16 @@ export function startController(options: ControllerOptions): Promise<LoadBalance
     get isWorking() {
       return leading?.isWorking ?? false;
     },
+    get isStandby() {
+      return !election.isLeader && election.leader !== '';
+    },
     ...running(() => election.stop()),
   });
 }
 
 class Controller implements LoadBalancerController {
   isWorking = false;
+  readonly isStandby = false;
   readonly #allocator = new Allocator();
   readonly #services: ServiceAllocation;
   readonly #pools: WatchedConfiguration;

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { systemClock } from '@cloudless/kube/clock';
 import { serveHealth } from '@cloudless/kube/health';
 import { logger } from '@cloudless/kube/logger';
@@ -28,6 +30,8 @@ export async function controller(flags: ControllerFlags): Promise<void> {
       client,
       namespace,
       loadBalancerClass: flags.lbClass,
+      // Two that worked at a time, as while one replaces the other, would give one address twice.
+      leaderElection: { namespace, identity: `${hostname()}_${randomUUID()}` },
       clock: systemClock,
       log,
     });
@@ -36,7 +40,7 @@ export async function controller(flags: ControllerFlags): Promise<void> {
       await serveHealth({
         port: portOf('--port', flags.port),
         host: flags.host,
-        isReady: () => started.isWorking,
+        isReady: () => started.isWorking || started.isStandby,
         notReady: 'Services and pools are not known yet',
         metrics: [() => started.metrics()],
       }),
