@@ -350,6 +350,21 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
       [],
     );
     host('node-a').run('ip', 'address', 'del', '10.9.0.9/32', 'dev', 'lo');
+    // As IPVS wants it: the address is on the machine, and its kernel is told not to answer.
+    host('node-a').run('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore');
+    host('node-a').run('ip', 'address', 'add', '10.9.0.9/32', 'dev', 'lo');
+    const quiet = await eventually(
+      () => ownershipsOf(a),
+      ([first]) => first?.assignedTo?.length === 0,
+    );
+    assert.deepEqual(quiet[0]?.assignedTo, []);
+    const ours = await eventually(
+      () => ask(['10.9.0.9']),
+      (got) => got.answers[0] !== null,
+    );
+    assert.deepEqual(owners(ours), [macs.get('node-a')]);
+    host('node-a').run('ip', 'address', 'del', '10.9.0.9/32', 'dev', 'lo');
+    host('node-a').run('sh', '-c', 'echo 0 > /proc/sys/net/ipv4/conf/all/arp_ignore');
     const free = await eventually(
       () => ask(['10.9.0.9']),
       (got) => got.answers[0] !== null,

@@ -26,8 +26,8 @@ export interface Ownership {
   /** Where this node answers when it is the owner; empty when no interface fits. */
   readonly interfaces: readonly string[];
   /**
-   * Interfaces of this node that have the address as their own: there its kernel answers, whoever is the owner, and this
-   * speaker does not. Absent or empty: none, as it should be.
+   * Interfaces of this node that have the address as their own, so that its kernel answers for it, whoever is the owner,
+   * and this speaker does not. Absent or empty: none, as it should be, or the kernel is told not to (arp_ignore).
    */
   readonly assignedTo?: readonly string[];
 }

@@ -13,7 +13,7 @@ export interface Place {
   links: readonly Link[];
   /** Indexes of the interfaces on which the speaker answers when the address is owned. */
   answers: ReadonlySet<number>;
-  /** Interfaces that have the address as their own. */
+  /** Interfaces that have the address as their own, if the kernel answers for it on one of `links`. */
   held: readonly string[];
 }
 
@@ -82,10 +82,12 @@ export class Places {
     const family = bytes.length === 4 ? 4 : 6;
     const holding = this.#choice.holders(bytes);
     place.links = this.#choice.choose(bytes, place.wanted);
-    place.held = holding.map(({ name }) => name);
     const answered = (link: Link): boolean =>
       holding.length > 0 && kernelAnswers(family, link, holding, this.#arpIgnoreOf(link.name));
-    place.answers = new Set(place.links.filter((link) => !answered(link)).map(({ index }) => index));
+    const free = place.links.filter((link) => !answered(link));
+    place.answers = new Set(free.map(({ index }) => index));
+    // An address that is held where the kernel is told not to answer (arp_ignore, as IPVS wants it) disturbs nobody.
+    place.held = free.length < place.links.length ? holding.map(({ name }) => name) : [];
     const names = (list: readonly Link[]): string => list.map(({ name }) => name).join();
     return names(links) !== names(place.links) || held.join() !== place.held.join();
   }
