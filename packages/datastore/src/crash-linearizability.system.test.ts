@@ -6,7 +6,7 @@ import { logger } from '@cloudless/kube/logger';
 import { openPostgresDatastore } from './postgres/open.ts';
 import { type CrashHistoryOptions, CrashingServers } from './testing/linearizability/crash-history.ts';
 import { runHistory } from './testing/linearizability/history.ts';
-import { random } from './testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { RealPostgres } from './testing/real-postgres.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { openDatastore } from './index.ts';
 import { Ledger } from './testing/ledger.ts';
-import { random } from './testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { WriterProcess } from './testing/writer-process.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { startEngine } from './datastore.ts';
 import { openDatastore } from './index.ts';
 import { runHistory } from './testing/linearizability/history.ts';
-import { random } from './testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { SharedLog } from './testing/shared-log.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);

@@ -12,7 +12,7 @@ import { type Datastore, openDatastore } from './index.ts';
 import { type DatastoreServer, serveDatastore } from './server/serve.ts';
 import { faultyStore } from './testing/linearizability/faults.ts';
 import { runScript, type StoreUnderScript } from './testing/model/run-script.ts';
-import { random } from './testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { script } from './testing/model/steps.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);

@@ -7,7 +7,7 @@ import { openMemoryDatastore } from './memory.ts';
 import { CrashingServers } from './testing/linearizability/crash-history.ts';
 import { crashFaults, faultyStore, type StoreFault, storeFaults } from './testing/linearizability/faults.ts';
 import { runHistory } from './testing/linearizability/history.ts';
-import { random } from './testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 /** Histories within which each fault must show. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { logger } from '@cloudless/kube/logger';
 import { NoSpaceError } from '../errors.ts';
-import { random } from '../testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { changesOf, frameAt, magicBytes, recordsOf } from './frame.ts';
 import type { LogBatch, LogRecord } from './log.ts';
 import { placeOf } from './segment.ts';

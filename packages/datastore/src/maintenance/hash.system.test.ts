@@ -11,7 +11,7 @@ import { writeSqlite } from '../history/sqlite-target.ts';
 import { openDatastore } from '../index.ts';
 import { openMemoryDatastore } from '../memory.ts';
 import { openSnapshot } from '../snapshot/etcd-reader.ts';
-import { random as seededRandom } from '../testing/random.ts';
+import { random as seededRandom } from '@cloudless/kube/testing/random';
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6));
 const log = logger('hash-test').child({}, { level: 'silent' });

@@ -5,7 +5,7 @@ import { TcpProxy } from '@cloudless/kube/testing/tcp-proxy';
 import { logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
 import { Attempts, eventually } from '../testing/attempts.ts';
-import { random } from '../testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { RealPostgres } from '../testing/real-postgres.ts';
 import { openPostgresDatastore } from './open.ts';
 

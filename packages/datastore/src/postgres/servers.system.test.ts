@@ -6,7 +6,7 @@ import type { EtcdStore } from '@cloudless/kube/etcd/store';
 import { logger } from '@cloudless/kube/logger';
 import type { Datastore } from '../datastore.ts';
 import { runHistory } from '../testing/linearizability/history.ts';
-import { random } from '../testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { RealPostgres } from '../testing/real-postgres.ts';
 import { openPostgresDatastore } from './open.ts';
 

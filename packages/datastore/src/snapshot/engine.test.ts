@@ -7,7 +7,7 @@ import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import { logger } from '@cloudless/kube/logger';
 import { type Datastore, openDatastore, startEngine } from '../index.ts';
 import { openMemoryDatastore } from '../memory.ts';
-import { random } from '../testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { SharedLog } from '../testing/shared-log.ts';
 import { openSnapshot } from './etcd-reader.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { EtcdStore } from '@cloudless/kube/etcd/store';
-import { random } from './random.ts';
+import { random } from '@cloudless/kube/testing/random';
 
 const everything = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) };
 

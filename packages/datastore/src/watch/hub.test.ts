@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { plain, Receiver } from '@cloudless/kube/etcd/compliance';
 import type { WatchEvent, WatchMessage, WatchRequest } from '@cloudless/kube/etcd/store';
 import { type Datastore, openDatastore } from '../index.ts';
-import { random } from '../testing/random.ts';
+import { random } from '@cloudless/kube/testing/random';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const iterations = Number(process.env['ITERATIONS'] ?? 10);

@@ -7,6 +7,7 @@ import { after, describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { logger } from '@cloudless/kube/logger';
+import { random } from '@cloudless/kube/testing/random';
 import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import type { BgpState } from './bgp.ts';
 import { startBgpSession } from './session.ts';
@@ -19,15 +20,10 @@ const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const iterations = Number(process.env['ITERATIONS'] ?? 300);
 const log = logger('bgp-fuzz').child({}, { level: 'silent' });
 
-/** mulberry32: whole numbers from a seed. */
+/** Whole numbers from a seed. */
 function picker(start: number): Pick {
-  let state = start;
-  return (from, to) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return from + (((t ^ (t >>> 14)) >>> 0) % (to - from + 1));
-  };
+  const next = random(start);
+  return (from, to) => from + Math.floor(next() * (to - from + 1));
 }
 
 /** What one connection of the session met and answered. */

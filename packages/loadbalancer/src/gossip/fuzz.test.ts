@@ -7,7 +7,8 @@ import { openPacket, sealPacket } from './wire/packet.ts';
 import type { WireOptions } from './wire/packet.ts';
 import { StreamReader, encodePushPull, sealStream } from './wire/stream.ts';
 import { mutatedFrame, randomFrame } from './testing/frames.ts';
-import { SimulatedCluster, plainWire, seededRandom } from './testing/simulation.ts';
+import { SimulatedCluster, plainWire } from './testing/simulation.ts';
+import { random as seededRandom } from '@cloudless/kube/testing/random';
 import type { SimulatedNode } from './testing/simulation.ts';
 
 // FRAMES=100000 ITERATIONS=1 for the long run.

@@ -9,7 +9,7 @@ import type { Gossip, GossipOptions } from './gossip.ts';
 import { metallbKey } from './key.ts';
 import { RateLimitedLog } from './rate-limited-log.ts';
 import { startGossip } from './start.ts';
-import { seededRandom } from './testing/simulation.ts';
+import { random as seededRandom } from '@cloudless/kube/testing/random';
 import { limits } from './wire/limits.ts';
 
 const started: Gossip[] = [];

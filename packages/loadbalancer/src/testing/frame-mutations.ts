@@ -1,3 +1,4 @@
+import { random } from '@cloudless/kube/testing/random';
 import { addressBytes } from '../socket/address.ts';
 import { arpOperation, encodeArp } from '../layer2/arp.ts';
 import { broadcastMac } from '../layer2/ethernet.ts';
@@ -6,15 +7,10 @@ import { encodeSolicitation, icmpChecksum, multicastMac, solicitedNodeGroup } fr
 const asker = Uint8Array.of(2, 0, 0, 0, 0, 0xaa);
 const icmpAt = 54;
 
-/** A generator of numbers below `n`, from a seed (mulberry32). */
+/** A generator of numbers below `n`, from a seed. */
 export function seededNumbers(seed: number): (n: number) => number {
-  let state = seed >>> 0;
-  return (n) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296) * n);
-  };
+  const next = random(seed);
+  return (n) => Math.floor(next() * n);
 }
 
 /** Questions for 192.0.2.9 and 2001:db8::9 and their neighbours, as lawful senders ask. */

@@ -1,18 +1,8 @@
+import { random } from '@cloudless/kube/testing/random';
 import type { AddressPlan } from '../announcement.ts';
 import { Heartbeats, type HeartbeatTiming } from '../layer2/heartbeat.ts';
 import type { Member } from '../layer2/layer2.ts';
 import { type OwnershipDecision, OwnershipRules } from '../layer2/ownership.ts';
-
-/** A generator of numbers in [0, 1) from a seed (mulberry32), so that a run can be repeated. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** What the loop of the thread takes for a freeze. */
 const freezeMs = 250;
@@ -67,7 +57,7 @@ export class SimulatedNetwork {
   #order = 0;
 
   constructor(names: readonly string[], seed: number, options: SimulatedHostOptions = {}) {
-    this.random = seeded(seed);
+    this.random = random(seed);
     this.options = options;
     this.hosts = names.map((name, i) => new SimulatedHost(name, i, Math.floor(this.random() * 1e6)));
   }

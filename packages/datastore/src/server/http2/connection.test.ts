@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { connect } from 'node:http2';
 import { after, before, describe, it } from 'node:test';
+import { random } from '@cloudless/kube/testing/random';
 import { frame, FrameClient, settingsOf, uint32 } from '../testing/frame-client.ts';
 import { Connection } from './connection.ts';
 import { errorCode, flag, frameType, preface, setting } from './frames.ts';
@@ -18,13 +19,8 @@ const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6));
 const iterations = Number(process.env['ITERATIONS'] ?? 300);
 /** The same numbers from the same seed (mulberry32). */
 function randomOf(from: number): (below: number) => number {
-  let state = from;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
+  const next = random(from);
+  return (below) => Math.floor(next() * below);
 }
 
 const post = encodeFields([

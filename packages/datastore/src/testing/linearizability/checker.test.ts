@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { random } from '../random.ts';
+import { random } from '@cloudless/kube/testing/random';
 import { checkLinearizable, type Model, type Operation } from './checker.ts';
 
 type Input = { put: number } | 'get';

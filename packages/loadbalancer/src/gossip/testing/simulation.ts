@@ -1,5 +1,6 @@
 import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import { FakeClock } from '@cloudless/kube/testing/fake-clock';
+import { random } from '@cloudless/kube/testing/random';
 import type { GossipState } from '../gossip.ts';
 import { gossipSettings } from '../settings.ts';
 import type { GossipSettings } from '../settings.ts';
@@ -8,17 +9,6 @@ import { Swim } from '../swim/swim.ts';
 import type { Endpoint } from '../wire/address.ts';
 import { addressText } from '../wire/address.ts';
 import type { WireOptions } from '../wire/packet.ts';
-
-/** Reproducible numbers in [0, 1) (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 export const plainWire: WireOptions = {
   label: '',
@@ -162,7 +152,7 @@ export class SimulatedCluster {
   bytes = 0;
 
   constructor(options: ClusterOptions) {
-    this.random = seededRandom(options.seed);
+    this.random = random(options.seed);
     this.settings = gossipSettings('lan', options.settings);
     this.wire = options.wire ?? plainWire;
     this.loss = options.loss ?? 0;
