@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BgpPeer } from '../config/config.ts';
+import type { SpeakerPeer } from './testing/session-process.ts';
 import { missingPeer } from '../testing/peers.ts';
 import { type Host, type Segment, openSegment } from '../testing/segment.ts';
 import { type KernelRoute, type Router, eventually, routerKinds } from './testing/routers.ts';
@@ -33,6 +33,7 @@ for (const { kind, programs, start } of routerKinds)
         ['signed6', 7],
       ] as const)
         hosts.set(name, await segment.addHost(name, { ipv4: `10.9.0.${n}/24`, ipv6: `fd00:9::${n}/64` }));
+      hosts.set('only6', await segment.addHost('only6', { ipv6: 'fd00:9::8/64' }));
       router = await start(routerHost, [
         { name: 'one', address: '10.9.0.1', asn: 64512 },
         { name: 'two', address: '10.9.0.2', asn: 64512 },
@@ -40,6 +41,7 @@ for (const { kind, programs, start } of routerKinds)
         { name: 'inner', address: '10.9.0.4', asn: 64513 },
         { name: 'signed', address: '10.9.0.5', asn: 64512, password },
         { name: 'signed6', address: 'fd00:9::7', asn: 64512, password },
+        { name: 'only6', address: 'fd00:9::8', asn: 64512 },
         { name: 'mistaken', address: '10.9.0.6', asn: 64512, password },
       ]);
       // It takes ten seconds until it gives up: the other tests go on beside it.
@@ -57,7 +59,7 @@ for (const { kind, programs, start } of routerKinds)
       for (const speaker of speakers.splice(0)) await speaker.kill();
     });
 
-    const speak = (host: string, peer: Partial<BgpPeer> = {}): Speaker => {
+    const speak = (host: string, peer: SpeakerPeer = {}): Speaker => {
       const speaker = startSpeaker(hosts.get(host) as Host, { peerAddress: '10.9.0.254', ...peer });
       speakers.push(speaker);
       return speaker;
@@ -123,6 +125,17 @@ for (const { kind, programs, start } of routerKinds)
       await untilGone(vip4);
     });
 
+    if (kind === 'BIRD 2')
+      // FRR 8.4 resets each connection, before any OPEN, of a numbered neighbour with `capability extended-nexthop`.
+      it('takes IPv4 routes by an IPv6 next hop from a node without IPv4', async () => {
+        const speaker = speak('only6', { peerAddress: 'fd00:9::254' });
+        speaker.setRoutes([{ prefix: vip4 }]);
+        const [via = ''] = (await untilInstalled(vip4)).via;
+        assert.match(via, /^(fd00:9::8|fe80::)/);
+        await speaker.stop('shutdown');
+        await untilGone(vip4);
+      });
+
     it('hears the local preference of an internal speaker', async () => {
       const speaker = speak('inner', { myAsn: 64513, peerAsn: 'internal' });
       speaker.setRoutes([{ prefix: vip4, localPref: 321 }]);
@@ -176,7 +189,15 @@ for (const { kind, programs, start } of routerKinds)
       second.setRoutes([{ prefix: vip4 }]);
       await untilGone(vip6);
       assert.ok(installed(vip4));
-      await second.stop('shutdown');
+      await second.stop('restart');
+      await sleep(300);
+      assert.ok(installed(vip4), 'an orderly stop for a restart leaves the route too');
+      // After a boot nothing was forwarded: the route goes with the new session, and before there is a list of routes.
+      const third = speak('one', { ...peer, forwardingPreserved: false });
+      await untilGone(vip4);
+      third.setRoutes([{ prefix: vip4 }]);
+      await untilInstalled(vip4);
+      await third.stop('shutdown');
       await untilGone(vip4);
     });
 

@@ -139,7 +139,7 @@ protocol bgp ${name} {
   error wait time 1, 2;
   ${password === undefined ? '' : `password "${password}";`}
   ${bfd ? `bfd { interval ${bfd.intervalMs} ms; multiplier ${bfd.multiplier}; };` : ''}
-  ipv4 { import all; export none; };
+  ipv4 { import all; export none; ${address.includes(':') ? 'extended next hop on;' : ''} };
   ipv6 { import all; export none; };
 }`,
   );
@@ -188,7 +188,6 @@ export async function startFrr(host: Host, neighbours: readonly Neighbour[]): Pr
 
 function frrConfiguration(neighbours: readonly Neighbour[]): string {
   const lines = [
-    'ip nht resolve-via-default',
     `router bgp ${asn}`,
     ' bgp router-id 10.9.0.254',
     ' no bgp ebgp-requires-policy',

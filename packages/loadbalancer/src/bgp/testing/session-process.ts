@@ -1,5 +1,5 @@
 // A speaker with one BGP session, for tests that run it inside a host of a segment and kill it there:
-// `node session-process.ts '{"peer": {…}}'`. Lines of JSON on standard input change it, its status comes out in lines.
+// `node session-process.ts '{"peerAddress": …}'`. Lines of JSON on standard input change it, its status comes out in lines.
 import { createInterface } from 'node:readline';
 import { logger } from '@cloudless/kube/logger';
 import type { BgpPeer } from '../../config/config.ts';
@@ -13,11 +13,15 @@ export interface Order {
   readonly stop?: BgpEnding;
 }
 
+/** What differs from {@link bgpPeer}, and an option of the session. */
+export type SpeakerPeer = Partial<BgpPeer> & { readonly forwardingPreserved?: boolean };
+
 if (import.meta.main) {
+  const { forwardingPreserved = true, ...peer } = JSON.parse(process.argv[2] ?? '{}') as SpeakerPeer;
   const session = startBgpSession({
-    peer: bgpPeer({ routerId: undefined, ...(JSON.parse(process.argv[2] ?? '{}') as Partial<BgpPeer>) }),
+    peer: bgpPeer({ routerId: undefined, ...peer }),
     nodeName: 'node',
-    forwardingPreserved: true,
+    forwardingPreserved,
     log: logger('bgp'),
   });
   const report = (): void => void process.stdout.write(`${JSON.stringify(session.status())}\n`);

@@ -2,10 +2,9 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { BgpPeer } from '../../config/config.ts';
 import type { Host } from '../../testing/segment.ts';
 import type { BgpEnding, BgpRoute, BgpSessionStatus } from '../bgp.ts';
-import type { Order } from './session-process.ts';
+import type { Order, SpeakerPeer } from './session-process.ts';
 
 /** One of our speakers in a process inside a host, with a session to one router. */
 export interface Speaker {
@@ -18,7 +17,7 @@ export interface Speaker {
 }
 
 /** Starts a speaker; `peer` overrides what {@link bgpPeer} has. */
-export function startSpeaker(host: Host, peer: Partial<BgpPeer>): Speaker {
+export function startSpeaker(host: Host, peer: SpeakerPeer): Speaker {
   const program = join(import.meta.dirname, 'session-process.ts');
   const child: ChildProcess = host.start(
     process.execPath,
