@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -82,6 +82,7 @@ describe('pods and Services on one node', () => {
   after(() => {
     table.remove();
     for (const pod of pods) pod.close();
+    rmSync(stateFolder, { recursive: true, force: true });
   });
 
   it('gives each pod an address of the node’s block', () => {

@@ -149,11 +149,14 @@ export function planeRules(
       ? `${condition} icmp type echo-request fib daddr type != local ${isIPv4(options.nodeIp ?? '') ? `dnat ip to ${options.nodeIp}` : 'redirect'}`
       : `${condition} icmpv6 type echo-request fib daddr type != local redirect`;
   const remember = remembering(size);
-  const notServed = (condition: string): string[] => [
-    `${condition} ct state invalid drop`,
-    `${condition} meta l4proto tcp reject with tcp reset`,
-    `${condition} reject`,
-  ];
+  const notServed = (condition: string): string[] => {
+    const there = `${condition} fib daddr type != local`;
+    return [
+      `${there} ct state invalid drop`,
+      `${there} meta l4proto tcp reject with tcp reset`,
+      `${there} reject`,
+    ];
+  };
   return {
     part: 'services',
     declarations: [
@@ -177,13 +180,11 @@ export function planeRules(
       'services-remember-prerouting': remember,
       'services-remember-output': remember,
       // What still has such an address now is not served: sent on, it would come back by the next router.
-      'services-unserved-forward': both((family, ip) => [
+      'services-unserved-prerouting': both((family, ip) => [
         ...notServed(`${ip} daddr @services-virtual${family}`),
         ...notServed(`${ip} daddr @services-external${family} ${ip} saddr != @services-pods${family}`),
       ]),
-      'services-unserved-output': both((family, ip) =>
-        notServed(`${ip} daddr @services-virtual${family} fib daddr type != local`),
-      ),
+      'services-unserved-output': both((family, ip) => notServed(`${ip} daddr @services-virtual${family}`)),
       'services-postrouting': families.flatMap((family) => fromNode(family, options)),
     },
   };

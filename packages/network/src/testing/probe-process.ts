@@ -8,11 +8,10 @@ import { createInterface } from 'node:readline';
 import koffi from 'koffi';
 import { bulkBytes, type ProbeRequest } from './probe.ts';
 
-const timeoutMs = 700;
 const errorOf = (error: NodeJS.ErrnoException): string => `error ${error.code}`;
 const isV6 = (host: string): boolean => host.includes(':');
 
-function tcp(host: string, port: number): Promise<string> {
+function tcp(host: string, port: number, timeoutMs: number): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     const socket = connect({ host, port });
@@ -26,7 +25,7 @@ function tcp(host: string, port: number): Promise<string> {
   });
 }
 
-function udp(host: string, port: number): Promise<string> {
+function udp(host: string, port: number, timeoutMs: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = createSocket(isV6(host) ? 'udp6' : 'udp4');
     const end = (answer: string): void => {
@@ -71,7 +70,7 @@ async function serve(name: string, port: number, host: string): Promise<string> 
 }
 
 /** One ICMP echo by a raw socket; `answered`, or `timeout`. */
-function ping(host: string): string {
+function ping(host: string, timeoutMs: number): string {
   const libc = koffi.load('libc.so.6');
   const socket = libc.func('int socket(int domain, int type, int protocol)');
   const setsockopt = libc.func('int setsockopt(int fd, int level, int name, void *value, uint32_t length)');
@@ -125,7 +124,7 @@ function ping(host: string): string {
 
 let held: Socket | undefined;
 
-function hold(host: string, port: number): Promise<string> {
+function hold(host: string, port: number, timeoutMs: number): Promise<string> {
   return new Promise((resolve) => {
     held = connect({ host, port }, () => resolve('connected'));
     held.once('error', (error) => resolve(errorOf(error)));
@@ -133,7 +132,7 @@ function hold(host: string, port: number): Promise<string> {
   });
 }
 
-function say(text: string): Promise<string> {
+function say(text: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve('timeout'), timeoutMs);
     held?.once('data', (data) => {
@@ -147,17 +146,17 @@ function say(text: string): Promise<string> {
 async function answer(request: ProbeRequest): Promise<string> {
   switch (request.what) {
     case 'tcp':
-      return tcp(request.host, request.port);
+      return tcp(request.host, request.port, request.withinMs);
     case 'udp':
-      return udp(request.host, request.port);
+      return udp(request.host, request.port, request.withinMs);
     case 'ping':
-      return ping(request.host);
+      return ping(request.host, request.withinMs);
     case 'serve':
       return serve(request.name, request.port, request.host);
     case 'hold':
-      return hold(request.host, request.port);
+      return hold(request.host, request.port, request.withinMs);
     default:
-      return say(request.text);
+      return say(request.text, request.withinMs);
   }
 }
 

@@ -4,21 +4,24 @@ import { createInterface } from 'node:readline';
 import type { Namespace } from './namespaces.ts';
 
 export type ProbeRequest =
-  | { what: 'tcp' | 'udp' | 'hold'; host: string; port: number }
-  | { what: 'ping'; host: string }
+  | { what: 'tcp' | 'udp' | 'hold'; host: string; port: number; withinMs: number }
+  | { what: 'ping'; host: string; withinMs: number }
   | { what: 'serve'; name: string; port: number; host: string }
-  | { what: 'say'; text: string };
+  | { what: 'say'; text: string; withinMs: number };
 
 /** What a probe's server sends on its third port. */
 export const bulkBytes = 200_000;
 
-/** A program in a namespace that connects, asks, pings and serves. Answers are texts; none within 0.7 s: `timeout`. */
+/** An answer that is expected comes within this, however busy the machine is. */
+const patienceMs = 5000;
+
+/** A program in a namespace that connects, asks, pings and serves. Answers are texts; none in time: `timeout`. */
 export interface Probe {
   /** What a server says on a new connection; `error CODE` when refused. */
-  tcp(host: string, port: number): Promise<string>;
+  tcp(host: string, port: number, withinMs?: number): Promise<string>;
   /** The answer to a datagram from a new port. */
-  udp(host: string, port: number): Promise<string>;
-  ping(host: string): Promise<string>;
+  udp(host: string, port: number, withinMs?: number): Promise<string>;
+  ping(host: string, withinMs?: number): Promise<string>;
   /** Serves `NAME CLIENT-ADDRESS` on TCP and UDP, an echo on the next TCP port, {@link bulkBytes} on the one after. */
   serve(name: string, port: number, host?: string): Promise<string>;
   /** Opens a connection to an echo and keeps it; {@link say} sends on it and resolves to what comes back. */
@@ -47,12 +50,12 @@ export function startProbe(namespace?: Namespace): Probe {
       child.stdin?.write(`${JSON.stringify({ id, ...request })}\n`);
     });
   return {
-    tcp: (host, port) => ask({ what: 'tcp', host, port }),
-    udp: (host, port) => ask({ what: 'udp', host, port }),
-    ping: (host) => ask({ what: 'ping', host }),
+    tcp: (host, port, withinMs = patienceMs) => ask({ what: 'tcp', host, port, withinMs }),
+    udp: (host, port, withinMs = patienceMs) => ask({ what: 'udp', host, port, withinMs }),
+    ping: (host, withinMs = patienceMs) => ask({ what: 'ping', host, withinMs }),
     serve: (name, port, host = '0.0.0.0') => ask({ what: 'serve', name, port, host }),
-    hold: (host, port) => ask({ what: 'hold', host, port }),
-    say: (text) => ask({ what: 'say', text }),
+    hold: (host, port) => ask({ what: 'hold', host, port, withinMs: patienceMs }),
+    say: (text) => ask({ what: 'say', text, withinMs: patienceMs }),
     close: () => void child.kill('SIGKILL'),
   };
 }

@@ -34,7 +34,7 @@ export const nft = (...args: string[]): string =>
 
 /**
  * Links this process's namespace to a segment, 192.0.2.0/24 and 2001:db8::/64, with a client and another node on it. The client
- * has routes to 203.0.113.0/24 and 2001:db8:1::/64 by this node, as an announcement would make them.
+ * has routes to 203.0.113.0/24, 2001:db8:1::/64 and the ClusterIPs by this node, as announcements would make them.
  */
 export async function openSegment(): Promise<Segment> {
   const opened: Namespace[] = [];
@@ -63,10 +63,11 @@ export async function openSegment(): Promise<Segment> {
   const client = await host('client', `${onSegment.client}/24`, '192.0.2.1/24', '2001:db8::100/64');
   client.run('ip', 'route', 'add', '203.0.113.0/24', 'via', onSegment.node, 'src', onSegment.client);
   client.run('ip', 'route', 'add', '2001:db8:1::/64', 'via', '2001:db8::10');
+  client.run('ip', 'route', 'add', '10.96.0.0/12', 'via', onSegment.node, 'src', onSegment.client);
   client.run('nft', 'add table inet t; add chain inet t c { type filter hook prerouting priority -300; }');
   client.run('nft', 'add rule inet t c ip daddr 203.0.113.0/24 counter');
 
-  const other = await host('n2', `${onSegment.other}/24`);
+  const other = await host('n2', `${onSegment.other}/24`, '2001:db8::12/64');
   other.run('ip', 'addr', 'add', `${onSegment.remotePod}/32`, 'dev', 'lo');
   other.run('ip', 'route', 'add', 'default', 'via', '192.0.2.1');
   other.run('ip', 'route', 'add', '10.244.1.0/24', 'via', onSegment.node, 'src', onSegment.remotePod);
