@@ -40,7 +40,9 @@ export const linux = {
   PACKET_DROP_MEMBERSHIP: 2,
   PACKET_MR_MULTICAST: 0,
   IPPROTO_IP: 0,
+  IP_TOS: 1,
   IP_TTL: 2,
+  IP_RECVTTL: 12,
   IPPROTO_TCP: 6,
   TCP_MD5SIG: 14,
   IPPROTO_IPV6: 41,
@@ -48,6 +50,9 @@ export const linux = {
   IPV6_ADD_MEMBERSHIP: 20,
   IPV6_DROP_MEMBERSHIP: 21,
   IPV6_V6ONLY: 26,
+  IPV6_RECVHOPLIMIT: 51,
+  IPV6_HOPLIMIT: 52,
+  IPV6_TCLASS: 67,
   POLLIN: 1,
   POLLERR: 8,
   POLLHUP: 16,
@@ -68,6 +73,7 @@ export interface Libc {
   poll(fds: Bytes, count: number, timeoutMs: number): number;
   recv(fd: number, buffer: Bytes, length: number, flags: number): number;
   recvfrom(fd: number, buffer: Bytes, length: number, flags: number, from: Bytes, fromLength: Bytes): number;
+  recvmsg(fd: number, message: Bytes, flags: number): number;
   send(fd: number, buffer: Bytes, length: number, flags: number): number;
   sendto(fd: number, buffer: Bytes, length: number, flags: number, to: Bytes, toLength: number): number;
   getsockname(fd: number, address: Bytes, length: Bytes): number;
@@ -94,6 +100,7 @@ export function libc(): Libc {
     recvfrom: library.func(
       'long recvfrom(int fd, void *buffer, size_t length, int flags, void *from, void *fromLength)',
     ),
+    recvmsg: library.func('long recvmsg(int fd, void *message, int flags)'),
     send: library.func('long send(int fd, const void *buffer, size_t length, int flags)'),
     sendto: library.func(
       'long sendto(int fd, const void *buffer, size_t length, int flags, const void *to, uint32_t toLength)',

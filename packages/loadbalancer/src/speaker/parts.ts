@@ -1,6 +1,7 @@
 import type { Clock } from '@cloudless/kube/clock';
 import { running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
+import type { BfdFactory } from '../bfd/bfd.ts';
 import { reportConfigurationState } from '../config/configuration-state.ts';
 import { watchConfiguration } from '../config/watch.ts';
 import type { SpeakerParts } from './start.ts';
@@ -26,15 +27,21 @@ export function speakerParts(options: SpeakerPartsOptions): SpeakerParts {
     },
     gossip: async (gossip) => (await import('../gossip/start.ts')).startGossip(gossip),
     bgp: async ({ nodeName }) => {
-      const [{ startBgpSession }, { routesForPeers }, { bgpMetrics }] = await Promise.all([
-        import('../bgp/session.ts'),
-        import('../bgp/routes.ts'),
-        import('../bgp/metrics.ts'),
-      ]);
+      const [{ startBgpSession }, { routesForPeers }, { bgpMetrics }, { startBfdSession }] =
+        await Promise.all([
+          import('../bgp/session.ts'),
+          import('../bgp/routes.ts'),
+          import('../bgp/metrics.ts'),
+          import('../bfd/session.ts'),
+        ]);
       return {
         routes: routesForPeers,
         metrics: bgpMetrics,
-        session: (peer) => startBgpSession({ peer, nodeName, clock, log }),
+        session: (peer, profile) => {
+          const bfd: BfdFactory | undefined =
+            profile && ((ends) => startBfdSession({ ...ends, profile, clock, log }));
+          return startBgpSession({ peer, nodeName, bfd, clock, log });
+        },
       };
     },
     configuration: (client, { nodeName, namespace: stateNamespace }) => {

@@ -14,6 +14,8 @@ export interface Neighbour {
   readonly asn: number;
   readonly password?: string;
   /** Profile of timers in milliseconds; undefined: no BFD. */
+  /** It may be several hops away (IPv4), for BGP and for BFD. */
+  readonly multihop?: boolean;
   readonly bfd?: { readonly intervalMs: number; readonly multiplier: number };
 }
 
@@ -130,11 +132,12 @@ export async function startBird(host: Host, neighbours: readonly Neighbour[]): P
 
 function birdConfiguration(neighbours: readonly Neighbour[]): string {
   const sessions = neighbours.map(
-    ({ name, address, asn: theirs, password, bfd }) => `
+    ({ name, address, asn: theirs, password, bfd, multihop }) => `
 protocol bgp ${name} {
-  local as ${asn};
+  local ${multihop ? '10.9.0.254 ' : ''}as ${asn};
   neighbor ${address} as ${theirs};
   hold time 9;
+  ${multihop ? 'multihop;' : ''}
   connect retry time 1;
   error wait time 1, 2;
   ${password === undefined ? '' : `password "${password}";`}
@@ -145,8 +148,9 @@ protocol bgp ${name} {
   );
   return `router id 10.9.0.254;
 protocol device { scan time 1; }
-protocol kernel { ipv4 { import none; export all; }; merge paths on; }
-protocol kernel { ipv6 { import none; export all; }; merge paths on; }
+${neighbours.some(({ multihop }) => multihop) ? 'protocol direct { ipv4; ipv6; }' : ''}
+protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; merge paths on; }
+protocol kernel { ipv6 { import none; export where source = RTS_BGP; }; merge paths on; }
 ${neighbours.some(({ bfd }) => bfd) ? 'protocol bfd { }' : ''}
 ${sessions.join('')}
 `;
@@ -194,9 +198,10 @@ function frrConfiguration(neighbours: readonly Neighbour[]): string {
     ' no bgp default ipv4-unicast',
     ' bgp bestpath as-path multipath-relax',
   ];
-  for (const { address, asn: theirs, password, bfd } of neighbours) {
+  for (const { address, asn: theirs, password, bfd, multihop } of neighbours) {
     lines.push(` neighbor ${address} remote-as ${theirs}`, ` neighbor ${address} timers 3 9`);
     lines.push(` neighbor ${address} timers connect 1`);
+    if (multihop) lines.push(` neighbor ${address} ebgp-multihop 8`);
     if (password !== undefined) lines.push(` neighbor ${address} password ${password}`);
     if (bfd) lines.push(` neighbor ${address} bfd ${bfd.multiplier} ${bfd.intervalMs} ${bfd.intervalMs}`);
   }

@@ -4,11 +4,11 @@ import type { LoopPart } from './loop.ts';
 import type { Command } from './messages.ts';
 
 /** Commands of the main side: an eventfd wakes the loop, the messages are in the port. */
-export class Mailbox implements LoopPart {
+export class Mailbox<C = Command> implements LoopPart {
   readonly #port: MessagePort;
   readonly #fds: readonly number[];
   readonly #stopFlag: Int32Array;
-  readonly #obey: (command: Command) => void;
+  readonly #obey: (command: C) => void;
   readonly #stop: () => void;
   readonly #count = new Uint8Array(8);
 
@@ -16,7 +16,7 @@ export class Mailbox implements LoopPart {
     port: MessagePort;
     wakeFd: number;
     stopFlag: SharedArrayBuffer;
-    obey(this: void, command: Command): void;
+    obey(this: void, command: C): void;
     stop(this: void): void;
   }) {
     this.#port = options.port;
@@ -51,7 +51,7 @@ export class Mailbox implements LoopPart {
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return;
-      this.#obey(received.message as Command);
+      this.#obey(received.message as C);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** The layer-2 thread: runs until told to stop; nothing in it is asynchronous. An error ends it, and it is started anew. */
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bootTimeMs, libc } from '../../socket/libc.ts';
+import { runFirst } from '../../socket/thread-priority.ts';
 import { Announcer } from '../announcer.ts';
 import { Decisions } from './decisions.ts';
 import { type Elector, type ElectorContext, MemberElector } from './elector.ts';
@@ -59,19 +59,6 @@ function heartbeatsPart(heartbeats: HeartbeatElector, loop: Loop): LoopPart {
   };
 }
 
-/**
- * Before other work of the machine, where that is allowed: a heartbeat that comes late is a node that is dead. With two
- * busy processes a processor, 99 of 100 answers come in 0.1 ms, without it in 2 ms.
- */
-function runFirst(): void {
-  try {
-    // Of the calling thread (setpriority(2), "C library/kernel differences").
-    setPriority(0, -15);
-  } catch (error) {
-    log('debug', 'the layer-2 thread keeps its priority', { reason: String(error) });
-  }
-}
-
 function makeElector(context: ElectorContext): Elector {
   if (data.heartbeat === undefined) return new MemberElector();
   const heartbeats = new HeartbeatElector(context, data.heartbeat);
@@ -85,7 +72,8 @@ const loop = new Loop({
 });
 const log: ElectorContext['log'] = (level, message, fields = {}) =>
   report({ kind: 'log', level, message, fields });
-runFirst();
+const reason = runFirst();
+if (reason !== undefined) log('debug', 'the layer-2 thread keeps its priority', { reason });
 const announcer = new Announcer({
   checkpoint: () => loop.checkpoint(),
   nowMs: () => loop.nowMs,
