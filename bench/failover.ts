@@ -55,6 +55,8 @@ vrrp_instance bench {
 `,
     );
     const paths = ['-p', '-r', '-c'].flatMap((flag) => [flag, join(folder, `${name}${flag}.pid`)]);
+    // What a killed one left may name a process that is another's by now.
+    for (const path of paths) rmSync(path, { force: true });
     const flags = ['-n', '-P', '-G', '-f', file, ...paths];
     const child = host.start(peer?.program ?? 'keepalived', flags, peer?.env);
     child.stdout?.resume();

@@ -29,6 +29,8 @@ export class SimulatedHost {
   /** Whom its gossip lists. */
   listed: ReadonlySet<string> = new Set();
   lastWireMs = 0;
+  /** A decision is due, as in the thread at the end of a round. */
+  changed = false;
   readonly waiting: Array<() => void> = [];
   /** Added to the network's time: no two machines' clocks agree. */
   readonly clockMs: number;
@@ -80,8 +82,7 @@ export class SimulatedNetwork {
       drawEpoch: () => BigInt(Math.floor(this.random() * 2 ** 50)) + 1n,
       send: (to, bytes) => this.#send(host, to, bytes),
       quietMs: () => this.nowMs - host.lastWireMs,
-      // Every event is followed by a decision.
-      changed() {},
+      changed: () => (host.changed = true),
     });
     host.rules = new OwnershipRules({
       nodeName: host.name,
@@ -97,6 +98,7 @@ export class SimulatedNetwork {
   setMembers(host: SimulatedHost, members: readonly Member[]): void {
     host.listed = new Set(members.map(({ name }) => name));
     host.rules.set(this.plans, members, this.#clock(host));
+    host.changed = true;
     this.#decide(host);
   }
 
@@ -112,6 +114,7 @@ export class SimulatedNetwork {
 
   rebalance(host: SimulatedHost): void {
     host.rules.rebalance();
+    host.changed = true;
     this.#decide(host);
   }
 
@@ -260,7 +263,10 @@ export class SimulatedNetwork {
   }
 
   #decide(host: SimulatedHost): void {
-    host.decisions = host.rules.decide(this.#clock(host));
+    while (host.changed || this.#clock(host) >= host.rules.nextMs()) {
+      host.changed = false;
+      host.decisions = host.rules.decide(this.#clock(host));
+    }
   }
 
   /** Sees to it that the host is called when it wants to be. */
