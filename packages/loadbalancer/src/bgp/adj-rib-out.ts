@@ -55,11 +55,18 @@ export class AdjRibOut {
     this.#untold = [];
     const wanted = new Set<string>();
     const groups = new Map<string, Group>();
+    const textOf = attributesTexts();
     for (const route of routes) {
-      const wire = this.#sayable(route.prefix);
-      if (wire === undefined || wanted.has(route.prefix)) continue;
+      if (wanted.has(route.prefix)) continue;
+      const attributes = this.#attributesOf(route);
+      const text = textOf(attributes);
+      // Most changes are of one route among thousands.
+      if (this.#told.get(route.prefix)?.attributes !== text) {
+        const wire = this.#sayable(route.prefix);
+        if (wire === undefined) continue;
+        addTo(groups, { family: wire.family, attributes, text, prefixes: [[route.prefix, wire]] });
+      }
       wanted.add(route.prefix);
-      this.#group(route, wire, groups);
     }
     const withdrawals = this.#withdraw((prefix) => !wanted.has(prefix));
     return [...withdrawals, ...[...groups.values()].flatMap((group) => this.#announce(group))];
@@ -91,17 +98,8 @@ export class AdjRibOut {
     return wire;
   }
 
-  #group({ prefix, localPref, communities }: BgpRoute, wire: WirePrefix, groups: Map<string, Group>): void {
-    const attributes = {
-      localPref: this.#format.internal ? localPref || defaultLocalPref : 0,
-      communities,
-    };
-    const text = attributesText(attributes);
-    if (this.#told.get(prefix)?.attributes === text) return;
-    const key = `${wire.family} ${text}`;
-    const group = groups.get(key);
-    if (group) group.prefixes.push([prefix, wire]);
-    else groups.set(key, { family: wire.family, attributes, text, prefixes: [[prefix, wire]] });
+  #attributesOf({ localPref, communities }: BgpRoute): PathAttributes {
+    return { localPref: this.#format.internal ? localPref || defaultLocalPref : 0, communities };
   }
 
   #announce({ family, attributes, text, prefixes }: Group): Buffer[] {
@@ -133,8 +131,22 @@ export class AdjRibOut {
   }
 }
 
-const attributesText = ({ localPref, communities }: PathAttributes): string =>
-  `${localPref} ${communities.map((one) => communityText(one)).join(' ')}`;
+function addTo(groups: Map<string, Group>, one: Group): void {
+  const key = `${one.family} ${one.text}`;
+  const group = groups.get(key);
+  if (group) group.prefixes.push(...one.prefixes);
+  else groups.set(key, one);
+}
+
+/** Attributes as text, to compare by; routes that share an array of communities share the work. */
+function attributesTexts(): (attributes: PathAttributes) => string {
+  const known = new Map<readonly BgpCommunity[], string>();
+  return ({ localPref, communities }) => {
+    let text = known.get(communities);
+    if (text === undefined) known.set(communities, (text = communities.map(communityText).join(' ')));
+    return `${localPref} ${text}`;
+  };
+}
 
 /** As MetalLB writes them: `65535:666`, `large:1:2:3`. */
 export function communityText(community: BgpCommunity): string {

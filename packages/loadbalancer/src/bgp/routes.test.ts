@@ -61,12 +61,12 @@ describe('routes of a peer', () => {
     );
     const { routes, refused } = routesForPeers([both], peers);
     assert.deepEqual(routes.get('left'), [
-      { prefix: '192.0.2.0/24', localPref: 200, communities: [] },
       {
         prefix: '192.0.2.1/32',
         localPref: 100,
         communities: [{ type: 'large', global: 1, local1: 2, local2: 3 }],
       },
+      { prefix: '192.0.2.0/24', localPref: 200, communities: [] },
     ]);
     assert.equal(refused.size, 0);
   });

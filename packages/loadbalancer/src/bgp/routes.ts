@@ -13,7 +13,7 @@ export interface AdvertisedService {
 
 /** What this node tells its peers. */
 export interface PeerRoutes {
-  /** By the peers' names, sorted by prefix; every peer has an entry. */
+  /** By the peers' names, in an order that the same input always gives; every peer has an entry. */
   readonly routes: ReadonlyMap<string, readonly BgpRoute[]>;
   /** Names of the peers that hear of a Service, sorted. Services that nobody hears of are not in it. */
   readonly peersOf: ReadonlyMap<string, readonly string[]>;
@@ -34,7 +34,8 @@ interface Claim {
 /** What is told of one prefix to one peer, all its claims together. */
 interface Merged {
   readonly first: Claim;
-  readonly communities: Map<string, BgpCommunity>;
+  /** The advertisements' own lists: most prefixes have one, and share it with many others. */
+  readonly communities: Set<readonly BgpCommunity[]>;
 }
 
 /**
@@ -61,7 +62,8 @@ export function routesForPeers(
       peersOf.set(service.key, [...new Set(claims.map(({ peer }) => peer))].sort());
     }
   }
-  const routes = new Map([...tables].map(([peer, table]) => [peer, routesOf(table)]));
+  const union = communityUnions();
+  const routes = new Map([...tables].map(([peer, table]) => [peer, routesOf(table, union)]));
   return { routes, peersOf, refused };
 }
 
@@ -85,12 +87,13 @@ function claimsOf(service: AdvertisedService, peers: readonly Pick<BgpPeer, 'nam
   return claims;
 }
 
-/** The prefix of an advertisement that an address lies in, in its canonical text. */
+/** The prefix of an advertisement that an address (canonical text) lies in, in its canonical text. */
 export function aggregate(
   address: string,
   lengths: Pick<BgpAdvertisement, 'aggregationLength' | 'aggregationLengthV6'>,
 ): string {
   const length = address.includes(':') ? lengths.aggregationLengthV6 : lengths.aggregationLength;
+  if (length === (address.includes(':') ? 128 : 32)) return `${address}/${length}`;
   const { bytes, family } = encodePrefix(`${address}/${length}`);
   const [prefix] = decodePrefixes(bytes, family) as [string];
   return prefix;
@@ -114,17 +117,33 @@ function conflictOf(claims: readonly Claim[], tables: Map<string, Map<string, Me
 
 function add(claim: Claim, tables: Map<string, Map<string, Merged>>): void {
   const table = tables.get(claim.peer) as Map<string, Merged>;
-  let merged = table.get(claim.prefix);
-  if (!merged) table.set(claim.prefix, (merged = { first: claim, communities: new Map() }));
-  for (const community of claim.communities) merged.communities.set(communityText(community), community);
+  const merged = table.get(claim.prefix);
+  if (merged) merged.communities.add(claim.communities);
+  else table.set(claim.prefix, { first: claim, communities: new Set([claim.communities]) });
 }
 
-function routesOf(table: Map<string, Merged>): BgpRoute[] {
-  return [...table.entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([prefix, { first, communities }]) => ({
-      prefix,
-      localPref: first.localPref,
-      communities: [...communities.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one),
-    }));
+type Union = (lists: ReadonlySet<readonly BgpCommunity[]>) => readonly BgpCommunity[];
+
+/** Joins lists of communities, each once and in order; one list alone gives the same array every time. */
+function communityUnions(): Union {
+  const known = new Map<readonly BgpCommunity[], readonly BgpCommunity[]>();
+  const join = (communities: readonly BgpCommunity[]): readonly BgpCommunity[] => {
+    const byText = new Map(communities.map((one) => [communityText(one), one]));
+    return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+  };
+  return (lists) => {
+    const [only] = lists;
+    if (lists.size > 1 || only === undefined) return join([...lists].flat());
+    let joined = known.get(only);
+    if (!joined) known.set(only, (joined = join(only)));
+    return joined;
+  };
+}
+
+function routesOf(table: Map<string, Merged>, union: Union): BgpRoute[] {
+  return [...table].map(([prefix, { first, communities }]) => ({
+    prefix,
+    localPref: first.localPref,
+    communities: union(communities),
+  }));
 }

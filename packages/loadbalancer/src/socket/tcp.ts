@@ -55,11 +55,16 @@ export function connectTcp(target: TcpTarget): Socket {
     manualStart: true,
   };
   const socket = new Socket(options);
-  socket.connect({
-    host: target.address,
-    port: target.port,
-    ...(target.sourceAddress === undefined ? {} : { localAddress: target.sourceAddress }),
-  });
+  try {
+    socket.connect({
+      host: target.address,
+      port: target.port,
+      ...(target.sourceAddress === undefined ? {} : { localAddress: target.sourceAddress }),
+    });
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
   return socket;
 }
 
