@@ -107,7 +107,7 @@ const stickySets = ({ affinitySeconds }: PlaneSize): string[] =>
 const remembering = ({ affinitySeconds }: PlaneSize): string[] =>
   affinitySeconds.flatMap((seconds) =>
     perTransport(
-      `ct state new ct status dnat ${askedFor('ip')} . ip daddr . th dport @${stickySet(seconds)}4 update @services-clients4 { ip saddr . ${askedFor('ip')} timeout ${seconds}s : ip daddr . th dport }`,
+      `ct status dnat ${askedFor('ip')} . ip daddr . th dport @${stickySet(seconds)}4 update @services-clients4 { ip saddr . ${askedFor('ip')} timeout ${seconds}s : ip daddr . th dport }`,
     ),
   );
 
@@ -130,7 +130,7 @@ function fromNode(family: Family, { nodeIp }: PlaneOptions): string[] {
 }
 
 /**
- * Declarations and rules; `ct state new` spares the connections that stand. Only what must lead to different chains is a map of
+ * Declarations and rules. Only what must lead to different chains is a map of
  * verdicts: with each change of one the kernel follows all of them, to find loops.
  */
 export function planeRules(
@@ -138,31 +138,35 @@ export function planeRules(
   size: PlaneSize,
 ): Pick<PartContent, 'part' | 'declarations' | 'rules'> {
   const key = (ip: string): string => `${ip} daddr . meta l4proto . th dport`;
-  const refuse = both((family, ip) => [
-    `ct state new ${key(ip)} @services-restricted${family} ${key(ip)} . ${ip} saddr != @services-allowed${family} drop`,
-    `ct state new ${key(ip)} @services-unavailable${family} meta l4proto tcp reject with tcp reset`,
-    `ct state new ${key(ip)} @services-unavailable${family} reject`,
-  ]);
+  // First of all, so that packets of connections that stand cost one comparison.
+  const newOnly = 'ct state != new accept';
+  const refuse = [
+    newOnly,
+    ...both((family, ip) => [
+      `${key(ip)} @services-restricted${family} ${key(ip)} . ${ip} saddr != @services-allowed${family} drop`,
+      `${key(ip)} @services-unavailable${family} meta l4proto tcp reject with tcp reset`,
+      `${key(ip)} @services-unavailable${family} reject`,
+    ]),
+  ];
   // An address that is on no interface answers echo requests by the node's own.
   const echo = (ip: 'ip' | 'ip6', condition: string): string =>
     ip === 'ip'
       ? `${condition} icmp type echo-request fib daddr type != local ${isIPv4(options.nodeIp ?? '') ? `dnat ip to ${options.nodeIp}` : 'redirect'}`
       : `${condition} icmpv6 type echo-request fib daddr type != local redirect`;
-  const remember = remembering(size);
-  const notServed = (condition: string): string[] => {
-    const there = `${condition} fib daddr type != local`;
-    return [
-      `${there} ct state invalid drop`,
-      `${there} meta l4proto tcp reject with tcp reset`,
-      `${there} reject`,
-    ];
-  };
+  const remember = [newOnly, ...remembering(size)];
   return {
     part: 'services',
     declarations: [
       ...families.map((family) => holders(family, options)),
       ...stickySets(size),
       ...families.flatMap((family) => pickChains(family, size)),
+      // What still has a Service's address behind translation is not served: sent on, it would come back by the next router.
+      '  chain services-unserved {',
+      '    fib daddr type local return',
+      '    ct state invalid drop',
+      '    meta l4proto tcp reject with tcp reset',
+      '    reject',
+      '  }',
     ].join('\n'),
     rules: {
       'services-refuse-prerouting': refuse,
@@ -179,12 +183,13 @@ export function planeRules(
       ]),
       'services-remember-prerouting': remember,
       'services-remember-output': remember,
-      // What still has such an address now is not served: sent on, it would come back by the next router.
       'services-unserved-prerouting': both((family, ip) => [
-        ...notServed(`${ip} daddr @services-virtual${family}`),
-        ...notServed(`${ip} daddr @services-external${family} ${ip} saddr != @services-pods${family}`),
+        `${ip} daddr @services-virtual${family} goto services-unserved`,
+        `${ip} daddr @services-external${family} ${ip} saddr != @services-pods${family} goto services-unserved`,
       ]),
-      'services-unserved-output': both((family, ip) => notServed(`${ip} daddr @services-virtual${family}`)),
+      'services-unserved-output': both((family, ip) => [
+        `${ip} daddr @services-virtual${family} goto services-unserved`,
+      ]),
       'services-postrouting': families.flatMap((family) => fromNode(family, options)),
     },
   };
