@@ -49,7 +49,7 @@ export class AddressUses {
     if (sharing === '' || sharing !== keys.sharing || backend !== keys.backend) {
       const others = [...use.services].filter((other) => other !== service);
       if (others.length > 0)
-        return `can't change sharing key for "${address.text}", address also in use by ${others.sort().join(',')}`;
+        return `can't change sharing key for "${service}", address also in use by ${others.sort().join(',')}`;
     }
     for (const port of ports) {
       const owner = use.ports.get(port);

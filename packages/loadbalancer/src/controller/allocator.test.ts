@@ -123,7 +123,7 @@ describe('the allocator', () => {
       'no available IPs in pool both for ipv4 IPFamily',
     );
     allocator.release('default/a');
-    assert.equal(texts(allocator.addFamily(request('c', rather))), '198.51.100.1,2001:db8:1::1');
+    assert.equal(texts(allocator.addFamily(request('c', rather))), '2001:db8:1::1,198.51.100.1');
     assert.match(
       texts(allocator.assign(request('f', dual), [ip('192.0.2.5'), ip('2001:db8::5')])),
       /not allowed in config/,
@@ -152,15 +152,15 @@ describe('the allocator', () => {
     assert.equal(at('h', 'TCP/80', 'x'), 'port TCP/80 is already in use on "192.0.2.0"');
     assert.equal(
       at('h', 'TCP/99', 'z'),
-      `can't change sharing key for "192.0.2.0", address also in use by default/a,default/b`,
+      `can't change sharing key for "default/h", address also in use by default/a,default/b`,
     );
     assert.equal(
       at('h', 'TCP/99', ''),
-      `can't change sharing key for "192.0.2.0", address also in use by default/a,default/b`,
+      `can't change sharing key for "default/h", address also in use by default/a,default/b`,
     );
     assert.equal(
       at('a', 'TCP/80', 'z'),
-      `can't change sharing key for "192.0.2.0", address also in use by default/b`,
+      `can't change sharing key for "default/a", address also in use by default/b`,
     );
     allocator.release('default/b');
     assert.equal(at('a', 'TCP/80', 'z'), '192.0.2.0', 'who is alone may change the key');

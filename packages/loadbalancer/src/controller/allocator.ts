@@ -22,7 +22,7 @@ export interface AllocationRequest {
 
 export interface Allocation {
   readonly pool: string;
-  /** IPv4 before IPv6. */
+  /** As the Service asked, else IPv4 before IPv6; one that was added to another stands last. */
   readonly addresses: readonly IpAddress[];
 }
 
@@ -174,10 +174,7 @@ export class Allocator {
     const [added] = this.#freeIn(pool, request, [family]);
     if (!added)
       return { refused: `no available IPs in pool ${pool.name} for ${familyName([family])} IPFamily` };
-    return this.assign(
-      request,
-      [had, added].sort((a, b) => a.family - b.family),
-    );
+    return this.assign(request, [had, added]);
   }
 
   /** Takes a Service's addresses away. False when it had none. */

@@ -159,7 +159,7 @@ describe('a Service', () => {
     );
     assert.equal(
       world.apply('udp', udp),
-      `none ClearAssignment: current IP for "default/udp" not allowed by config, will attempt for new IP assignment: can't change sharing key for "192.0.2.0", address also in use by default/tcp AllocationFailed: Failed to allocate IP for "default/udp": no available IPs`,
+      `none ClearAssignment: current IP for "default/udp" not allowed by config, will attempt for new IP assignment: can't change sharing key for "default/udp", address also in use by default/tcp AllocationFailed: Failed to allocate IP for "default/udp": no available IPs`,
     );
     world.apply('local', { type: 'ClusterIP' });
     assert.match(world.again('udp'), /^192.0.2.1 of a IPAllocated/);

@@ -59,11 +59,28 @@ export function converge(
       true,
       warning('not enough clusterips', 'Service requires dual stack but it has one cluster IP only'),
     );
-  const wish = wishOf(service);
-  if ('bad' in wish) return keepOrGive(allocator, service, request, wish.bad);
   const notes: Note[] = [];
-  const kept = keep(allocator, service, request, wish, notes);
-  if (kept) return { assigned: complete(allocator, request, kept, notes), isWaiting: false, notes };
+  const kept = keep(allocator, service, request, notes);
+  const wish = wishOf(service);
+  if ('bad' in wish) {
+    // A wish that cannot be understood changes nothing for a Service that has addresses.
+    if (typeof kept === 'object')
+      return {
+        assigned: kept,
+        isWaiting: false,
+        notes: [warning('LoadBalancerFailed', `invalid requested loadbalancer IPs: ${wish.bad}`)],
+      };
+    return give(
+      true,
+      ...notes,
+      kept === 'had-none'
+        ? warning('AllocationFailed', `Failed to allocate IP for "${key}": ${wish.bad}`)
+        : warning('LoadBalancerFailed', `invalid requested loadbalancer IPs: ${wish.bad}`),
+    );
+  }
+  if (typeof kept === 'object' && (wish.length === 0 || sameAddresses(wish, kept.addresses)))
+    return { assigned: complete(allocator, request, kept, notes), isWaiting: false, notes };
+  allocator.release(key);
   const chosen = choose(allocator, service, request, wish);
   if ('refused' in chosen)
     return give(
@@ -101,15 +118,11 @@ function keep(
   allocator: Allocator,
   service: Service,
   request: AllocationRequest,
-  wish: readonly IpAddress[],
   notes: Note[],
-): Allocation | undefined {
+): Allocation | 'had-none' | 'lost' {
   const stated = statusAddresses(service);
   const addresses = stated.length > 0 ? stated : (allocator.allocationOf(request.service)?.addresses ?? []);
-  if (addresses.length === 0 || !familiesFit(addresses, request)) {
-    allocator.release(request.service);
-    return undefined;
-  }
+  if (addresses.length === 0 || !familiesFit(addresses, request)) return 'had-none';
   const result = allocator.assign(request, addresses);
   if ('refused' in result) {
     notes.push(
@@ -118,15 +131,10 @@ function keep(
         `current IP for "${request.service}" not allowed by config, will attempt for new IP assignment: ${result.refused}`,
       ),
     );
-    allocator.release(request.service);
-    return undefined;
+    return 'lost';
   }
   const pool = wantedPool(service.metadata.annotations);
-  if ((pool !== '' && pool !== result.pool) || (wish.length > 0 && !sameAddresses(wish, addresses))) {
-    allocator.release(request.service);
-    return undefined;
-  }
-  return result;
+  return pool === '' || pool === result.pool ? result : 'lost';
 }
 
 /** New addresses, by what the Service asks for. */
@@ -151,29 +159,6 @@ function choose(
   allocator.release(request.service);
   return {
     refused: `requested loadBalancer IP(s) ${quoted(wish)} is not compatible with requested address pool ${pool}`,
-  };
-}
-
-/** A wish that cannot be understood changes nothing for a Service that has addresses. */
-function keepOrGive(
-  allocator: Allocator,
-  service: Service,
-  request: AllocationRequest,
-  bad: string,
-): Converged {
-  const addresses = statusAddresses(service);
-  const result = addresses.length > 0 ? allocator.assign(request, addresses) : undefined;
-  if (result && !('refused' in result))
-    return {
-      assigned: { addresses, pool: result.pool },
-      isWaiting: false,
-      notes: [warning('LoadBalancerFailed', `invalid requested loadbalancer IPs: ${bad}`)],
-    };
-  allocator.release(request.service);
-  return {
-    assigned: undefined,
-    isWaiting: true,
-    notes: [warning('AllocationFailed', `Failed to allocate IP for "${request.service}": ${bad}`)],
   };
 }
 
