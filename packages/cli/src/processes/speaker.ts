@@ -39,7 +39,11 @@ export async function runSpeaker(config: ClusterConfig): Promise<void> {
     http: { port: context.ports.speakerHealth },
     clock: context.clock,
     log,
-    parts: speakerParts({ clock: context.clock, log }),
+    parts: speakerParts({
+      clock: context.clock,
+      log,
+      state: { namespace: loadBalancerNamespace, nodeName: config.nodeName },
+    }),
   });
   try {
     // A file is announced by now; Services are when the API is there.

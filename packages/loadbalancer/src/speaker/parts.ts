@@ -11,6 +11,8 @@ export interface SpeakerPartsOptions {
   log: Logger;
   /** Where the objects of `metallb.io` are; undefined: in all namespaces. */
   configurationNamespace?: string | undefined;
+  /** Of the ConfigurationState `speaker-NODE`, and the node's name. */
+  state: { namespace: string; nodeName: string };
   /** Interfaces that are never answered on (upstream: ConfigMap metallb-excludel2). */
   excludeInterfaces?: RegExp | undefined;
 }

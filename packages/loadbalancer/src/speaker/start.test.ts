@@ -7,6 +7,7 @@ import { logger } from '@cloudless/kube/logger';
 import { core, discovery } from '@cloudless/kube/resources';
 import { errors } from '@cloudless/kube/status';
 import { FakeCluster } from '@cloudless/kube/testing/fake-client';
+import { AnnouncementTable } from '../announcement.ts';
 import { metallb } from '../config/kinds.ts';
 import { excludeLabel } from './announcements.ts';
 import { type Speaker, type SpeakerOptions, startSpeaker } from './start.ts';
@@ -231,6 +232,18 @@ describe('a speaker', () => {
     assert.equal(parts.sessions[0]?.ended, 'shutdown');
     await speaker.stop();
     assert.equal(parts.sessions[1]?.ended, 'restart');
+  });
+
+  it('another part asks for an address through the same table, and withdraws it', async () => {
+    const table = new AnnouncementTable();
+    const parts = new FakeParts();
+    const speaker = await start(parts, { table });
+    const source = { kind: 'egress', name: 'team-a' } as const;
+    table.set(source, [{ address: '192.0.2.77', candidates: ['n1'], interfaces: ['eth0'] }]);
+    await eventually('announced', () => parts.layer2Started?.plans[0]?.address === '192.0.2.77');
+    assert.deepEqual(speaker.status().addresses[0]?.sources, [source]);
+    table.set(source, []);
+    await eventually('withdrawn', () => parts.layer2Started?.plans.length === 0);
   });
 
   it('with no API anywhere a file is announced; it is watched, and a broken one leaves the last good', async () => {

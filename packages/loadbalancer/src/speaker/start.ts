@@ -78,6 +78,8 @@ export interface SpeakerOptions extends Omit<SpeakerRules, 'strictExclude'> {
   sticky?: boolean | undefined;
   /** A file of announcements (`parseAnnouncementFile`), watched. */
   announcementsFile?: string | undefined;
+  /** Where other parts ask for addresses (an egress gateway, the control plane's own); default: one of the speaker's own. */
+  table?: AnnouncementTable | undefined;
   /** False: heartbeats among listed members alone. Without a client it needs a key. */
   gossip?: SpeakerGossip | false | undefined;
   /** Port of `/healthz`, `/readyz`, `/metrics` and `/status`; undefined: none. */
@@ -111,7 +113,7 @@ export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
 class StartedSpeaker implements Speaker {
   readonly #options: SpeakerOptions;
   readonly #clock: Clock;
-  readonly #table = new AnnouncementTable();
+  readonly #table: AnnouncementTable;
   readonly #stopping = new AbortController();
   readonly #membership: Membership;
   readonly #layer2: Layer2Announcer;
@@ -134,6 +136,7 @@ class StartedSpeaker implements Speaker {
   constructor(options: SpeakerOptions) {
     this.#options = options;
     const { nodeName, nodeAddress, log, parts } = options;
+    this.#table = options.table ?? new AnnouncementTable();
     this.#client = this.#orStopped(options.client);
     this.#clock = options.clock ?? systemClock;
     const clock = this.#clock;

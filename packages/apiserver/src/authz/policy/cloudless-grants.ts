@@ -24,6 +24,8 @@ export const cloudlessRoles: RoleTable = {
     rule('create patch', 'core', 'events'),
     rule('get list watch', 'metallb.io', loadBalancerKinds),
     rule('update', 'metallb.io', 'ipaddresspools/status'),
+    // To see that all kinds are served.
+    rule('list', 'metallb.io', 'servicel2statuses'),
   ],
   'cloudless:speaker': [
     rule('get list watch', 'core', 'namespaces nodes services'),

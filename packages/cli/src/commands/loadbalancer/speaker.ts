@@ -38,8 +38,9 @@ export async function speaker(flags: SpeakerFlags): Promise<void> {
     throw new UsageError('announce what? Name a cluster with --kubeconfig, or a file with --announcements');
   const namespace = namespaceOf(flags.namespace);
   const stop = interrupted();
+  const nodeName = flags.nodeName ?? process.env['METALLB_NODE_NAME'] ?? hostname();
   const started = await startSpeaker({
-    nodeName: flags.nodeName ?? process.env['METALLB_NODE_NAME'] ?? hostname(),
+    nodeName,
     nodeAddress: addressOf(flags),
     client,
     namespace,
@@ -51,7 +52,12 @@ export async function speaker(flags: SpeakerFlags): Promise<void> {
     gossip: gossipOf(flags),
     http: { port: portOf('--port', flags.port), host: flags.host },
     log,
-    parts: speakerParts({ clock: systemClock, log, configurationNamespace: namespace }),
+    parts: speakerParts({
+      clock: systemClock,
+      log,
+      configurationNamespace: namespace,
+      state: { namespace, nodeName },
+    }),
   });
   await stop;
   await started.stop();
