@@ -282,6 +282,21 @@ describe('what a Service means to clients outside the cluster', () => {
   ] as Array<[string, Service, EndpointSlice[], string[]]>)
     it(sentence, () => assert.deepEqual(lines(of, slices), expected));
 
+  it('a node port takes nothing from the host in a family that the Service does not have', () => {
+    const both = { ...node, addresses: ['192.0.2.10', '2001:db8::10'] };
+    const of = (clusterIPs: string[]): string[] =>
+      lines(
+        service({ type: 'NodePort', clusterIPs, ports: [{ port: 80, nodePort: 30080 }] }),
+        [slice([endpoint('10.244.0.1')]), slice([endpoint('2001:db8::1')], { addressType: 'IPv6' })],
+        both,
+      ).filter((line) => line.includes(':30080/'));
+    assert.deepEqual(of(['10.96.0.50']), ['192.0.2.10:30080/tcp → 10.244.0.1:8080, masqueraded']);
+    assert.deepEqual(of(['10.96.0.50', 'fd00::50']), [
+      '192.0.2.10:30080/tcp → 10.244.0.1:8080, masqueraded',
+      '2001:db8::10:30080/tcp → 2001:db8::1:8080, masqueraded',
+    ]);
+  });
+
   it('addresses are served, but never those of nodes', () => {
     const of = balanced({ externalIPs: ['198.51.100.7', '192.0.2.11', '203.0.113.9'] });
     assert.deepEqual(servedAddressesOf(of, node), [

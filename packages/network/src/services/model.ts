@@ -139,6 +139,9 @@ export function frontendsOf(service: Service, slices: readonly EndpointSlice[], 
   const clusterIps = clusterIpsOf(service);
   const externalIps = canonicalIps(service.spec?.externalIPs ?? []);
   const virtualIps = virtualIpsOf(service).map((ip) => ({ ip, sources: sourcesOf(service, ip, node) }));
+  // Where a Service has no family, ports of the node stay the host's own.
+  const families = new Set(clusterIps.map(familyOf));
+  const nodeIps = node.addresses.filter((ip) => families.has(familyOf(ip)));
   const frontends: Frontend[] = [];
   const serve = (
     port: ServicePort,
@@ -168,8 +171,7 @@ export function frontendsOf(service: Service, slices: readonly EndpointSlice[], 
     for (const ip of clusterIps) serve(port, reach, { ip, number: port.port }, true);
     for (const ip of externalIps) serve(port, reach, { ip, number: port.port }, false);
     for (const { ip, sources } of virtualIps) serve(port, reach, { ip, number: port.port, sources }, false);
-    if (port.nodePort)
-      for (const ip of node.addresses) serve(port, reach, { ip, number: port.nodePort }, false);
+    if (port.nodePort) for (const ip of nodeIps) serve(port, reach, { ip, number: port.nodePort }, false);
   }
   return frontends;
 }
