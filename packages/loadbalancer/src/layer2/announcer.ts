@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { AddressPlan } from '../announcement.ts';
 import { macText } from '../socket/address.ts';
 import { gratuitousArp } from './arp.ts';
@@ -5,6 +6,7 @@ import { Bursts } from './bursts.ts';
 import { Counters } from './counters.ts';
 import type { LinkTable } from './interface-choice.ts';
 import { checkPermission } from './link-sockets.ts';
+import { LinkState } from './link-state.ts';
 import { unsolicitedAdvertisement } from './ndp.ts';
 import { RouteSocket } from './netlink-socket.ts';
 import { OpenLinks } from './open-links.ts';
@@ -37,7 +39,7 @@ const announcementsPerTurn = 256;
 const groupsPerTurn = 128;
 /** A freeze leaves at most a socket's buffer of questions behind. */
 const framesDropped = 4096;
-/** Changes of interfaces come in bunches: so long between two readings of everything. */
+/** Changes of interfaces come in bunches: so long between two choices of everything. */
 const refreshSpacingMs = 50;
 /** DEFEND_INTERVAL of RFC 5227 section 1.1. */
 const defendEveryMs = 10_000;
@@ -51,6 +53,7 @@ export class Announcer implements LoopPart {
   readonly #bursts = new Bursts();
   readonly #table = new OwnedAddresses();
   readonly counters = new Counters();
+  readonly #state: LinkState;
   readonly #places: Places;
   readonly #open: OpenLinks;
   #owned: ReadonlySet<string> = new Set();
@@ -67,7 +70,8 @@ export class Announcer implements LoopPart {
     this.#refreshedMs = options.nowMs();
     this.#refreshDueMs = this.#refreshedMs + refreshEveryMs;
     this.#open = new OpenLinks(options.log);
-    this.#places = new Places(this.#routes.read(), options.exclude);
+    this.#state = new LinkState(this.#routes.read());
+    this.#places = new Places(this.#state.table(), options.exclude);
     this.#ownMacs = macsOf(this.#places.table);
   }
 
@@ -149,8 +153,9 @@ export class Announcer implements LoopPart {
     const open = link === undefined ? undefined : this.#open.get(link.index);
     if (link === undefined || open === undefined) return undefined;
     // What the filters keep out counts too: the interface's own counter has moved since the last look.
-    const received = this.#routes.receivedPackets(link.index) ?? open.receivedPackets;
-    if (received > open.receivedPackets) open.lastFrameMs = this.#options.nowMs();
+    const received = receivedPackets(interfaceName);
+    if (received !== undefined && received > (open.receivedPackets ?? received))
+      open.lastFrameMs = this.#options.nowMs();
     open.receivedPackets = received;
     return open.lastFrameMs;
   }
@@ -213,6 +218,8 @@ export class Announcer implements LoopPart {
 
   #hearChanges(): void {
     const changes = this.#routes.changes();
+    if (changes === 'lost') this.#state.replace(this.#routes.read());
+    else if (this.#state.apply(changes)) this.#state.setDefaultRoutes(this.#routes.defaultRoutes());
     if (changes !== 'lost' && !changes.some((message) => this.#places.concerns(message))) return;
     this.#refreshDueMs = Math.max(this.#options.nowMs(), this.#refreshedMs + refreshSpacingMs);
     if (this.#refreshDueMs <= this.#options.nowMs()) this.#refresh();
@@ -221,7 +228,7 @@ export class Announcer implements LoopPart {
   #refresh(): void {
     this.#refreshedMs = this.#options.nowMs();
     this.#refreshDueMs = this.#refreshedMs + refreshEveryMs;
-    const cameUp = this.#places.setTable(this.#routes.read());
+    const cameUp = this.#places.setTable(this.#state.table());
     this.#ownMacs = macsOf(this.#places.table);
     this.#put(this.#places.values(), cameUp);
   }
@@ -255,4 +262,13 @@ export class Announcer implements LoopPart {
 
 function macsOf({ links }: LinkTable): ReadonlySet<number> {
   return new Set(links.filter(({ mac }) => mac.length === 6).map(({ mac }) => macKey(mac, 0)));
+}
+
+/** What an interface of this thread's namespace received so far, without the lock that netlink takes; undefined: it is gone. */
+function receivedPackets(interfaceName: string): number | undefined {
+  const text = readFileSync('/proc/thread-self/net/dev', 'utf8');
+  const at = text.indexOf(`\n${interfaceName.padStart(6)}:`);
+  // `name: bytes packets …` (proc(5)).
+  const packets = at < 0 ? undefined : /:\s*\d+\s+(\d+)/.exec(text.slice(at, at + 120))?.[1];
+  return packets === undefined ? undefined : Number(packets);
 }

@@ -25,7 +25,6 @@ function machine({ links, addresses = [], defaultRoutes = [] }: Machine): LinkTa
       kind: undefined,
       peerElsewhere: false,
       carrierUps: 1,
-      receivedPackets: 0,
       ...link,
       index: i + 1,
     })),

@@ -5,6 +5,7 @@ import { type Host, openSegment, type Segment } from '../testing/segment.ts';
 
 let segment: Segment;
 let host: Host;
+let other: Host;
 
 interface Read {
   links: Array<{
@@ -51,6 +52,7 @@ describe('interfaces by routing netlink', { timeout: 30_000 }, () => {
   before(async () => {
     segment = await openSegment();
     host = await segment.addHost('netlink', { ipv4: '10.9.0.1/24', ipv6: 'fd09::1/64' });
+    other = await segment.addHost('changing', { ipv4: '10.9.0.2/24', ipv6: 'fd09::2/64' });
     for (const command of [
       'link add br7 type bridge',
       'link add port7 type veth peer name far7',
@@ -97,5 +99,12 @@ describe('interfaces by routing netlink', { timeout: 30_000 }, () => {
       'i=0; while [ $i -lt 3000 ]; do echo "route add 10.200.$((i / 250)).$((i % 250))/32 dev eth0"; i=$((i + 1)); done | ip -batch -',
     );
     assert.deepEqual(read().defaultRoutes.sort(), expected);
+  });
+
+  it('what changes tell adds up to what there is', () => {
+    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+    const steps = String(Number(process.env['ITERATIONS'] ?? 25) * 2);
+    const program = join(import.meta.dirname, '../testing/link-changes.ts');
+    assert.equal(other.run(process.execPath, program, String(seed), steps).trim(), 'same');
   });
 });

@@ -1,5 +1,5 @@
 import { checked, errno, intBytes, isAgain, libc, linux, SystemCallError } from '../socket/libc.ts';
-import { changeGroups, dump, linkRequest, parseRouteMessages, type RouteMessage } from './rtnetlink.ts';
+import { changeGroups, type DefaultRoute, dump, parseRouteMessages, type RouteMessage } from './rtnetlink.ts';
 import type { LinkTable } from './interface-choice.ts';
 
 const sockaddrBytes = 12;
@@ -36,7 +36,10 @@ export class RouteSocket {
   readonly fd = open(changeGroups);
   readonly #buffer = new Uint8Array(receiveBytes);
 
-  /** Everything at this moment. @throws {SystemCallError} */
+  /**
+   * Everything at this moment. It waits for whoever changes the network's configuration: once at the start, then
+   * {@link LinkState} follows the changes. @throws {SystemCallError}
+   */
   read(): LinkTable {
     const links = this.#ask(dump.links()).flatMap((message) =>
       message.kind === 'link' ? [message.link] : [],
@@ -44,18 +47,16 @@ export class RouteSocket {
     const addresses = this.#ask(dump.addresses()).flatMap((message) =>
       message.kind === 'address' ? [message.address] : [],
     );
-    const defaultRoutes = ([4, 6] as const).flatMap((family) =>
+    return { links, addresses, defaultRoutes: this.defaultRoutes() };
+  }
+
+  /** Default routes of the main table. @throws {SystemCallError} */
+  defaultRoutes(): DefaultRoute[] {
+    return ([4, 6] as const).flatMap((family) =>
       this.#ask(dump.routes(family)).flatMap((message) =>
         message.kind === 'default-route' ? [message.route] : [],
       ),
     );
-    return { links, addresses, defaultRoutes };
-  }
-
-  /** Packets that an interface received so far; undefined: it is gone. */
-  receivedPackets(index: number): number | undefined {
-    const [message] = this.#ask(linkRequest(index), true);
-    return message?.kind === 'link' ? message.link.receivedPackets : undefined;
   }
 
   /** Some of what changed; `'lost'`: more than the kernel could keep, so read everything. */
@@ -74,7 +75,7 @@ export class RouteSocket {
   }
 
   /** A socket for each question: a dump that is not read to its end goes with it. */
-  #ask(request: Uint8Array, once = false): RouteMessage[] {
+  #ask(request: Uint8Array): RouteMessage[] {
     const c = libc();
     const fd = open(0);
     try {
@@ -87,7 +88,7 @@ export class RouteSocket {
         messages.push(...batch);
         const last = batch.at(-1)?.kind;
         // Default routes are in the first part; a router's million others are not wanted.
-        if (once || last === undefined || last === 'done' || last === 'error' || last === 'other-route')
+        if (last === undefined || last === 'done' || last === 'error' || last === 'other-route')
           return messages;
       }
     } finally {

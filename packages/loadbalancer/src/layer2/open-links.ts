@@ -13,8 +13,8 @@ export interface OpenLink {
   responder: ResponderLink;
   /** In the loop's time. */
   lastFrameMs: number | undefined;
-  /** The interface's own counter at the last look. */
-  receivedPackets: number;
+  /** The interface's own counter at the last look; undefined: not looked yet. */
+  receivedPackets: number | undefined;
 }
 
 interface Wanted {
@@ -81,7 +81,7 @@ export class OpenLinks {
         sockets: new LinkSockets(link, families),
         responder: { index: link.index, mac: link.mac },
         lastFrameMs: undefined,
-        receivedPackets: link.receivedPackets,
+        receivedPackets: undefined,
       };
       this.#open.set(link.index, open);
       return open;

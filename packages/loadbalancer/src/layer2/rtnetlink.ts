@@ -19,8 +19,6 @@ export interface Link {
   readonly peerElsewhere: boolean;
   /** How often it came up: more than before means that it flapped. */
   readonly carrierUps: number;
-  /** Packets received since it is there. */
-  readonly receivedPackets: number;
 }
 
 export const linkFlag = { up: 0x1, broadcast: 0x2, loopback: 0x8, running: 0x40, noArp: 0x80 } as const;
@@ -42,8 +40,8 @@ export interface DefaultRoute {
 }
 
 export type RouteMessage =
-  | { readonly kind: 'link'; readonly link: Link }
-  | { readonly kind: 'address'; readonly address: LinkAddress }
+  | { readonly kind: 'link'; readonly link: Link; readonly removed: boolean }
+  | { readonly kind: 'address'; readonly address: LinkAddress; readonly removed: boolean }
   | { readonly kind: 'default-route'; readonly route: DefaultRoute }
   | { readonly kind: 'other-route' }
   | { readonly kind: 'done' }
@@ -64,7 +62,6 @@ const type = {
   getRoute: 26,
 };
 const flagRequestDump = 0x301; // NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
-const flagRequest = 1;
 const family = { v4: 2, v6: 10 } as const;
 const mainTable = 254; // RT_TABLE_MAIN
 const unicast = 1; // RTN_UNICAST
@@ -83,13 +80,6 @@ export const dump = {
     return request(type.getRoute, flagRequestDump, body);
   },
 };
-
-/** Asks for one interface. */
-export function linkRequest(index: number): Uint8Array {
-  const body = new Uint8Array(16);
-  new DataView(body.buffer).setInt32(4, index, true);
-  return request(type.getLink, flagRequest, body);
-}
 
 function request(messageType: number, flags: number, body: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(headerBytes + body.length);
@@ -124,13 +114,12 @@ function parseOne(messageType: number, body: Uint8Array): RouteMessage | undefin
       return { kind: 'done' };
     case type.error:
       return body.length < 4 ? undefined : { kind: 'error', errno: -view.getInt32(0, true) };
-    // What is gone is told in the same form; answers to a dump have none of it.
     case type.newLink:
     case type.deletedLink:
-      return body.length < 16 ? undefined : { kind: 'link', link: parseLink(body, view) };
+      return parseLink(body, view, messageType === type.deletedLink);
     case type.newAddress:
     case type.deletedAddress:
-      return parseAddress(body, view);
+      return parseAddress(body, view, messageType === type.deletedAddress);
     case type.newRoute:
     case type.deletedRoute:
       return parseRoute(body, view);
@@ -169,17 +158,22 @@ const linkAttribute = {
   name: 3,
   master: 10,
   info: 18,
-  stats64: 23,
+  wireless: 11,
   peerNamespace: 37,
   carrierUps: 47,
 };
 const infoKind = 1;
 
-function parseLink(body: Uint8Array, view: DataView): Link {
+/**
+ * Messages of other families are of bridges' ports (a deleted one means that it left its bridge), and those of
+ * wireless extensions have next to nothing in them: the interface's own come beside them.
+ */
+function parseLink(body: Uint8Array, view: DataView, removed: boolean): RouteMessage | undefined {
+  if (body.length < 16 || body[0] !== 0) return undefined;
   const found = attributes(body.subarray(16));
+  if (found.has(linkAttribute.wireless)) return undefined;
   const info = found.get(linkAttribute.info);
-  const stats = found.get(linkAttribute.stats64);
-  return {
+  const link: Link = {
     hardware: view.getUint16(2, true),
     index: view.getInt32(4, true),
     flags: view.getUint32(8, true),
@@ -189,17 +183,14 @@ function parseLink(body: Uint8Array, view: DataView): Link {
     kind: info === undefined ? undefined : text(attributes(info).get(infoKind)),
     peerElsewhere: found.has(linkAttribute.peerNamespace),
     carrierUps: number32(found.get(linkAttribute.carrierUps)) ?? 0,
-    receivedPackets:
-      stats === undefined || stats.length < 8
-        ? 0
-        : Number(new DataView(stats.buffer, stats.byteOffset).getBigUint64(0, true)),
   };
+  return { kind: 'link', link, removed };
 }
 
 const addressAttribute = { address: 1, local: 2, flags: 8 };
 const addressFlag = { dadFailed: 0x08, tentative: 0x40, optimistic: 0x04 };
 
-function parseAddress(body: Uint8Array, view: DataView): RouteMessage | undefined {
+function parseAddress(body: Uint8Array, view: DataView, removed: boolean): RouteMessage | undefined {
   if (body.length < 8) return undefined;
   const found = attributes(body.subarray(8));
   // IFA_LOCAL is the own end of a point-to-point link; without it IFA_ADDRESS is.
@@ -217,6 +208,7 @@ function parseAddress(body: Uint8Array, view: DataView): RouteMessage | undefine
         (flags & (addressFlag.tentative | addressFlag.dadFailed)) !== 0 &&
         (flags & addressFlag.optimistic) === 0,
     },
+    removed,
   };
 }
 
