@@ -247,12 +247,15 @@ describe('layer 2 on a segment', { timeout: 120_000 }, () => {
   it('hears what is asked in an address’s group, also where IPv6 is off, and leaves it with the plan', async () => {
     const groups = (): string => host('node-b').run('ip', 'maddress', 'show', 'dev', 'eth0');
     await planned(b, [plan('fd09::77:8899', 'node-b', ['eth0'])]);
+    await eventually(groups, (text) => text.includes('ff77:8899'));
     assert.match(groups(), /inet6 ff02::1:ff77:8899/);
     assert.deepEqual(owners(await ask(['fd09::77:8899'])), [macs.get('node-b')]);
     await planned(b, []);
+    await eventually(groups, (text) => !text.includes('ff77:8899'));
     assert.doesNotMatch(groups(), /ff77:8899/);
     host('node-b').run('sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6');
     await planned(b, [plan('fd09::77:8899', 'node-b', ['eth0'])]);
+    await eventually(groups, (text) => text.includes('33:33:ff:77:88:99'));
     assert.match(groups(), /link +33:33:ff:77:88:99/);
     assert.deepEqual(owners(await ask(['fd09::77:8899'])), [macs.get('node-b')]);
     host('node-b').run('sh', '-c', 'echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6');

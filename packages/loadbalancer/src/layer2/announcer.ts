@@ -4,6 +4,7 @@ import { macText } from '../socket/address.ts';
 import { gratuitousArp } from './arp.ts';
 import { Bursts } from './bursts.ts';
 import { Counters } from './counters.ts';
+import type { LinkGroups } from './group-memberships.ts';
 import type { LinkTable } from './interface-choice.ts';
 import { checkPermission } from './link-sockets.ts';
 import { LinkState } from './link-state.ts';
@@ -29,6 +30,10 @@ export interface AnnouncerOptions {
   mayAnnounce(): boolean;
   /** Another station claims an address that is answered for here. */
   heardClaim(this: void, address: string, mac: string, interfaceName: string): void;
+  /** Groups to be heard, all of them (GroupMemberships of the main side). */
+  groupsChanged(groups: readonly LinkGroups[]): void;
+  /** Closes descriptors, later and elsewhere. */
+  retire(this: void, fds: readonly number[]): void;
   /** Where addresses would be answered is not what it was. */
   interfacesChanged(): void;
 }
@@ -36,7 +41,6 @@ export interface AnnouncerOptions {
 /** Frames taken from one socket before others have their turn, and announcements sent in one. */
 const framesPerTurn = 64;
 const announcementsPerTurn = 256;
-const groupsPerTurn = 128;
 /** A freeze leaves at most a socket's buffer of questions behind. */
 const framesDropped = 4096;
 /** Changes of interfaces come in bunches: so long between two choices of everything. */
@@ -60,6 +64,7 @@ export class Announcer implements LoopPart {
   #ownMacs: ReadonlySet<number>;
   #fds: readonly number[] = [this.#routes.fd];
   readonly #defendedMs = new Map<string, number>();
+  #groupsText = '[]';
   #refreshedMs: number;
   #refreshDueMs: number;
 
@@ -69,7 +74,7 @@ export class Announcer implements LoopPart {
     this.#options = options;
     this.#refreshedMs = options.nowMs();
     this.#refreshDueMs = this.#refreshedMs + refreshEveryMs;
-    this.#open = new OpenLinks(options.log);
+    this.#open = new OpenLinks(options.log, options.retire);
     this.#state = new LinkState(this.#routes.read());
     this.#places = new Places(this.#state.table(), options.exclude);
     this.#ownMacs = macsOf(this.#places.table);
@@ -85,13 +90,11 @@ export class Announcer implements LoopPart {
   }
 
   nextDeadlineMs(): number {
-    for (const { sockets } of this.#open.values()) if (sockets.groupsWait) return 0;
     return Math.min(this.#bursts.nextMs(), this.#refreshDueMs);
   }
 
   deadline(nowMs: number): void {
     if (nowMs >= this.#refreshDueMs) this.#refresh();
-    for (const { sockets } of this.#open.values()) sockets.changeGroups(groupsPerTurn);
     const due = this.#bursts.due(nowMs, announcementsPerTurn);
     if (due.length > 0 && this.#options.mayAnnounce())
       for (const { address, link } of due) this.#announce(address, link);
@@ -253,7 +256,10 @@ export class Announcer implements LoopPart {
       for (const { index } of place.links)
         if (cameUp.has(index) || !old.some((link) => link.index === index)) news.push([place.address, index]);
     }
-    this.#open.fit(this.#places.values(), cameUp);
+    const groups = this.#open.fit(this.#places.values(), cameUp);
+    const groupsText = JSON.stringify(groups);
+    if (groupsText !== this.#groupsText) this.#options.groupsChanged(groups);
+    this.#groupsText = groupsText;
     this.#fds = [this.#routes.fd, ...this.#open.fds()];
     for (const [address, index] of news) this.#bursts.start(address, index, this.#options.nowMs());
     if (changed) this.#options.interfacesChanged();

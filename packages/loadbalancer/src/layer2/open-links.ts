@@ -1,5 +1,7 @@
+import { addressText } from '../socket/address.ts';
 import { SystemCallError } from '../socket/libc.ts';
 import type { PacketSocket } from '../socket/packet-socket.ts';
+import type { LinkGroups } from './group-memberships.ts';
 import { LinkSockets } from './link-sockets.ts';
 import { solicitedNodeGroup } from './ndp.ts';
 import type { Place } from './places.ts';
@@ -10,6 +12,8 @@ import type { ThreadLog } from './thread/elector.ts';
 /** An interface with sockets on it. */
 export interface OpenLink {
   readonly sockets: LinkSockets;
+  /** Counts what was opened: see {@link LinkGroups}. */
+  readonly generation: number;
   responder: ResponderLink;
   /** In the loop's time. */
   lastFrameMs: number | undefined;
@@ -20,17 +24,21 @@ export interface OpenLink {
 interface Wanted {
   readonly link: Link;
   readonly families: Set<4 | 6>;
-  readonly groups: Uint8Array[];
+  readonly groups: Set<string>;
 }
 
 /** Sockets on exactly the interfaces that some address of the plans is for. */
 export class OpenLinks {
   readonly #log: ThreadLog;
+  readonly #retire: (fds: readonly number[]) => void;
+  #opened = 0;
   readonly #open = new Map<number, OpenLink>();
   readonly #byFd = new Map<number, { open: OpenLink; socket: PacketSocket }>();
 
-  constructor(log: ThreadLog) {
+  /** @param retire closes descriptors later: see {@link Report}, kind `retired`. */
+  constructor(log: ThreadLog, retire: (fds: readonly number[]) => void) {
     this.#log = log;
+    this.#retire = retire;
   }
 
   get(index: number): OpenLink | undefined {
@@ -45,25 +53,30 @@ export class OpenLinks {
     return this.#byFd.get(fd);
   }
 
-  /** Opens what is missing, closes what is in excess. `renewed` are opened anew: their memberships may be lost. */
-  fit(places: Iterable<Place>, renewed: ReadonlySet<number>): void {
+  /**
+   * Opens what is missing, closes what is in excess; the groups to hear. `renewed` are opened anew: their memberships may
+   * be lost.
+   */
+  fit(places: Iterable<Place>, renewed: ReadonlySet<number>): LinkGroups[] {
     const wanted = wantedLinks(places);
     for (const [index, open] of this.#open) {
       const entry = wanted.get(index);
       if (entry !== undefined && !renewed.has(index) && fits(open.sockets, entry)) continue;
-      open.sockets.close();
+      this.#retire(open.sockets.fds());
       this.#open.delete(index);
     }
+    const heard: LinkGroups[] = [];
     for (const [index, { link, families, groups }] of wanted) {
       const open = this.#open.get(index) ?? this.#openLink(link, families);
       if (open === undefined) continue;
       open.responder = { index, mac: link.mac };
-      open.sockets.setGroups(groups);
+      heard.push({ index, generation: open.generation, groups: [...groups] });
     }
     this.#byFd.clear();
     for (const open of this.#open.values())
       for (const socket of [open.sockets.arp, open.sockets.ndp])
         if (socket !== undefined) this.#byFd.set(socket.fd, { open, socket });
+    return heard;
   }
 
   /** Descriptors of all sockets. */
@@ -79,6 +92,7 @@ export class OpenLinks {
     try {
       const open = {
         sockets: new LinkSockets(link, families),
+        generation: (this.#opened += 1),
         responder: { index: link.index, mac: link.mac },
         lastFrameMs: undefined,
         receivedPackets: undefined,
@@ -98,10 +112,10 @@ function wantedLinks(places: Iterable<Place>): ReadonlyMap<number, Wanted> {
   const wanted = new Map<number, Wanted>();
   for (const { bytes, links } of places)
     for (const link of links) {
-      const entry = wanted.get(link.index) ?? { link, families: new Set(), groups: [] };
+      const entry = wanted.get(link.index) ?? { link, families: new Set(), groups: new Set() };
       wanted.set(link.index, entry);
       entry.families.add(bytes.length === 4 ? 4 : 6);
-      if (bytes.length === 16) entry.groups.push(solicitedNodeGroup(bytes));
+      if (bytes.length === 16) entry.groups.add(addressText(solicitedNodeGroup(bytes)));
     }
   return wanted;
 }

@@ -7,6 +7,7 @@ import type { AddressPlan } from '../announcement.ts';
 import { addressBytes } from '../socket/address.ts';
 import { checked, libc, linux } from '../socket/libc.ts';
 import type { AddressCounters } from './counters.ts';
+import { GroupMemberships, type LinkGroups } from './group-memberships.ts';
 import { heartbeatMetrics } from './heartbeat-metrics.ts';
 import { type HeartbeatOptions, type HeartbeatSettings, heartbeatSettings } from './heartbeat-settings.ts';
 import { defaultExclude } from './interface-choice.ts';
@@ -63,6 +64,7 @@ class Layer2Side implements RunningLayer2 {
   readonly #counters = new Map<string, AddressCounters>();
   readonly #heartbeat: HeartbeatSettings | undefined;
   #heartbeats: HeartbeatReport | undefined;
+  readonly #memberships = new GroupMemberships();
   readonly #listeners = new Set<(ownership: Ownership) => void>();
   readonly #stopping = running(() => this.#end());
   #plans: readonly AddressPlan[] = [];
@@ -179,6 +181,8 @@ class Layer2Side implements RunningLayer2 {
 
   #hear(report: Exclude<Report, { kind: 'ready' }>): void {
     if (report.kind === 'log') this.#options.log[report.level](report.fields, report.message);
+    else if (report.kind === 'retired') for (const fd of report.fds) libc().close(fd);
+    else if (report.kind === 'groups') this.#setGroups(report.links);
     else if (report.kind === 'counters')
       for (const counters of report.counters) this.#counters.set(counters.address, counters);
     else if (report.kind === 'heartbeats') this.#heartbeats = report.report;
@@ -192,6 +196,10 @@ class Layer2Side implements RunningLayer2 {
         for (const listener of this.#listeners) listener(ownership);
       }
     }
+  }
+
+  #setGroups(links: readonly LinkGroups[]): void {
+    if (!this.#stopped) this.#memberships.set(links);
   }
 
   #tell(command: Command): void {
@@ -219,6 +227,7 @@ class Layer2Side implements RunningLayer2 {
     process.off('exit', this.#tellToStop);
     this.#tellToStop();
     await this.#ended;
+    this.#memberships.close();
     libc().close(this.#wakeFd);
   }
 }

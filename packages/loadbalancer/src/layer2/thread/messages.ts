@@ -1,5 +1,6 @@
 import type { AddressPlan } from '../../announcement.ts';
 import type { AddressCounters } from '../counters.ts';
+import type { LinkGroups } from '../group-memberships.ts';
 import type { HeartbeatSettings } from '../heartbeat-settings.ts';
 import type { Member, Ownership } from '../layer2.ts';
 import type { HeartbeatReport } from './heartbeat-elector.ts';
@@ -19,6 +20,13 @@ export type Report =
       /** Addresses that are in no plan any more. */
       readonly gone: readonly string[];
     }
+  /** Groups that the main side is to join, and no others. */
+  | { readonly kind: 'groups'; readonly links: readonly LinkGroups[] }
+  /**
+   * Packet sockets for the main side to close: that waits until every processor has let go of them (synchronize_net), some
+   * 30 ms each.
+   */
+  | { readonly kind: 'retired'; readonly fds: readonly number[] }
   | { readonly kind: 'counters'; readonly counters: readonly AddressCounters[] }
   | { readonly kind: 'heartbeats'; readonly report: HeartbeatReport }
   | {

@@ -82,6 +82,8 @@ const announcer = new Announcer({
   heardFrame: (interfaceName) => elector.heardFrame?.(interfaceName, loop.nowMs) ?? true,
   mayAnnounce: () => elector.mayAnnounce?.(loop.nowMs) ?? true,
   heardClaim: (address, mac, interfaceName) => elector.heardClaim?.(address, mac, interfaceName, loop.nowMs),
+  groupsChanged: (links) => report({ kind: 'groups', links }),
+  retire: (fds) => report({ kind: 'retired', fds }),
   interfacesChanged: () => decisions.changed(),
 });
 const elector = makeElector({
