@@ -315,6 +315,30 @@ describe('heartbeats that are not what they seem', () => {
     }
   });
 
+  it('spoiled on their way, change nothing under a key and break nothing without', () => {
+    for (const gossipKey of [Buffer.alloc(32, 7), undefined]) {
+      const net = network({ gossipKey });
+      const recorded: Uint8Array[] = [];
+      net.onDatagram = (to, bytes) => {
+        if (to.name === second) recorded.push(bytes);
+      };
+      net.run(500);
+      net.onDatagram = undefined;
+      const { heartbeats } = net.host(second);
+      const before = heartbeats.counts.taken;
+      const frames = Number(process.env['FRAMES'] ?? 3000);
+      for (let i = 0; i < frames; i++) {
+        const frame = Uint8Array.from(recorded[i % recorded.length] as Uint8Array);
+        const at = Math.floor(net.random() * frame.length);
+        frame[at] = (frame[at] as number) ^ (1 + Math.floor(net.random() * 255));
+        net.inject(net.host(second), net.random() < 0.2 ? frame.subarray(0, at) : frame);
+      }
+      if (gossipKey) assert.equal(heartbeats.counts.taken, before);
+      net.run(1500);
+      assert.deepEqual(net.owners(vip), [first]);
+    }
+  });
+
   it('under another key, or none, are counted and change nothing', () => {
     const net = network({ gossipKey: Buffer.alloc(32, 1) });
     const { heartbeats } = net.host(second);

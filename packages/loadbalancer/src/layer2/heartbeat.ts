@@ -1,5 +1,12 @@
 import type { Standing } from './election.ts';
-import { digestOf, HeartbeatCodec, type HeartbeatFrame, partsOf, type Refusal } from './heartbeat-codec.ts';
+import {
+  digestOf,
+  HeartbeatCodec,
+  noAddresses,
+  type HeartbeatFrame,
+  partsOf,
+  type Refusal,
+} from './heartbeat-codec.ts';
 import { HeartbeatPeer } from './heartbeat-peer.ts';
 import type { Member } from './layer2.ts';
 
@@ -385,7 +392,8 @@ export class Heartbeats {
       intervalMs: this.timing.intervalMs,
       multiplier: this.timing.multiplier,
       digest: this.#digest,
-      knows: peer.known,
+      // Another start of the peer: what is known of the one before will be forgotten.
+      knows: options.echo ? noAddresses : peer.known,
       silent: this.#silentOnes(),
       ...(part !== undefined && {
         answers: { part, parts: this.#answers.length, addresses: this.#answers[part] as string[] },
