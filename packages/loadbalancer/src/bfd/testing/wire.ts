@@ -20,8 +20,8 @@ export interface End {
 /** Two sessions on a wire in a time of its own: each packet arrives 1 ms later, unless it is lost. */
 export class Wire {
   nowMs = 1000;
-  /** Whether a packet that leaves now is lost. */
-  lost: () => boolean = () => false;
+  /** Whether a packet that leaves this end now is lost. */
+  lost: (from: End) => boolean = () => false;
   readonly a: End;
   readonly b: End;
   #flying: Array<{ readonly ms: number; readonly to: () => End; readonly packet: ControlPacket }> = [];
@@ -43,13 +43,14 @@ export class Wire {
           const packet = decodeControl(bytes);
           if (typeof packet === 'string') throw new Error(`it sent a packet with a fault: ${packet}`);
           sent.push({ ms: this.nowMs, packet });
-          if (!this.lost()) this.#flying.push({ ms: this.nowMs + 1, to, packet });
+          if (!this.lost(end)) this.#flying.push({ ms: this.nowMs + 1, to, packet });
         },
         changed: (state, diagnostic) => changes.push({ ms: this.nowMs, state, diagnostic }),
       },
       this.nowMs,
     );
-    return { machine, sent, changes };
+    const end: End = { machine, sent, changes };
+    return end;
   }
 
   /** Lets so much time pass. */
