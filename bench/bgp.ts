@@ -1,5 +1,6 @@
 // How soon real routers follow: announcements, withdrawals and lost nodes, from the order to the router's kernel, as
 // `ip monitor` there tells it. Needs root and the test peers (`scripts/setup --test`). ROUNDS, 20 by default.
+// `node bench/bgp.ts bfd`: only nodes that are watched by BFD.
 import { createInterface } from 'node:readline';
 import { type Speaker, startSpeaker } from '../packages/loadbalancer/src/bgp/testing/speaker.ts';
 import { eventually, routerKinds } from '../packages/loadbalancer/src/bgp/testing/routers.ts';
@@ -10,6 +11,7 @@ import { type Row, median, ms, printTable } from './table.ts';
 const rounds = Number(process.env['ROUNDS'] ?? 20);
 /** Each of these rounds takes a hold time. */
 const slowRounds = Math.max(1, Math.round(rounds / 7));
+const only = process.argv[2];
 const vip = '203.0.113.9';
 const many = 10_000;
 
@@ -112,8 +114,50 @@ async function measure(kind: (typeof routerKinds)[number]): Promise<Row[]> {
   return rows;
 }
 
+/** A node that loses power, watched by BFD. */
+async function measureBfd(kind: (typeof routerKinds)[number]): Promise<Row[]> {
+  const segment = await openSegment();
+  const routerHost = await segment.addHost('router', { ipv4: '10.9.0.254/24' });
+  const host = await segment.addHost('one', { ipv4: '10.9.0.1/24' });
+  const bfd = { intervalMs: 50, multiplier: 3 };
+  const router = await kind.start(routerHost, [{ name: 'one', address: '10.9.0.1', asn: 64512, bfd }]);
+  const monitor = new RouteMonitor(routerHost);
+  const gone = new RegExp(`^Deleted ${vip.replaceAll('.', '\\.')} `);
+  const routerKnows: number[] = [];
+  const speakerKnows: number[] = [];
+  try {
+    for (let i = 0; i < rounds; i++) {
+      const speaker = startSpeaker(host, { peerAddress: '10.9.0.254' }, {});
+      speaker.setRoutes([{ prefix: `${vip}/32` }]);
+      await speaker.until('BFD is up', ({ state, bfd: at }) => state === 'Established' && at === 'Up');
+      await eventually('the route', () => (router.kernelRoutes().length === 1 ? true : undefined));
+      // The fast timers are agreed upon after the session is up.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const startMs = performance.now();
+      const known = speaker
+        .until('it knows', ({ state }) => state !== 'Established')
+        .then(() => speakerKnows.push(performance.now() - startMs));
+      routerKnows.push(await monitor.time(gone, () => host.cut()));
+      await known;
+      await speaker.kill();
+      host.reconnect();
+    }
+  } finally {
+    await router.stop();
+    segment.close();
+  }
+  return [
+    { what: 'a node loses power, BFD 50 ms × 3: its route is gone', value: shown(routerKnows) },
+    { what: '… the speaker has given the session up', value: shown(speakerKnows) },
+  ];
+}
+
 for (const kind of routerKinds) {
-  const missing = missingPeer(...kind.programs);
-  if (missing === false) printTable(`BGP: what ${kind.kind} sees`, await measure(kind));
+  const missing = missingPeer(...kind.programs, ...(kind.kind === 'FRR' ? ['bfdd'] : []));
+  if (missing === false)
+    printTable(`BGP: what ${kind.kind} sees`, [
+      ...(only === 'bfd' ? [] : await measure(kind)),
+      ...(await measureBfd(kind)),
+    ]);
   else console.log(`BGP with ${kind.kind}: ${missing}`);
 }
