@@ -53,9 +53,12 @@ export class ServerProcess {
     const child = this.#child;
     if (child === undefined) return;
     this.#child = undefined;
-    const closed = new Promise((resolve) => child.once('close', resolve));
-    child.kill('SIGKILL');
-    await closed;
+    // One that ended by itself tells of it no second time.
+    if (child.exitCode === null && child.signalCode === null) {
+      const closed = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGKILL');
+      await closed;
+    }
     await this.#store?.close();
   }
 }
