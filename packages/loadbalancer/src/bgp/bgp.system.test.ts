@@ -34,6 +34,7 @@ for (const { kind, programs, start } of routerKinds)
       ] as const)
         hosts.set(name, await segment.addHost(name, { ipv4: `10.9.0.${n}/24`, ipv6: `fd00:9::${n}/64` }));
       hosts.set('only6', await segment.addHost('only6', { ipv6: 'fd00:9::8/64' }));
+      await addFarHost(routerHost);
       router = await start(routerHost, [
         { name: 'one', address: '10.9.0.1', asn: 64512 },
         { name: 'two', address: '10.9.0.2', asn: 64512 },
@@ -42,6 +43,7 @@ for (const { kind, programs, start } of routerKinds)
         { name: 'signed', address: '10.9.0.5', asn: 64512, password },
         { name: 'signed6', address: 'fd00:9::7', asn: 64512, password },
         { name: 'only6', address: 'fd00:9::8', asn: 64512 },
+        { name: 'far', address: '10.8.0.1', asn: 64512, multihop: true },
         { name: 'mistaken', address: '10.9.0.6', asn: 64512, password },
       ]);
       // It takes ten seconds until it gives up: the other tests go on beside it.
@@ -58,6 +60,20 @@ for (const { kind, programs, start } of routerKinds)
     afterEach(async () => {
       for (const speaker of speakers.splice(0)) await speaker.kill();
     });
+
+    /** `far`, in a subnet of its own behind another router on the segment. */
+    async function addFarHost(routerHost: Host): Promise<void> {
+      const far = await segment.addHost('far', { ipv4: '10.8.0.1/24' });
+      const middle = await segment.addHost('middle', { ipv4: '10.9.0.253/24' });
+      hosts.set('far', far);
+      middle.run('ip', 'address', 'add', '10.8.0.253/24', 'dev', 'eth0');
+      // Both are on one wire: without this it would tell them so and they would speak directly.
+      for (const scope of ['all', 'eth0'])
+        middle.run('sh', '-c', `echo 0 > /proc/sys/net/ipv4/conf/${scope}/send_redirects`);
+      middle.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
+      far.run('ip', 'route', 'add', 'default', 'via', '10.8.0.253');
+      routerHost.run('ip', 'route', 'add', '10.8.0.0/24', 'via', '10.9.0.253');
+    }
 
     const speak = (host: string, peer: SpeakerPeer = {}): Speaker => {
       const speaker = startSpeaker(hosts.get(host) as Host, { peerAddress: '10.9.0.254', ...peer });
@@ -168,6 +184,17 @@ for (const { kind, programs, start } of routerKinds)
         await speaker.stop('shutdown');
         await untilGone(vip4);
       });
+
+    it('reaches a router two hops away with ebgpMultiHop, and not without', async () => {
+      const near = speak('far');
+      const { lastError } = await near.until('it failed', (status) => status.lastError !== undefined);
+      assert.match(lastError ?? '', /EHOSTUNREACH/);
+      await near.kill();
+      const far = speak('far', { ebgpMultiHop: true });
+      far.setRoutes([{ prefix: vip4 }]);
+      await far.until('it has told its route', ({ advertisedRoutes }) => advertisedRoutes === 1);
+      await far.stop('shutdown');
+    });
 
     it('keeps the routes of a speaker that is killed and comes back', async () => {
       const peer = { enableGracefulRestart: true };

@@ -13,9 +13,9 @@ export interface Neighbour {
   readonly address: string;
   readonly asn: number;
   readonly password?: string;
-  /** Profile of timers in milliseconds; undefined: no BFD. */
   /** It may be several hops away (IPv4), for BGP and for BFD. */
   readonly multihop?: boolean;
+  /** Profile of timers in milliseconds; undefined: no BFD. */
   readonly bfd?: { readonly intervalMs: number; readonly multiplier: number };
 }
 
