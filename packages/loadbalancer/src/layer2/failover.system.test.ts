@@ -67,7 +67,7 @@ describe('an owner that loses power', () => {
         assert.ok(lastMs <= firstMs + 2, `two answered for ${lastMs - firstMs} ms`);
         assert.ok(firstMs < Infinity, 'the old owner did not take over again');
         const gapMs = longestGap(back.answered[vip] ?? [], backMs, bootTimeMs() - 20);
-        assert.ok(gapMs <= 150, `${gapMs} ms without an answer while it came back`);
+        assert.ok(gapMs <= 500, `${gapMs} ms without an answer while it came back`);
       }
     });
 
