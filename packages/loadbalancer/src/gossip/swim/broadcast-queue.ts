@@ -28,6 +28,11 @@ export class BroadcastQueue {
     return this.#tiers.reduce((sum, tier) => sum + tier.size, 0);
   }
 
+  /** Whether there is something to be told about a member. */
+  has(about: string): boolean {
+    return this.#tiers.some((tier) => tier.has(about));
+  }
+
   /** `onSent` is called when the message was sent as often as it is to be, or was replaced. */
   add(about: string, message: Buffer, onSent?: () => void): void {
     for (const tier of this.#tiers) {

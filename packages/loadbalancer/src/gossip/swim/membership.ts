@@ -25,6 +25,8 @@ export interface MembershipOptions {
   readonly random: () => number;
   readonly awareness: Awareness;
   readonly warn: Warn;
+  /** Tells a suspect that it is one, so that it answers this member. */
+  readonly askSuspect: (member: MemberRecord) => void;
   /** Called for each change of a member that others can see; none: one was forgotten. */
   readonly onChange: (member?: MemberRecord) => void;
 }
@@ -180,7 +182,11 @@ export class Membership {
   /** Someone suspects a member. */
   suspect(body: Body<'suspect'>): void {
     const member = this.members.get(body.Node);
-    if (!member || body.Incarnation < member.incarnation) return;
+    if (!member) return;
+    if (body.Incarnation < member.incarnation) {
+      this.#remind(member);
+      return;
+    }
     if (member.suspicion) {
       if (member.suspicion.confirm(body.From))
         this.#broadcasts.add(member.name, encodeMessage('suspect', body));
@@ -210,6 +216,7 @@ export class Membership {
       minMs,
       maxMs: minMs * settings.suspicionMaxTimeoutMult,
       frozenMs: settings.probeIntervalMs,
+      onDoubt: () => this.#options.askSuspect(member),
       onTimeout: () => {
         this.dead({ Incarnation: member.incarnation, Node: member.name, From: self.name });
       },
@@ -219,7 +226,11 @@ export class Membership {
   /** Someone declares a member dead, or it says itself that it goes. `onTold`: when that was broadcast. */
   dead(body: Body<'dead'>, onTold?: () => void): void {
     const member = this.members.get(body.Node);
-    if (!member || body.Incarnation < member.incarnation) return;
+    if (!member) return;
+    if (body.Incarnation < member.incarnation) {
+      this.#remind(member);
+      return;
+    }
     if (isGone(member)) return;
     if (member.name === this.#options.self.name && !this.#left) {
       this.#refute(member, body.Incarnation);
@@ -290,16 +301,29 @@ export class Membership {
     for (const member of this.members.values()) member.suspicion?.cancel();
   }
 
+  /**
+   * Someone accuses with an incarnation of the past: it has missed the refutation, and would miss it until a push/pull. If
+   * that was this member's, it is told again, unless it is being told already. (memberlist only ignores the accusation.)
+   */
+  #remind(member: MemberRecord): void {
+    if (member.name !== this.#options.self.name || this.#left || this.#broadcasts.has(member.name)) return;
+    this.#tellOfSelf(member);
+  }
+
   /** Says that this member is alive with an incarnation that beats what was said of it. */
   #refute(self: MemberRecord, accused: number): void {
     self.incarnation = this.#nextIncarnation(accused);
     this.#options.awareness.apply(1);
+    this.#tellOfSelf(self);
+    this.#options.warn('refute', { incarnation: self.incarnation }, 'refuting what was said of this member');
+  }
+
+  #tellOfSelf(self: MemberRecord): void {
     const { name: Node, addr: Addr, endpoint, meta: Meta, vsn: Vsn, incarnation: Incarnation } = self;
     this.#broadcasts.add(
       Node,
       encodeMessage('alive', { Incarnation, Node, Addr, Port: endpoint.port, Meta, Vsn }),
     );
-    this.#options.warn('refute', { incarnation: Incarnation }, 'refuting what was said of this member');
   }
 
   /** The highest has no next: whoever spent it on a lie can be corrected by a restart of the cluster's gossip only. */

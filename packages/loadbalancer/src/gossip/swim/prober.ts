@@ -70,14 +70,11 @@ export class Prober {
   }
 
   #start(member: MemberRecord): void {
-    const { settings, clock, awareness, membership } = this.#options;
-    const { name, addr, endpoint } = membership.self;
-    const SeqNo = this.#nextSequence();
-    const source = { SourceAddr: addr, SourcePort: endpoint.port, SourceNode: name };
+    const { settings, clock, awareness } = this.#options;
     const intervalMs = awareness.scale(settings.probeIntervalMs);
     const probe: Probe = {
       member,
-      ping: { SeqNo, Node: member.name, ...source },
+      ping: this.#pingOf(member),
       dueMs: clock.monotonicMs() + intervalMs,
       expectedNacks: 0,
       nacks: 0,
@@ -89,12 +86,27 @@ export class Prober {
       clock.setTimeout(() => this.#askOthers(probe), settings.probeTimeoutMs),
       clock.setTimeout(() => this.#giveUp(probe), intervalMs),
     );
-    const messages = [encodeMessage('ping', probe.ping)];
+    this.#sendPing(member, probe.ping);
+  }
+
+  /** Pings a suspect outside of the rounds of probes: it refutes, or repeats its refutation, with the ack. */
+  ask(member: MemberRecord): void {
+    this.#sendPing(member, this.#pingOf(member));
+  }
+
+  #pingOf(member: MemberRecord): Body<'ping'> {
+    const { name, addr, endpoint } = this.#options.membership.self;
+    const source = { SourceAddr: addr, SourcePort: endpoint.port, SourceNode: name };
+    return { SeqNo: this.#nextSequence(), Node: member.name, ...source };
+  }
+
+  #sendPing(member: MemberRecord, ping: Body<'ping'>): void {
+    const messages = [encodeMessage('ping', ping)];
     // A suspect gets to know of it first, so that it can refute.
-    if (member.state !== 'alive')
-      messages.push(
-        encodeMessage('suspect', { Incarnation: member.incarnation, Node: member.name, From: name }),
-      );
+    if (member.state !== 'alive') {
+      const From = this.#options.membership.self.name;
+      messages.push(encodeMessage('suspect', { Incarnation: member.incarnation, Node: member.name, From }));
+    }
     this.#options.send(member.endpoint, messages);
   }
 

@@ -10,6 +10,8 @@ export interface SuspicionOptions {
   readonly maxMs: number;
   /** A timer that comes later than this says that this process stood still and could not hear a refutation. */
   readonly frozenMs: number;
+  /** Half of the minimum is over: the suspect may not have heard of it, or its refutation was missed. */
+  readonly onDoubt: () => void;
   /** The suspect has not refuted in time. */
   readonly onTimeout: (confirmations: number) => void;
 }
@@ -25,12 +27,14 @@ export class Suspicion {
   #confirmations = 0;
   #dueMs = 0;
   #timer: ClockTimer | undefined;
+  readonly #doubt: ClockTimer;
 
   constructor(options: SuspicionOptions) {
     this.#options = options;
     this.#heard = new Set([options.from]);
     this.#startMs = options.clock.monotonicMs();
     this.#arm(options.expected < 1 ? options.minMs : options.maxMs);
+    this.#doubt = options.clock.setTimeout(options.onDoubt, options.minMs / 2);
   }
 
   /** Another member suspects too. True: that is news, worth telling on. */
@@ -39,14 +43,14 @@ export class Suspicion {
     if (this.#confirmations >= expected || this.#heard.has(from)) return false;
     this.#heard.add(from);
     this.#confirmations++;
-    this.cancel();
+    this.#timer?.cancel();
     this.#arm(this.#timeoutMs() - (clock.monotonicMs() - this.#startMs));
     return true;
   }
 
   cancel(): void {
     this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#doubt.cancel();
   }
 
   #timeoutMs(): number {

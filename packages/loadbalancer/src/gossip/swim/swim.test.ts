@@ -6,6 +6,7 @@ import type { GossipSettings } from '../settings.ts';
 import { plainWire } from '../testing/simulation.ts';
 import { random as seededRandom } from '@cloudless/kube/testing/random';
 import { endpointText } from '../wire/address.ts';
+import { packCompounds } from '../wire/compound.ts';
 import { encodeMessage } from '../wire/messages.ts';
 import type { Body, Message, MessageName, NodeState } from '../wire/messages.ts';
 import { openPacket } from '../wire/packet.ts';
@@ -216,6 +217,52 @@ for (const accusation of ['suspect', 'dead'] as const)
     const told = alone.take('alive').find(({ body }) => body.Node === 'node-1');
     assert.equal(told?.body.Incarnation, 41, 'it rides on the next packet');
   });
+
+test('an accusation that comes with a ping is refuted with the ack, one of the past with what was said before', () => {
+  const alone = new Alone();
+  alone.alive(2);
+  const ping = { SeqNo: 1, Node: 'node-1', SourceAddr: none, SourcePort: 0, SourceNode: '' };
+  const accuse = (Incarnation: number): void => {
+    const suspect = encodeMessage('suspect', { Incarnation, Node: 'node-1', From: 'node-2' });
+    const [packet] = packCompounds([encodeMessage('ping', ping), suspect]);
+    assert.ok(packet);
+    alone.swim.receive(packet, from);
+  };
+  const answered = (): unknown[] => {
+    const packet = alone.sent.splice(0).find(({ messages }) => messages[0]?.name === 'ack');
+    return (packet?.messages ?? []).flatMap(({ name, body }) =>
+      name === 'alive' && body.Node === 'node-1' ? [body.Incarnation] : [],
+    );
+  };
+  accuse(1);
+  assert.deepEqual(answered(), [2]);
+  for (let count = 0; count < 10; count++) alone.receive('ping', ping);
+  assert.deepEqual(answered(), [2]);
+  alone.sent.length = 0;
+  alone.receive('ping', ping);
+  assert.deepEqual(answered(), [], 'it has been told often enough');
+  accuse(1);
+  assert.deepEqual(answered(), [2], 'who has missed it hears it again');
+  assert.equal(alone.swim.awareness.score, 1, 'which is no new reason to doubt itself');
+});
+
+test('a suspicion that nobody refutes is put to the suspect itself before it is a verdict', () => {
+  const alone = new Alone({ probeIntervalMs: 1_000_000, probeTimeoutMs: 1000 });
+  alone.alive(2);
+  alone.receive('suspect', { Incarnation: 1, Node: 'node-2', From: 'node-3' });
+  alone.sent.length = 0;
+  alone.clock.advance(2_000_000 - 1);
+  const asked = (): boolean =>
+    alone.sent.some(({ messages }) => messages[0]?.name === 'ping' && messages[1]?.name === 'suspect');
+  alone.sent.length = 0;
+  alone.clock.advance(1);
+  assert.ok(asked());
+  alone.alive(2, { Incarnation: 2 });
+  alone.receive('suspect', { Incarnation: 2, Node: 'node-2', From: 'node-3' });
+  alone.alive(2, { Incarnation: 3 });
+  alone.swim.stop();
+  assert.equal(alone.clock.pendingTimers, 0);
+});
 
 test('confirmations shorten a suspicion as memberlist counts them', () => {
   // 4 × log10(10) × 1 s at least, six times that without confirmation, two confirmations expected.

@@ -64,7 +64,18 @@ export class Swim {
     const { awareness } = this;
     this.#reconnector = new Reconnector(settings.reconnectTimeoutMs, random);
     const onChange = (member?: MemberRecord): void => this.#noteChange(member);
-    const about = { self, defaultPort: self.port, settings, clock, random, awareness, warn, onChange };
+    const askSuspect = (member: MemberRecord): void => this.#prober.ask(member);
+    const about = {
+      self,
+      defaultPort: self.port,
+      settings,
+      clock,
+      random,
+      awareness,
+      warn,
+      askSuspect,
+      onChange,
+    };
     this.membership = new Membership(about, members, this.#broadcasts);
     const { membership } = this;
     const send = (to: Endpoint, messages: readonly Buffer[]): void => this.#send(to, messages);
@@ -98,7 +109,9 @@ export class Swim {
   receive(packet: Buffer, from: Endpoint): readonly Error[] {
     if (this.#stopped) return [];
     const { messages, problems } = openPacket(packet, this.#options.wire);
-    for (const message of messages) this.#handle(message, from);
+    // Pings last, so that the answer carries what is to be said to an accusation that came along.
+    for (const message of messages) if (message.name !== 'ping') this.#handle(message, from);
+    for (const message of messages) if (message.name === 'ping') this.#handle(message, from);
     this.#tellChanges();
     return problems;
   }
