@@ -5,6 +5,7 @@ export type BfdState = 'AdminDown' | 'Down' | 'Init' | 'Up';
 
 /** One BFD session with one peer (RFC 5880, 5881 single hop, 5883 multihop). */
 export interface BfdSession extends Running {
+  /** `AdminDown`: one of both ends has ended it by will, which says nothing about the path (RFC 5882 section 3.2). */
   readonly state: BfdState;
   /** Hears of each change of state. */
   subscribe(listener: (state: BfdState, diagnostic: string) => void): () => void;

@@ -100,6 +100,7 @@ describe(`a session of BFD (SEED=${seed})`, () => {
     wire.run(1500);
     assert.equal(wire.a.machine.state, 'AdminDown');
     assert.deepEqual([wire.b.machine.state, wire.b.machine.diagnostic], ['Down', diagnostic.neighborDown]);
+    assert.equal(wire.b.changes.at(-1)?.state, 'AdminDown', 'as its client hears it');
     assert.equal(wire.a.sent.at(-1)?.packet.state, 'AdminDown');
   });
 

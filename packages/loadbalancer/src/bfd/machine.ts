@@ -23,6 +23,7 @@ export interface MachineOptions {
   /** 0 ≤ x < 1, for jitter. */
   readonly random: () => number;
   readonly send: (packet: Uint8Array) => void;
+  /** `AdminDown` when the peer says that it is: a client is not to take that for a lost path (RFC 5882 section 3.2). */
   readonly changed: (state: BfdState, diagnostic: number) => void;
 }
 
@@ -133,7 +134,8 @@ export class BfdMachine {
     this.#diagnostic = why;
     this.#polling = state === 'Up' && this.#desiredMs !== desiredMs;
     this.#reschedule();
-    this.#options.changed(state, why);
+    const byWill = state === 'Down' && this.#remote.state === 'AdminDown';
+    this.#options.changed(byWill ? 'AdminDown' : state, why);
   }
 
   /** Does what is due: gives the peer up, or sends. Packets that wait are to be received before. */

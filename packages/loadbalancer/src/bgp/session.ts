@@ -301,7 +301,7 @@ class Session implements BgpSession {
     let before: BfdState = session.state;
     session.subscribe((state, diagnostic) => {
       if (this.#bfd?.session !== session) return;
-      // AdminDown is somebody's will and says nothing about the path (RFC 5882 section 4.2).
+      // AdminDown is somebody's will and says nothing about the path (RFC 5882 section 3.2).
       const lost = before === 'Up' && state === 'Down';
       before = state;
       if (lost) this.#handle({ type: 'bfd-down', diagnostic });
