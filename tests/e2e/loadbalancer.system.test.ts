@@ -40,7 +40,9 @@ describe('the talk’s virtual IPs on two nodes', { skip }, () => {
   const kubectl = cluster.kubectl();
   const root = mkdtempSync('/tmp/cl-');
   const apply = (...objects: object[]): Promise<string> =>
-    kubectl.run(['apply', '-f', '-'], { input: objects.map((one) => JSON.stringify(one)).join('\n---\n') });
+    kubectl.run(['apply', '-f', '-'], {
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }),
+    });
   const macs = new Map<string, string>();
   const nodeOf = (mac: string): string => [...macs].find(([, one]) => one === mac)?.[0] ?? mac;
   let segment: Segment;

@@ -9,7 +9,7 @@ import { advertisementsFor, matchesNode, type ServicePlan } from './announcement
 /** What BGP itself does; loaded when a peer is for this node. */
 export interface BgpParts {
   routes(services: readonly AdvertisedService[], peers: readonly BgpPeer[]): PeerRoutes;
-  session(peer: BgpPeer, bfdProfile: BfdProfile | undefined): BgpSession;
+  session(peer: BgpPeer, bfdProfile: BfdProfile | undefined): BgpSession | Promise<BgpSession>;
   /** Prometheus text. */
   metrics(sessions: Iterable<BgpSession>): string;
 }
@@ -150,7 +150,8 @@ export class BgpAnnouncer implements Running {
       if (this.#sessions.has(name)) continue;
       const profile = peer.bfdProfile === undefined ? undefined : config.bfdProfiles.get(peer.bfdProfile);
       this.#options.log.info({ peer: name, address: peer.peerAddress }, 'BGP session');
-      const session = this.#parts.session(peer, profile);
+      // oxlint-disable-next-line no-await-in-loop -- a few peers, each loads what it needs
+      const session = await this.#parts.session(peer, profile);
       session.subscribe(() => this.#options.onChange([]));
       this.#sessions.set(name, { text: textOf(peer), session });
     }
