@@ -1,12 +1,6 @@
 import type { Standing } from './election.ts';
-import {
-  digestOf,
-  HeartbeatCodec,
-  noAddresses,
-  type HeartbeatFrame,
-  partsOf,
-  type Refusal,
-} from './heartbeat-codec.ts';
+import { digestOf, HeartbeatCodec, type HeartbeatFrame, noAddresses, partsOf } from './heartbeat-codec.ts';
+import { type HeartbeatCounts, noCounts, type RejoinReason } from './heartbeat-counts.ts';
 import { HeartbeatPeer } from './heartbeat-peer.ts';
 import type { Member } from './layer2.ts';
 
@@ -34,18 +28,6 @@ export interface HeartbeatOptions {
 
 /** What this node is: it answers for addresses only while `live`. */
 export type OwnState = HeartbeatFrame['state'];
-
-/** Why this node stopped answering to find out whether it was missed. */
-export type RejoinReason = 'started' | 'late' | 'cut-off' | 'missed';
-
-/** Counters, for metrics. */
-export interface HeartbeatCounts {
-  sent: number;
-  taken: number;
-  refused: Record<Refusal | 'unknown-sender' | 'other-receiver' | 'old' | 'unproven', number>;
-  silences: number;
-  rejoins: Record<RejoinReason, number>;
-}
 
 const partsPerBeat = 8;
 /** Between two answers to the same peer. */
@@ -413,25 +395,4 @@ export class Heartbeats {
       if (peer.paired && peer.standing === 'silent' && !peer.left) hashes.push(peer.hash);
     return hashes;
   }
-}
-
-function noCounts(): HeartbeatCounts {
-  return {
-    sent: 0,
-    taken: 0,
-    refused: {
-      'no-heartbeat': 0,
-      version: 0,
-      'not-sealed': 0,
-      sealed: 0,
-      'wrong-key': 0,
-      malformed: 0,
-      'unknown-sender': 0,
-      'other-receiver': 0,
-      old: 0,
-      unproven: 0,
-    },
-    silences: 0,
-    rejoins: { started: 0, late: 0, 'cut-off': 0, missed: 0 },
-  };
 }
