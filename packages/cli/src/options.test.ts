@@ -106,6 +106,11 @@ describe('flags of up and agent', () => {
     ],
     [{ etcdServers: 'http://a:1', etcdCafile: '/none' }, /^--etcd-cafile \/none: there is no such file$/],
     [{ etcdCafile: 'package.json' }, /go with --etcd-servers$/],
+    [{ announcements: '/none.yaml' }, /^--announcements \/none\.yaml: there is no such file$/],
+    [
+      { strictExclude: true, disable: ['dns,loadbalancer'] },
+      /^--strict-exclude is for the load balancer, which --disable loadbalancer leaves out$/,
+    ],
   ] as Array<[RawOptions, RegExp]>)
     it(`refuse ${JSON.stringify(raw).slice(0, 80)}`, () =>
       assert.throws(

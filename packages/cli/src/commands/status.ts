@@ -58,6 +58,9 @@ function describe(
     lines.push(
       `${child.name.padEnd(14)}${child.state.padEnd(9)} pid ${child.pid ?? '-'}, ${formatMs(Date.now() - child.sinceMs)}, ${child.restarts} restarts${child.lastExit ? `, last ${child.lastExit}` : ''}`,
     );
+  const balances = config.runtime !== 'simulated' && !config.disable.includes('loadbalancer');
+  if (balances && !supervisor.children.some(({ name }) => name === 'speaker'))
+    lines.push('speaker       idle: no IPAddressPool and no file of announcements');
   for (const node of nodes ?? []) lines.push(`node ${node.name}: Ready=${node.ready}`);
   return `${lines.join('\n')}\n`;
 }
