@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { AddressPlan } from '../announcement.ts';
-import { macText } from '../socket/address.ts';
+import { addressBytes, macText } from '../socket/address.ts';
 import { gratuitousArp } from './arp.ts';
 import { Bursts } from './bursts.ts';
 import { Counters } from './counters.ts';
@@ -148,6 +148,14 @@ export class Announcer implements LoopPart {
   /** Names of the interfaces that have an address of the plans as their own. */
   heldBy(address: string): readonly string[] {
     return this.#places.get(address)?.held ?? [];
+  }
+
+  /** See {@link ElectorContext.interfaceWith}. */
+  interfaceWith(address: string): string | undefined {
+    const bytes = addressBytes(address);
+    const { links, addresses } = this.#places.table;
+    const own = addresses.find((one) => Buffer.compare(one.address, bytes) === 0);
+    return links.find(({ index }) => index === own?.index)?.name;
   }
 
   /** See {@link ElectorContext.lastFrameMs}. */

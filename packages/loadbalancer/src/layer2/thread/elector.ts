@@ -36,6 +36,8 @@ export interface ElectorContext {
   changed(): void;
   /** Where this node would answer for an address; empty: nowhere, no interface fits or is up. */
   interfacesFor(address: string): readonly string[];
+  /** The interface that has an address as its own, as the loop knows it; undefined: none. */
+  interfaceWith(address: string): string | undefined;
   /** When anything was last heard on an interface, in the loop's time; undefined: never since it is up. */
   lastFrameMs(interfaceName: string): number | undefined;
   /** Starts the burst for an address anew, if this node owns it: others' entries may point at a former owner. */

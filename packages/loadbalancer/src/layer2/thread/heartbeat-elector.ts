@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { networkInterfaces } from 'node:os';
 import type { AddressPlan } from '../../announcement.ts';
 import { openUdpSocket, type UdpSocket } from '../../socket/udp-socket.ts';
 import { Heartbeats, type OwnState } from '../heartbeat.ts';
@@ -45,7 +44,7 @@ export class HeartbeatElector implements Elector {
     this.#settings = settings;
     this.#socket = openUdpSocket(settings.address, settings.port);
     this.#fds = [this.#socket.fd];
-    this.#interface = interfaceOf(settings.address);
+    this.#interface = context.interfaceWith(settings.address);
     this.#heartbeats = new Heartbeats({
       nodeName: context.nodeName,
       timing: { intervalMs: settings.intervalMs, multiplier: settings.multiplier },
@@ -141,13 +140,16 @@ export class HeartbeatElector implements Elector {
 
   /** Looks once an interval at what was heard on the interfaces: also frames that are not this thread's. */
   #listen(): void {
-    this.#interface ??= interfaceOf(this.#settings.address);
+    this.#interface ??= this.#context.interfaceWith(this.#settings.address);
     const names = new Set(this.#heardMs.keys());
     if (this.#interface !== undefined) names.add(this.#interface);
     for (const name of names) {
       const heardMs = this.#context.lastFrameMs(name);
-      if (heardMs !== undefined && heardMs > (this.#heardMs.get(name) ?? -Infinity))
-        this.#heardMs.set(name, heardMs);
+      const beforeMs = this.#heardMs.get(name) ?? -Infinity;
+      if (heardMs === undefined || heardMs <= beforeMs) continue;
+      this.#heardMs.set(name, heardMs);
+      // Somebody else's frame ends the quiet too: the next question must not find it ended already.
+      this.#heartbeats.heardWire(heardMs - beforeMs, heardMs);
     }
   }
 
@@ -171,10 +173,4 @@ export class HeartbeatElector implements Elector {
     }
     context.changed();
   }
-}
-
-function interfaceOf(address: string): string | undefined {
-  for (const [name, list] of Object.entries(networkInterfaces()))
-    if (list?.some((one) => one.address === address)) return name;
-  return undefined;
 }

@@ -91,6 +91,7 @@ const elector = makeElector({
   nowMs: () => loop.nowMs,
   changed: () => decisions.changed(),
   interfacesFor: (address) => announcer.interfacesFor(address),
+  interfaceWith: (address) => announcer.interfaceWith(address),
   lastFrameMs: (interfaceName) => announcer.lastFrameMs(interfaceName),
   announce: (address) => announcer.announce(address),
   log,
