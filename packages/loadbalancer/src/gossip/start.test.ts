@@ -177,6 +177,14 @@ test('a join of what is no address, or of nobody, resolves with 0', async () => 
   assert.match(String(warnings[1]?.['error']), /ECONNREFUSED/);
 });
 
+test('after it has stopped, joining and leaving end at once and nothing is listened to', async () => {
+  const [gossip, friend] = [await start({ nodeName: 'a', key }), await start({ nodeName: 'b', key })];
+  await Promise.all([gossip.stop(), gossip.stop()]);
+  assert.equal(await gossip.join([at(friend)]), 0);
+  assert.equal(await friend.join([at(gossip)]), 0);
+  await gossip.leave();
+});
+
 test('members whose versions do not fit refuse one another with the reason', async () => {
   const { log, warnings } = keptLog();
   const serfLike = await start({ nodeName: 'a', key, delegateVersions: { min: 2, max: 5, current: 4 } });

@@ -42,7 +42,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     ...advertised(options),
   };
   const warnings = new RateLimitedLog(log, clock);
-  const listeners = new Set<(members: readonly GossipMember[]) => void>();
+  const listeners = new Set<Listener>();
   let swim: Swim | undefined;
   const problem = (error: Error, from: Endpoint): void => warnOfPeer(warnings, swim, error, from);
   const streams = new GossipStreams(
@@ -88,20 +88,35 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
       'gossip is not encrypted: whoever reaches the port can speak as a member',
     );
   protocol.start();
+  const local = { name: self.name, address: self.address, port };
+  return handleOf(protocol, { local, transport, listeners, clock, log });
+}
+
+type Listener = (members: readonly GossipMember[]) => void;
+
+interface HandleParts {
+  readonly local: Gossip['local'];
+  readonly transport: GossipTransport;
+  readonly listeners: Set<Listener>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+function handleOf(swim: Swim, { local, transport, listeners, clock, log }: HandleParts): Gossip {
   return {
     ...running(async () => {
-      protocol.stop();
+      swim.stop();
       await transport.close();
     }),
-    local: { name: self.name, address: self.address, port },
-    members: () => membersOf(protocol),
-    join: (addresses) => join(protocol, addresses, port, log),
-    leave: () => leave(protocol, clock),
+    local,
+    members: () => membersOf(swim),
+    join: (addresses) => join(swim, addresses, local.port, log),
+    leave: () => leave(swim, clock),
     subscribe: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    healthScore: () => protocol.awareness.score,
+    healthScore: () => swim.awareness.score,
   };
 }
 

@@ -237,8 +237,10 @@ export class Swim {
   }
 
   #exchange(to: Endpoint, join: boolean, done: (error: Error | undefined) => void): void {
+    const stopped = (): void => done(new Error('gossip has stopped'));
+    if (this.#stopped) return stopped();
     this.#options.network.exchange(to, this.membership.states(), join, (result) => {
-      if (this.#stopped) return done(new Error('gossip has stopped'));
+      if (this.#stopped) return stopped();
       if (result instanceof Error) return done(result);
       try {
         this.merge(result);
