@@ -96,6 +96,8 @@ async function verifyTarget({ address, session }: ReadingSession, { force }: Tar
 /** Whether somebody serves a store of this database; a connection that was just ended counts for a while longer. */
 async function hasServers(session: Session): Promise<boolean> {
   for (let tries = 0; tries < 30; tries++) {
+    // Inside a transaction the view would show what it showed the first time.
+    await session.rows({ text: 'SELECT pg_stat_clear_snapshot()' });
     const [row] = await session.rows({
       text:
         'SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ' +
