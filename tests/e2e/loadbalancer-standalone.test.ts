@@ -94,7 +94,7 @@ describe('controller and speaker with the manifests’ service accounts', () => 
         namespace,
         log,
         parts: {
-          layer2: () => fakes.layer2(),
+          layer2: (options) => fakes.layer2(options),
           gossip: (options) => fakes.gossip(options),
           bgp: () => fakes.bgp(),
           configuration: (api) => watchConfiguration({ client: api, namespace, clock: systemClock, log }),

@@ -108,7 +108,9 @@ export class Membership implements Running {
     const gossip = this.#gossip;
     if (!gossip || this.#stopped) return;
     this.#timer?.cancel();
-    const there = new Set(this.members().map(({ address }) => address));
+    // One that is only listed has not joined.
+    const alive = gossip.members().filter(({ state }) => state === 'alive' || state === 'suspect');
+    const there = new Set(alive.map(({ address }) => address));
     const missing = this.#addresses.filter((address) => !there.has(address));
     if (missing.length > 0) {
       const answered = await gossip.join(missing).catch((error: unknown) => {

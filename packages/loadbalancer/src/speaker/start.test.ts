@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, describe, it } from 'node:test';
@@ -244,6 +244,37 @@ describe('a speaker', () => {
     assert.deepEqual(speaker.status().addresses[0]?.sources, [source]);
     table.set(source, []);
     await eventually('withdrawn', () => parts.layer2Started?.plans.length === 0);
+  });
+
+  it('a file is announced before credentials are there; the key that comes with them is used at once, and kept', async () => {
+    const path = join(folder, 'early.yaml');
+    const keyFile = join(folder, 'gossip.key');
+    writeFileSync(
+      path,
+      'announcements: [{address: 192.0.2.100}]\nmembers: [{name: n2, address: 192.0.2.2}]\n',
+    );
+    const api = cluster();
+    const credentials = Promise.withResolvers<typeof api.client>();
+    const parts = new FakeParts(configuration());
+    const options = { announcementsFile: path, gossip: { keyFile } };
+    const speaker = await start(parts, { ...options, client: credentials.promise });
+    await eventually('announced', () => parts.layer2Started?.plans.length === 1);
+    const early = parts.layer2Started;
+    assert.deepEqual(parts.layer2Keys, [undefined]);
+    credentials.resolve(api.client);
+    await eventually('the Service too', () => parts.layer2Started?.plans.length === 2);
+    assert.ok(early?.stopped && parts.layer2Started !== early);
+    const [, key] = parts.layer2Keys;
+    assert.deepEqual(key, parts.gossipStarted?.options.key);
+    assert.equal(statSync(keyFile).mode & 0o777, 0o600);
+    await speaker.stop();
+    // The next start has it before the API does.
+    const again = new FakeParts();
+    await start(again, { ...options, client: new Promise(() => {}) });
+    await eventually('gossip', () => again.gossipStarted?.joined.includes('192.0.2.2') ?? false);
+    assert.deepEqual(again.gossipStarted?.options.key, Buffer.from(key ?? []));
+    await eventually('layer 2', () => again.layer2Keys.length > 0);
+    assert.deepEqual(again.layer2Keys, [Buffer.from(key ?? [])]);
   });
 
   it('with no API anywhere a file is announced; it is watched, and a broken one leaves the last good', async () => {

@@ -196,7 +196,11 @@ export class FakeParts implements SpeakerParts {
     for (const listener of this.#listeners) listener(config);
   }
 
-  async layer2(): Promise<Layer2> {
+  /** With which key each was started. */
+  readonly layer2Keys: Array<Uint8Array | undefined> = [];
+
+  async layer2(options: { key: Uint8Array | undefined }): Promise<Layer2> {
+    this.layer2Keys.push(options.key);
     return (this.layer2Started = new FakeLayer2());
   }
 
