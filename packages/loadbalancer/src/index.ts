@@ -1,6 +1,6 @@
 /**
- * Virtual IPs. In this form: what is to be announced, keyed by address, and the file as a source of it. Election,
- * ARP, NDP and BGP build on {@link AnnouncementTable}; nothing is announced on a wire yet.
+ * Virtual IPs: what is to be announced, keyed by address, and a file as a source of it. Who answers for it on the wire is
+ * in `layer2/` and `bgp/`, what joins them to Services in `speaker/`.
  *
  * ```ts
  * const table = new AnnouncementTable();
