@@ -207,6 +207,30 @@ describe('mixed with a speaker that sends no heartbeats', () => {
   });
 });
 
+describe('a node that was not told yet what to answer for', () => {
+  it('is elected by nobody, sends nothing while nobody else has plans, and serves at once when it is told', () => {
+    const net = new SimulatedNetwork(names, 1);
+    for (const host of net.hosts) net.start(host);
+    net.run(1000);
+    const sent = net.hosts.map((host) => host.heartbeats.counts.sent);
+    net.run(1000);
+    assert.deepEqual(
+      net.hosts.map((host) => host.heartbeats.counts.sent),
+      sent,
+    );
+    const members = net.hosts.map(({ member }) => member);
+    net.plans = [planOf(vip)];
+    for (const name of [second, third]) net.setMembers(net.host(name), members);
+    net.run(50);
+    assert.deepEqual(net.owners(vip), [second]);
+    net.run(1000);
+    assert.deepEqual(net.owners(vip), [second]);
+    net.setMembers(net.host(first), members);
+    net.run(10);
+    assert.deepEqual(net.owners(vip), [first]);
+  });
+});
+
 describe('a member that is only listed', () => {
   it('is live by its heartbeats or not at all', () => {
     const net = new SimulatedNetwork(names, 1);

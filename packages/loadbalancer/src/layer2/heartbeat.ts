@@ -58,6 +58,9 @@ export class Heartbeats {
   /** Frames from here on were sent since the node began to join or to check. */
   #firstOfJoin = 1;
   #quarantineEndsMs = Infinity;
+  #planned = false;
+  /** Nothing but plans is missing for the end of the join. */
+  #admitted = false;
   #lastBeatMs = -Infinity;
   #nextBeatMs = Infinity;
   #beats = 0;
@@ -91,13 +94,21 @@ export class Heartbeats {
 
   /**
    * Whom gossip believes alive, this node included or not, and with whom it shares candidacy of an address. The first
-   * call begins the join.
+   * call begins the join. `planned`: this node knows of addresses; until it does, it joins and is not live, so that nobody
+   * elects one that was not told yet what to answer for.
    */
-  setMembers(members: readonly Member[], shares: (name: string) => boolean, nowMs: number): void {
+  setMembers(
+    members: readonly Member[],
+    shares: (name: string) => boolean,
+    planned: boolean,
+    nowMs: number,
+  ): void {
+    this.#planned = planned;
     const listed = new Map(members.map((member) => [member.name, member]));
     listed.delete(this.#options.nodeName);
     for (const member of listed.values()) this.#list(member, shares(member.name), nowMs);
     for (const peer of this.#peers.values()) if (!listed.has(peer.name)) this.#unlist(peer, nowMs);
+    if (this.#admitted && planned) this.#becomeLive(nowMs);
     if (this.#begun || members.length === 0) return;
     this.#begun = true;
     this.#rejoin('joining', 'started', nowMs);
@@ -269,7 +280,7 @@ export class Heartbeats {
       if (peer.seesMe === 'silent') this.#rejoin('joining', 'missed', nowMs);
       return peer.seesMe === 'silent';
     }
-    if (this.#state !== 'joining' || !heardThis) return false;
+    if (this.#state !== 'joining' || this.#admitted || !heardThis) return false;
     for (const other of this.#peers.values()) if (this.#awaited(other)) return false;
     return this.#becomeLive(nowMs);
   }
@@ -282,6 +293,7 @@ export class Heartbeats {
 
   #rejoin(state: 'joining' | 'checking', reason: RejoinReason, nowMs: number): void {
     this.#state = state;
+    this.#admitted = false;
     this.counts.rejoins[reason] += 1;
     this.#firstOfJoin = this.#sequence + 1;
     this.#quarantineEndsMs = nowMs + this.#timeoutMs;
@@ -290,8 +302,10 @@ export class Heartbeats {
   }
 
   #becomeLive(nowMs: number): boolean {
-    this.#state = 'live';
     this.#quarantineEndsMs = Infinity;
+    this.#admitted = this.#state === 'joining' && !this.#planned;
+    if (this.#admitted) return false;
+    this.#state = 'live';
     this.#beat(nowMs);
     this.#options.changed();
     return true;
@@ -325,7 +339,7 @@ export class Heartbeats {
   }
 
   get #asks(): boolean {
-    return this.#state === 'joining' || this.#state === 'checking';
+    return (this.#state === 'joining' && !this.#admitted) || this.#state === 'checking';
   }
 
   /** Those that may never answer, or not for long, are asked less often. */

@@ -64,7 +64,8 @@ export class OwnershipRules {
       else this.#entries.set(plan.address, newEntry(plan, entry?.answering ?? false));
     }
     const shared = this.#sharing();
-    this.#options.heartbeats.setMembers(members, (name) => shared === 'all' || shared.has(name), nowMs);
+    const shares = (name: string): boolean => shared === 'all' || shared.has(name);
+    this.#options.heartbeats.setMembers(members, shares, plans.length > 0, nowMs);
   }
 
   /** The present owners hand over what MetalLB's rule would give to others. Of use when sticky. */

@@ -34,7 +34,11 @@ export class Layer2Announcer implements Running {
         if (!plan) this.#last.delete(address);
         this.#schedule();
       }),
-      membership.subscribe((members) => this.#layer2?.setMembers(members)),
+      membership.subscribe((members) => {
+        this.#layer2?.setMembers(members);
+        // Others take a speaker that sends no heartbeats for one of another make, and would elect it before it has plans.
+        if (members.length > 1 && !this.#starting) this.#schedule();
+      }),
     );
     this.#running = running(async () => {
       this.#stopped = true;
