@@ -14,6 +14,7 @@ import type { SpeakerRules } from './announcements.ts';
 import { type WatchedFile, watchAnnouncementFile } from './announcement-file.ts';
 import { BgpAnnouncer, type BgpParts } from './bgp-announcer.ts';
 import { ClusterSide } from './cluster-side.ts';
+import { attemptGossip, type GossipAttempts } from './gossip-attempts.ts';
 import { keepKey, keptKey, waitForKey } from './gossip-key.ts';
 import { Layer2Announcer } from './layer2-announcer.ts';
 import { Membership } from './membership.ts';
@@ -121,6 +122,7 @@ class StartedSpeaker implements Speaker {
   readonly #file: WatchedFile | undefined;
   readonly #running: Running;
   readonly #gossiping: Promise<void>;
+  #attempts: GossipAttempts | undefined;
   readonly #client: Promise<KubeClient | undefined>;
   #cluster: ClusterSide | undefined;
   #configuration: ConfigurationSource | undefined;
@@ -142,8 +144,7 @@ class StartedSpeaker implements Speaker {
     const clock = this.#clock;
     this.#membership = new Membership({ own: { name: nodeName, address: nodeAddress }, clock, log });
     this.#gossiping = this.#startGossip().catch((error: unknown) => {
-      if (!this.#stopping.signal.aborted)
-        log.error({ err: error }, 'no gossip: speakers that die are found by heartbeats alone');
+      if (!this.#stopping.signal.aborted) log.error({ err: error }, 'no gossip: its key cannot be had');
     });
     this.#layer2 = new Layer2Announcer({
       table: this.#table,
@@ -234,6 +235,7 @@ class StartedSpeaker implements Speaker {
     // Others take over as soon as this one says that it goes: before anything that waits for the API.
     await this.#layer2.stop();
     await this.#gossiping;
+    await this.#attempts?.stop();
     await this.#comparing.catch(() => undefined);
     await this.#membership.stop();
     await this.#bgp.stop();
@@ -356,7 +358,8 @@ class StartedSpeaker implements Speaker {
       // What a file asks for is announced by now, with heartbeats that nobody who has the key listens to.
       await this.#layer2.restart();
     }
-    await this.#gossipWith(key, gossip);
+    this.#attempts = this.#attemptGossip(key, gossip);
+    await this.#attempts.attempted;
     if (known && gossip.keyFile !== undefined) this.#compareKey(known, gossip.keyFile);
   }
 
@@ -367,21 +370,17 @@ class StartedSpeaker implements Speaker {
     return client && (await waitForKey({ client, namespace, clock: this.#clock, log, signal }));
   }
 
-  async #gossipWith(key: Uint8Array, gossip: SpeakerGossip): Promise<void> {
+  #attemptGossip(key: Uint8Array, gossip: SpeakerGossip): GossipAttempts {
     const { nodeName, nodeAddress, log, parts } = this.#options;
-    const { podSelector: _, keyFile: __, port = 7946, bindAddress, ...rest } = gossip;
-    const started = await parts.gossip({
-      ...rest,
-      nodeName,
-      bindAddress: bindAddress ?? nodeAddress,
-      advertiseAddress: nodeAddress,
-      port,
-      key,
+    const { podSelector: _, keyFile: __, port = 7946, bindAddress = nodeAddress, ...rest } = gossip;
+    const clock = this.#clock;
+    const addresses = { bindAddress, advertiseAddress: nodeAddress, port };
+    return attemptGossip({
+      open: () => parts.gossip({ ...rest, ...addresses, nodeName, key, log, clock }),
+      use: (started) => this.#membership.use(started),
+      clock,
       log,
-      clock: this.#clock,
     });
-    if (this.#stopping.signal.aborted) await started.stop();
-    else await this.#membership.use(started);
   }
 
   /** Not waited for: the API may be away for long. A new key counts from the next start on, as MetalLB's does. */
