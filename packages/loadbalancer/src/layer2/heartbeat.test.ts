@@ -177,6 +177,12 @@ describe('a node whose others are dead', () => {
     const seen = changes(net, 1000);
     assert.deepEqual(owners(seen), ['', third]);
     assert.ok((seen[1]?.atMs as number) <= timeoutMs + 1);
+    // Whoever asked is answered now, and what it says next is no new reason.
+    net.run(2000);
+    net.broadcast(0);
+    net.run(timeoutMs + 1);
+    net.broadcast(0);
+    assert.deepEqual(net.owners(vip), [third]);
   });
 
   it('learns from others that a member is silent which it never heard itself', () => {

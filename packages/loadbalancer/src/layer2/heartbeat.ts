@@ -58,6 +58,8 @@ export class Heartbeats {
   /** Frames from here on were sent since the node began to join or to check. */
   #firstOfJoin = 1;
   #quarantineEndsMs = Infinity;
+  /** When a quarantine last ended without an answer. */
+  #askedMs = -Infinity;
   #planned = false;
   /** Nothing but plans is missing for the end of the join. */
   #admitted = false;
@@ -211,8 +213,11 @@ export class Heartbeats {
         if (peer.heard) this.counts.silences += 1;
       }
     if (nowMs >= this.#nextBeatMs) this.#beat(nowMs);
-    if (nowMs >= this.#quarantineEndsMs) this.#becomeLive(nowMs);
-    else if (news) this.#options.changed();
+    if (nowMs >= this.#quarantineEndsMs) {
+      this.#askedMs = nowMs;
+      this.#becomeLive(nowMs);
+    }
+    if (news) this.#options.changed();
   }
 
   /** This node did not run for `gapMs`. Call it before anything that waits is answered; it may also notice by itself. */
@@ -236,7 +241,8 @@ export class Heartbeats {
   /** Others may answer for this node's addresses as soon as it has not heard them for so long. */
   #cutOff(quietMs: number, nowMs: number): boolean {
     const limitMs = this.#timeoutMs - this.timing.intervalMs;
-    if (quietMs < limitMs) return false;
+    // Everybody was asked just now, and nobody is there.
+    if (quietMs < limitMs || nowMs < this.#askedMs + limitMs) return false;
     let heardOnce = false;
     for (const peer of this.#peers.values()) {
       if (!peer.heard || peer.left || !peer.paired) continue;
