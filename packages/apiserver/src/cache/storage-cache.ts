@@ -1,4 +1,4 @@
-import type { Clock } from '@cloudless/kube/clock';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import {
   EtcdError,
   type EtcdStore,
@@ -238,16 +238,7 @@ export class StorageCache {
   async #pause(): Promise<void> {
     const delay = this.#reconnectMs;
     this.#reconnectMs = Math.min(delay * 2, reconnectMaxMs);
-    await new Promise<void>((resolve) => {
-      const timer = this.#parts.clock.setTimeout(done, delay);
-      const { signal } = this.#parts;
-      function done(): void {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      }
-      signal.addEventListener('abort', done, { once: true });
-    });
+    await sleep(this.#parts.clock, delay, this.#parts.signal);
   }
 
   /** Reads everything at one revision, tells listeners what differs from what was known, and watches from there. */

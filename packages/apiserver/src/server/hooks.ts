@@ -1,3 +1,4 @@
+import { sleep } from '@cloudless/kube/clock';
 import type { HealthCheck } from '../http/health.ts';
 import type { PartContext, PostStartHook } from './options.ts';
 
@@ -67,14 +68,6 @@ async function attempt(hook: PostStartHook, context: PartContext): Promise<boole
         log.warn({ hook: hook.name, why }, 'a post-start hook failed, trying again until it succeeds');
       told = why;
     }
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimeout(done, delayMs);
-      function done(): void {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      }
-      signal.addEventListener('abort', done, { once: true });
-    });
+    await sleep(clock, delayMs, signal);
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '@cloudless/kube/clock';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import { MachineError } from '../machine.ts';
 
 /** A store may start together with this machine, or as a static pod of this very node: it is waited for so long. */
@@ -39,20 +39,7 @@ export async function awaitStore<T>(options: AwaitStoreOptions<T>): Promise<T | 
       if (!said) onWaiting(why);
       said = true;
     }
-    await pause(clock, signal);
+    await sleep(clock, againMs, signal);
   }
   return undefined;
-}
-
-function pause(clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = clock.setTimeout(end, againMs);
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
-  });
 }

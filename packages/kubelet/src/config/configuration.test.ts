@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { ConfigurationError, parseDuration, parseKubeletConfiguration } from './configuration.ts';
+import { ConfigurationError, parseKubeletConfiguration } from './configuration.ts';
 
 void describe('KubeletConfiguration', () => {
   void it('is read out of a kubeadm file with other kinds', () => {
@@ -47,17 +47,6 @@ void describe('KubeletConfiguration', () => {
   void it('warns of what it does not use', () => {
     assert.deepEqual(parseKubeletConfiguration({ cpuManagerPolicy: 'static' }).warnings, [
       'cpuManagerPolicy is not used by this kubelet',
-    ]);
-  });
-  void it('reads durations as Go does', () => {
-    assert.deepEqual(['1m30s', '500ms', '0', '1.5h', '10', 's', ''].map(parseDuration), [
-      90_000,
-      500,
-      0,
-      5_400_000,
-      undefined,
-      undefined,
-      undefined,
     ]);
   });
 });

@@ -1,3 +1,4 @@
+import { durationMs } from '@cloudless/kube/duration';
 import { parseYamlDocuments } from '@cloudless/kube/codec/yaml';
 import { amountOf } from '../resources/amounts.ts';
 
@@ -139,28 +140,8 @@ const oneOf =
     return values[0];
   };
 
-const units: Record<string, number> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
-
-/** A Go duration in milliseconds (`1m30s`, `500ms`, `0`); undefined when it is none. */
-export function parseDuration(value: unknown): number | undefined {
-  if (value === 0 || value === '0') return 0;
-  if (typeof value !== 'string' || !/^([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+$/.test(value)) return undefined;
-  let total = 0;
-  for (const [, number, unit] of value.matchAll(/([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)/g))
-    total += Number(number) * units[unit!]!;
-  return total;
-}
-
 const duration: Reader = (value, at, problems) => {
-  const ms = parseDuration(value);
+  const ms = value === 0 ? 0 : typeof value === 'string' ? durationMs(value) : undefined;
   if (ms !== undefined) return ms;
   problems.push(`${at} must be a duration such as "40s" or "1m30s", not ${JSON.stringify(value)}`);
   return 0;

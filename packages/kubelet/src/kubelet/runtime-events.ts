@@ -1,8 +1,7 @@
-import type { Clock, ClockTimer } from '@cloudless/kube/clock';
+import { type Clock, type ClockTimer, sleep } from '@cloudless/kube/clock';
 import { running, type Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { CriRuntime, RuntimeEvent } from '../cri/runtime.ts';
-import { sleep } from '../runtime/hooks.ts';
 import type { RuntimeView } from '../runtime/view.ts';
 
 export interface RuntimeEventsOptions {

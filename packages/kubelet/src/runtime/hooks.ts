@@ -1,4 +1,4 @@
-import type { Clock } from '@cloudless/kube/clock';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import type { Container, LifecycleHandler } from '@cloudless/kube/types/core-v1';
 import type { CriRuntime } from '../cri/runtime.ts';
 import { portNumber, probeUrl } from '../probe/handlers.ts';
@@ -80,19 +80,5 @@ async function httpHook(input: HookInput): Promise<void> {
     sent.end();
   }).catch((error: unknown) => {
     throw new HookError(`Http lifecycle hook (${url.pathname}) failed: ${(error as Error).message}`, error);
-  });
-}
-
-/** Resolves after `ms`, or when `signal` aborts. */
-export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
   });
 }

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import type { KubeClient } from '@cloudless/kube/client/client';
-import type { Clock } from '@cloudless/kube/clock';
 import { certificates } from '@cloudless/kube/resources';
 import { StatusError } from '@cloudless/kube/status';
 import type { CertificateSigningRequest } from '@cloudless/kube/types/certificates-v1';
@@ -123,7 +123,7 @@ async function issuedCertificate(options: {
         if (signal.aborted || !(error instanceof StatusError)) throw error;
         if (error.reason === 'NotFound') throw error;
       }
-      await pause(clock, rewatchMs, signal);
+      await sleep(clock, rewatchMs, signal);
     }
     throw new Error('not approved in time');
   } catch (error) {
@@ -135,16 +135,4 @@ async function issuedCertificate(options: {
   } finally {
     timer.cancel();
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { durationMs } from '@cloudless/kube/duration';
 import type { Clock } from '@cloudless/kube/clock';
 import { criCode, CriError } from '../cri/error.ts';
 import { criCalls, type CriCalls } from '../cri/generated/calls.ts';
@@ -358,19 +359,13 @@ function start(state: State, id: string): void {
   run.status = { ...run.status, state: ContainerState.CONTAINER_RUNNING, startedAt: nowNanos(state) };
   tell(state, { kind: 'started', containerId: id });
   const pod = state.sandboxes.get(run.sandboxId)?.status.annotations ?? {};
-  const after = durationMs(pod[simulatedAnnotations.exitAfter]);
+  const after = durationMs(pod[simulatedAnnotations.exitAfter] ?? '');
   const kind = run.status.annotations[ours.kind];
   if (kind === 'init') end(state, id, 0);
   else if (after !== undefined && kind === 'regular') {
     const exitCode = Number(pod[simulatedAnnotations.exitCode] ?? '0');
     run.timer = state.clock.setTimeout(() => end(state, id, exitCode), after);
   }
-}
-
-function durationMs(text: string | undefined): number | undefined {
-  const parts = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text ?? '');
-  if (!parts) return undefined;
-  return Number(parts[1]) * { ms: 1, s: 1000, m: 60_000 }[parts[2] as 'ms' | 's' | 'm'];
 }
 
 function end(

@@ -1,9 +1,10 @@
+import { sleep } from '@cloudless/kube/clock';
 import type { Container, EphemeralContainer, LifecycleHandler, Pod } from '@cloudless/kube/types/core-v1';
 import { isCriNotFound } from '../cri/error.ts';
 import { podReference } from '../events.ts';
 import { type ContainerKind, containersOf, fieldPathOf } from '../naming/pod.ts';
 import { defaultGraceSeconds } from '../runtime/container-config.ts';
-import { HookError, runHook, sleep } from '../runtime/hooks.ts';
+import { HookError, runHook } from '../runtime/hooks.ts';
 import type { ObservedContainer, ObservedPod } from '../sync/observed.ts';
 import type { WorkerServices } from './services.ts';
 

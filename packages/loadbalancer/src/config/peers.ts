@@ -1,7 +1,7 @@
+import { durationMs } from '@cloudless/kube/duration';
 import type { Secret } from '@cloudless/kube/types/core-v1';
 import { addressOf } from '../speaker/address.ts';
 import type { BfdProfile, BgpPeer } from './config.ts';
-import { durationMs } from './durations.ts';
 import type { BgpPeerObject } from './kinds.ts';
 import type { Findings, Report } from './problem.ts';
 import { labelMatches } from './selectors.ts';

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { addressText } from '../speaker/address.ts';
-import { durationMs } from './durations.ts';
 import { parseRange, shortestPrefix } from './ranges.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
@@ -77,24 +76,5 @@ describe('ranges of pools', () => {
       '192.0.2.1-',
     ])
       assert.equal(typeof parseRange(text), 'string', text);
-  });
-});
-
-describe('durations', () => {
-  it('are those of Go', () => {
-    const cases: Array<[string, number | undefined]> = [
-      ['0', 0],
-      ['90s', 90_000],
-      ['1m30s', 90_000],
-      ['1.5s', 1500],
-      ['1h', 3_600_000],
-      ['250ms', 250],
-      ['', undefined],
-      ['10', undefined],
-      ['-3s', undefined],
-      ['3 s', undefined],
-      ['3d', undefined],
-    ];
-    for (const [text, ms] of cases) assert.equal(durationMs(text), ms, text);
   });
 });

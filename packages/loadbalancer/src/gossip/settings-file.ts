@@ -1,3 +1,4 @@
+import { durationMs } from '@cloudless/kube/duration';
 import { GossipSettingsError, gossipSettings } from './settings.ts';
 import type { GossipSettings } from './settings.ts';
 
@@ -79,24 +80,4 @@ function read(name: string, kind: Field['kind'], value: unknown): number | boole
   throw new GossipSettingsError(
     `${name} in memberlist's configuration is ${JSON.stringify(value)}: need ${wanted}`,
   );
-}
-
-const unitMs: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1e3,
-  m: 6e4,
-  h: 3.6e6,
-};
-
-/** Go's time.ParseDuration, for durations that are not negative. */
-function durationMs(text: string): number | undefined {
-  if (text === '0') return 0;
-  if (!/^(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
-  let ms = 0;
-  for (const [, amount, , unit] of text.matchAll(/(\d+(\.\d*)?)(ns|us|µs|ms|s|m|h)/g))
-    ms += Number(amount) * (unitMs[unit ?? ''] ?? 0);
-  return ms;
 }

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import type { KubeClient } from '@cloudless/kube/client/client';
-import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
 import { core } from '@cloudless/kube/resources';
 import { isNotFound } from '@cloudless/kube/status';
@@ -56,20 +56,8 @@ export async function waitForKey(options: {
     }
     if (why !== said) log.info(why);
     said = why;
-    await pause(clock, delayMs, signal);
+    await sleep(clock, delayMs, signal);
     delayMs = Math.min(delayMs * 2, longestRetryMs);
   }
   return undefined;
-}
-
-function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer: ClockTimer = clock.setTimeout(end, delayMs);
-    signal.addEventListener('abort', end, { once: true });
-  });
 }

@@ -1,5 +1,5 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
-import type { Clock } from '@cloudless/kube/clock';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import { startInformer } from '@cloudless/kube/informer/informer';
 import type { Logger } from '@cloudless/kube/logger';
 import { core, rbac } from '@cloudless/kube/resources';
@@ -56,15 +56,7 @@ async function untilDone(
       log.warn({ err: error, retryMs }, `could not provide ${what} for the load balancer; tried again`);
     }
     // oxlint-disable-next-line no-await-in-loop
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = clock.setTimeout(end, retryMs);
-      signal.addEventListener('abort', end, { once: true });
-    });
+    await sleep(clock, retryMs, signal);
   }
 }
 

@@ -1,5 +1,5 @@
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import type { KubeClient } from '@cloudless/kube/client/client';
-import type { Clock } from '@cloudless/kube/clock';
 import { isNotFound } from '@cloudless/kube/status';
 import { metallb } from '@cloudless/loadbalancer/config/kinds';
 
@@ -21,14 +21,6 @@ export async function kindsServed(client: KubeClient, clock: Clock, signal: Abor
       if (!isNotFound(error)) return;
     }
     // oxlint-disable-next-line no-await-in-loop
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = clock.setTimeout(end, lookMs);
-      signal.addEventListener('abort', end, { once: true });
-    });
+    await sleep(clock, lookMs, signal);
   }
 }
