@@ -114,9 +114,9 @@ export class TestCluster {
     return new Kubectl(path, this.kubeconfig, this.#children);
   }
 
-  /** Pid of a supervised process. */
-  async pidOf(name: string): Promise<number> {
-    const status = JSON.parse(await this.status()) as {
+  /** Pid of a supervised process, of this cluster's first node or of one below another root. */
+  async pidOf(name: string, root = this.root): Promise<number> {
+    const status = JSON.parse(await this.status(root)) as {
       supervisor: { children: Array<{ name: string; pid: number }> };
     };
     const pid = status.supervisor.children.find((child) => child.name === name)?.pid;
@@ -124,9 +124,9 @@ export class TestCluster {
     return pid;
   }
 
-  async status(): Promise<string> {
+  async status(root = this.root): Promise<string> {
     try {
-      return (await run(cloudless, ['status', '-o', 'json', '--root', this.root])).stdout;
+      return (await run(cloudless, ['status', '-o', 'json', '--root', root])).stdout;
     } catch (error) {
       return (error as { stdout: string }).stdout;
     }

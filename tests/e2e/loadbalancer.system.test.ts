@@ -165,12 +165,30 @@ describe('the talk’s virtual IPs on two nodes', { skip }, () => {
     assert.equal(written, 'node-2');
   });
 
-  it('the API server dies: the addresses are announced as before', async () => {
+  it('the API server dies: the addresses are announced as before, and fail over as before', async () => {
+    const speakers = new Map([
+      ['node-1', await cluster.pidOf('speaker')],
+      ['node-2', await cluster.pidOf('speaker', root)],
+    ]);
     const pid = await cluster.pidOf('control-plane');
     process.kill(pid, 'SIGSTOP');
     try {
       assert.deepEqual(answering(ten), ['node-2']);
       assert.equal(ask(client, 'tcp', ten, 31415), `tcp hello ${clientAddress}`);
+      const [owner] = answering(nine) as [string];
+      const frozen = speakers.get(owner) as number;
+      process.kill(frozen, 'SIGSTOP');
+      try {
+        const [next] = await eventually('the other node', async () => {
+          const nodes = answering(nine);
+          return nodes.length > 0 && nodes;
+        });
+        assert.notEqual(next, owner);
+        assert.match(client.run('curl', '-s', '-m', '5', `http://${nine}/healthz`), /ok/);
+      } finally {
+        process.kill(frozen, 'SIGCONT');
+      }
+      await eventually('the first owner again, alone', async () => answering(nine).join() === owner);
     } finally {
       process.kill(pid, 'SIGCONT');
     }
