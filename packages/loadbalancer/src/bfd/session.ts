@@ -10,7 +10,7 @@
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
 import type { BfdProfile } from '../config/config.ts';
-import type { BfdEnds, BfdSession, BfdState } from './bfd.ts';
+import type { BfdCounters, BfdEnds, BfdSession, BfdState } from './bfd.ts';
 import { acquireThread, type BfdThread } from './thread/thread.ts';
 
 export interface BfdSessionOptions extends BfdEnds {
@@ -32,6 +32,9 @@ class Session implements BfdSession {
   readonly #id: number;
   readonly #listeners = new Set<(state: BfdState, diagnostic: string) => void>();
   readonly #log: Logger;
+  readonly #packets = new SharedArrayBuffer(8);
+  #ups = 0;
+  #downs = 0;
   #state: BfdState = 'Down';
   #ended: Promise<void> | undefined;
 
@@ -50,6 +53,7 @@ class Session implements BfdSession {
           passive: profile.passiveMode,
         },
         minimumTtl: profile.minimumTtl,
+        packets: this.#packets,
       },
       {
         state: (state, diagnostic) => this.#become(state, diagnostic),
@@ -62,6 +66,11 @@ class Session implements BfdSession {
     return this.#state;
   }
 
+  counters(): BfdCounters {
+    const [packetsReceived = 0, packetsSent = 0] = new Uint32Array(this.#packets);
+    return { packetsReceived, packetsSent, ups: this.#ups, downs: this.#downs };
+  }
+
   subscribe(listener: (state: BfdState, diagnostic: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -71,6 +80,8 @@ class Session implements BfdSession {
     if (state === this.#state) return;
     const wasUp = this.#state === 'Up';
     this.#state = state;
+    if (state === 'Up') this.#ups += 1;
+    else if (wasUp) this.#downs += 1;
     if (state === 'Up') this.#log.info('BFD session up');
     else if (wasUp && state === 'Down') this.#log.warn({ diagnostic }, 'BFD session down');
     for (const listener of this.#listeners) listener(state, diagnostic);

@@ -1,3 +1,4 @@
+import type { BfdCounters } from '../bfd/bfd.ts';
 import type { Running } from '@cloudless/kube/lifecycle';
 import type { BgpCommunity, BgpPeer } from '../config/config.ts';
 
@@ -56,6 +57,8 @@ export interface BgpSession extends Running {
   setRoutes(routes: readonly BgpRoute[]): void;
   status(): BgpSessionStatus;
   counters(): BgpCounters;
+  /** Of its session of BFD; undefined: there is none. */
+  bfdCounters(): BfdCounters | undefined;
   /** Hears of each change of the state, of the last error and of BFD. Returns the way to unsubscribe. */
   subscribe(listener: (status: BgpSessionStatus) => void): () => void;
   /** Ends the session, by default as `shutdown`. */

@@ -387,6 +387,7 @@ describe('a BGP session', () => {
     let stopped = 0;
     const bfd: BfdSession & { state: BfdState } = {
       state: 'Down',
+      counters: () => ({ packetsReceived: 0, packetsSent: 0, ups: 0, downs: 0 }),
       subscribe(listener) {
         hear = listener;
         return () => undefined;

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { uptime } from 'node:os';
 import { type Clock, type ClockTimer, systemClock } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
-import type { BfdFactory, BfdSession, BfdState } from '../bfd/bfd.ts';
+import type { BfdCounters, BfdFactory, BfdSession, BfdState } from '../bfd/bfd.ts';
 import type { BgpPeer } from '../config/config.ts';
 import { addressBytes } from '../socket/address.ts';
 import { connectTcp } from '../socket/tcp.ts';
@@ -128,6 +128,10 @@ class Session implements BgpSession {
       wantedRoutes: this.#routes?.length ?? 0,
       untold: this.#rib?.untold ?? [],
     };
+  }
+
+  bfdCounters(): BfdCounters | undefined {
+    return this.#bfd?.session.counters();
   }
 
   counters(): BgpCounters {

@@ -44,9 +44,34 @@ export function metricsText(figures: SpeakerFigures): string {
       [[{}, Number(figures.configStale)]],
     ),
   ];
-  const bfd: MetricSample[] = sessions
-    .filter(({ status }) => status.bfd !== undefined)
-    .map(({ session, status }) => [{ peer: session.peer.peerAddress }, Number(status.bfd === 'Up')]);
-  families.push(metricFamily('metallb_bfd_session_up', 'gauge', '1: the BFD session is up.', bfd));
-  return families.join('');
+  return [...families, ...bfdFamilies(sessions)].join('');
+}
+
+/** MetalLB's counters of BFD (upstream: frr-tools/metrics/collector/bfd.go). */
+const bfdCounters = [
+  ['control_packet_input', 'BFD control packets received.', 'packetsReceived'],
+  ['control_packet_output', 'BFD control packets sent.', 'packetsSent'],
+  ['session_up_events', 'How often the BFD session came up.', 'ups'],
+  ['session_down_events', 'How often the BFD session went down.', 'downs'],
+] as const;
+
+function bfdFamilies(sessions: SpeakerFigures['sessions']): string[] {
+  const watched = sessions.flatMap(({ session, status }) => {
+    const counters = session.bfdCounters();
+    return counters
+      ? [{ labels: { peer: session.peer.peerAddress }, isUp: status.bfd === 'Up', counters }]
+      : [];
+  });
+  const up = watched.map(({ labels, isUp }): MetricSample => [labels, Number(isUp)]);
+  return [
+    metricFamily('metallb_bfd_session_up', 'gauge', '1: the BFD session is up.', up),
+    ...bfdCounters.map(([name, help, counter]) =>
+      metricFamily(
+        `metallb_bfd_${name}`,
+        'counter',
+        help,
+        watched.map(({ labels, counters }): MetricSample => [labels, counters[counter]]),
+      ),
+    ),
+  ];
 }

@@ -222,6 +222,7 @@ describe('a speaker', () => {
     await eventually('status', () => api.objects(metallb.serviceBgpStatuses)[0]?.['status'] !== undefined);
     assert.match(JSON.stringify(api.objects(metallb.serviceBgpStatuses)[0]), /"peers":\["router"\]/);
     assert.match(speaker.metrics(), /^metallb_bgp_session_up\{peer="192\.0\.2\.1:179"\} 1$/m);
+    assert.match(speaker.metrics(), /^metallb_bfd_control_packet_input\{peer="192\.0\.2\.1"\} 7$/m);
     api.change(discovery.endpointslices, 'web-abcde', 'default', (one) => {
       one.endpoints = [];
     });

@@ -64,6 +64,7 @@ export class ScriptedNode {
       multihop: false,
       timing,
       minimumTtl: 254,
+      packets: new SharedArrayBuffer(8),
       ...change,
     };
   }

@@ -7,6 +7,8 @@ export interface SessionOrder extends BfdEnds {
   readonly timing: BfdTiming;
   /** The TTL or hop limit that a multihop peer's packets have at least; one hop: 255. */
   readonly minimumTtl: number;
+  /** Two Uint32, counted by the thread: control packets received and sent. */
+  readonly packets: SharedArrayBuffer;
 }
 
 export type BfdCommand =

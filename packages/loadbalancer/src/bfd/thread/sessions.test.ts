@@ -49,9 +49,13 @@ describe(`the sessions of a node (SEED=${seed})`, () => {
   ] as Array<[string, boolean, TravelledDatagram, boolean]>)
     it(`${heard ? 'hear' : 'do not hear'} ${what}`, () => {
       const node = new ScriptedNode(random);
-      node.sessions.add(node.order(1, { multihop }));
+      const packets = new SharedArrayBuffer(8);
+      node.sessions.add(node.order(1, { multihop, packets }));
+      const before = node.sent.length;
       node.arrive(multihop ? '192.0.2.1 4784' : key, datagram);
       assert.deepEqual(node.states(1), heard ? ['Init'] : []);
+      assert.deepEqual([...new Uint32Array(packets)], [Number(heard), node.sent.length]);
+      assert.ok(!heard || node.sent.length > before);
     });
 
   it('find the session that the packet names, if it is from its peer and on its socket', () => {

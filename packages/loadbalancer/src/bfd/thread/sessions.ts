@@ -33,6 +33,8 @@ export const realSockets: BfdSockets = { receiver: openTtlReceiver, sender: open
 interface Session {
   readonly order: SessionOrder;
   readonly discriminator: number;
+  /** Received and sent. */
+  readonly packets: Uint32Array;
   /** Undefined: its sockets could not be had yet. */
   machine: BfdMachine | undefined;
   sender: TtlSender | undefined;
@@ -71,6 +73,7 @@ export class BfdSessions implements LoopPart {
     const session: Session = {
       order,
       discriminator: this.#newDiscriminator(),
+      packets: new Uint32Array(order.packets),
       machine: undefined,
       sender: undefined,
       receiver: undefined,
@@ -125,7 +128,9 @@ export class BfdSessions implements LoopPart {
         timing: order.timing,
         discriminator: session.discriminator,
         random,
-        send: (packet) => void sender.send(packet),
+        send: (packet) => {
+          if (sender.send(packet)) Atomics.add(session.packets, 1, 1);
+        },
         changed: (state, why) =>
           report({
             kind: 'state',
@@ -196,6 +201,7 @@ export class BfdSessions implements LoopPart {
       if (typeof packet === 'string') continue;
       const session = this.#sessionOf(receiver, packet, datagram.address);
       if (!session || (receiver.multihop && datagram.ttl < session.order.minimumTtl)) continue;
+      Atomics.add(session.packets, 0, 1);
       session.machine?.receive(packet, this.#options.nowMs());
     }
   }

@@ -151,6 +151,10 @@ export class FakeSession implements BgpSession {
     };
   }
 
+  bfdCounters(): ReturnType<BgpSession['bfdCounters']> {
+    return { packetsReceived: 7, packetsSent: 8, ups: 2, downs: 1 };
+  }
+
   counters(): ReturnType<BgpSession['counters']> {
     return {
       opensSent: 1,
