@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -92,6 +92,18 @@ describe('the talk’s virtual IPs on two nodes', { skip }, () => {
     assert.deepEqual(
       supervisor.children.map(({ name }) => name),
       ['control-plane', 'node-agent', 'dns'],
+    );
+  });
+
+  it('takes the objects of docs/virtual-ips.md as they stand', async () => {
+    const text = readFileSync(new URL('../../docs/virtual-ips.md', import.meta.url), 'utf8');
+    const [, objects = ''] = /```yaml\n([^]*?)```/.exec(text) ?? [];
+    const answer = await eventually('the namespace and the kinds', () =>
+      kubectl.run(['apply', '--dry-run=server', '-f', '-'], { input: objects }),
+    );
+    assert.match(
+      answer,
+      /ipaddresspool.metallb.io\/public created.*l2advertisement.metallb.io\/public created/s,
     );
   });
 

@@ -20,12 +20,13 @@ export interface ProvideOptions {
 }
 
 /**
- * What the load balancer needs of the cluster: its definitions at once, and with the first IPAddressPool its namespace
- * with the speakers' key and rights there. Tried again until `signal` aborts; a cluster without a load balancer has the
- * definitions and nothing else of it.
+ * What the load balancer needs of the cluster: its namespace and definitions at once, so that MetalLB's manifests can be
+ * applied as they stand, and with the first IPAddressPool the speakers' key and rights in the namespace. Tried again
+ * until `signal` aborts.
  */
 export async function provideLoadBalancer(options: ProvideOptions): Promise<void> {
   const { client, clock, log, signal } = options;
+  await untilDone(options, `the namespace ${loadBalancerNamespace}`, () => ensureNamespace(client, signal));
   await untilDone(options, 'the definitions of metallb.io', async () => {
     const { foreign } = await installDefinitions(client, { signal, clock });
     if (foreign.length > 0)
@@ -38,7 +39,7 @@ export async function provideLoadBalancer(options: ProvideOptions): Promise<void
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
   await pools.stop();
-  await untilDone(options, `the namespace ${loadBalancerNamespace}`, () => ensureNamespace(client, signal));
+  await untilDone(options, "the speakers' key and rights", () => provideForSpeakers(client, signal));
 }
 
 async function untilDone(
@@ -95,16 +96,17 @@ const grants: ReadonlyArray<{ name: string; rules: PolicyRule[]; subject: Subjec
   },
 ];
 
+const manager = { fieldManager: 'cloudless-loadbalancer', force: true };
+
 async function ensureNamespace(client: KubeClient, signal: AbortSignal): Promise<void> {
+  const name = loadBalancerNamespace;
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+  await client.patch(core.namespaces, name, 'apply', namespace, { ...manager, signal });
+}
+
+async function provideForSpeakers(client: KubeClient, signal: AbortSignal): Promise<void> {
   const namespace = loadBalancerNamespace;
-  const apply = { fieldManager: 'cloudless-loadbalancer', force: true, signal };
-  await client.patch(
-    core.namespaces,
-    namespace,
-    'apply',
-    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
-    apply,
-  );
+  const apply = { ...manager, namespace, signal };
   const apiVersion = 'rbac.authorization.k8s.io/v1';
   for (const { name, rules, subject } of grants) {
     const metadata = { name, namespace };
@@ -112,9 +114,9 @@ async function ensureNamespace(client: KubeClient, signal: AbortSignal): Promise
     const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name };
     const binding = { apiVersion, kind: 'RoleBinding', metadata, roleRef, subjects: [subject] };
     // oxlint-disable-next-line no-await-in-loop -- two of each
-    await client.patch(rbac.roles, name, 'apply', role, { ...apply, namespace });
+    await client.patch(rbac.roles, name, 'apply', role, apply);
     // oxlint-disable-next-line no-await-in-loop
-    await client.patch(rbac.rolebindings, name, 'apply', binding, { ...apply, namespace });
+    await client.patch(rbac.rolebindings, name, 'apply', binding, apply);
   }
   await ensureMemberlistSecret({ client, namespace, signal });
 }
