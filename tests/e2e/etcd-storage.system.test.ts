@@ -259,10 +259,4 @@ describe('`up` with an etcd that cannot be used', () => {
     const message = await refusal([...etcd.flags, `--etcd-cafile=${path}`], 30_000);
     assert.ok(message.includes(`--etcd-cafile ${path}: cannot be used`), message);
   });
-
-  it('nobody at the address: waits a minute, then names the endpoint', async () => {
-    const message = await refusal(['--etcd-servers=https://127.0.0.1:9'], 90_000);
-    assert.match(message, /--etcd-servers https:\/\/127\.0\.0\.1:9: waited 60 s in vain/);
-    assert.match(message, /Check the addresses, the certificates and that etcd runs/);
-  });
 });

@@ -37,7 +37,7 @@ describe('the etcd client', () => {
       assert.equal(error.code, grpcCode.unavailable);
       assert.match(
         error.message,
-        /no etcd endpoint answers: etcd https:\/\/127\.0\.0\.1:1 cannot be reached/,
+        /no etcd endpoint answers: etcd https:\/\/127\.0\.0\.1:1 cannot be reached.*Check the addresses, the certificates and that etcd runs/,
       );
       return true;
     });
