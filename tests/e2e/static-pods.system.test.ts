@@ -218,7 +218,7 @@ spec:
     assert.notEqual(readFileSync(join(dataFolder, 'started'), 'utf8'), started, 'its data folder was kept');
   });
 
-  it('its LoadBalancer Services are accepted, and nothing opens a node port', async () => {
+  it('its LoadBalancer Services are accepted, and open no port but the health check of Local', async () => {
     const [before_, hostPortsBefore] = [listening(), hostPorts()];
     await kubectl.run([
       'apply',
@@ -250,18 +250,29 @@ spec:
       await kubectl.run(['get', 'service', 'web']),
       /LoadBalancer\s+10\.\S+\s+<pending>\s+80\/TCP/,
     );
-    // As upstream allocates it for traffic policy Local; so far it is a number that nobody listens on.
+    // As upstream allocates it for traffic policy Local.
     const healthCheckPort = torrent?.spec?.healthCheckNodePort ?? 0;
     assert.ok(healthCheckPort >= 30_000);
     // The kernel has the Services by their ClusterIPs ...
     await eventually('the network part has them', async () =>
       asked.every(({ spec }) => ruleset().includes(spec?.clusterIP as string)),
     );
-    // ... and nothing else: no socket, no rule, no answer on the node's own address.
-    assert.deepEqual(listening(), before_);
+    // ... and nothing else on the node's own address: no rule, no answer, and no socket but that of the health check.
+    await eventually('the health check', async () => listening().length > before_.length);
+    assert.deepEqual(
+      listening().filter((address) => !before_.includes(address)),
+      [`192.0.2.10:${healthCheckPort}`],
+    );
     assert.equal(hostPorts(), hostPortsBefore);
     assert.doesNotMatch(ruleset(), new RegExp(`\\b${healthCheckPort}\\b`));
-    for (const port of [80, 31415, healthCheckPort])
+    const { stdout } = await run('curl', [
+      '-s',
+      '-w',
+      '%{http_code}',
+      `http://192.0.2.10:${healthCheckPort}/`,
+    ]);
+    assert.match(stdout, /"localEndpoints": ?0[^]*503$/);
+    for (const port of [80, 31415])
       await assert.rejects(run('curl', ['-s', '-m', '3', `http://192.0.2.10:${port}/`]), /Command failed/);
   });
 });
