@@ -241,8 +241,7 @@ export class Heartbeats {
   /** Others may answer for this node's addresses as soon as it has not heard them for so long. */
   #cutOff(quietMs: number, nowMs: number): boolean {
     const limitMs = this.#timeoutMs - this.timing.intervalMs;
-    // Everybody was asked just now, and nobody is there.
-    if (quietMs < limitMs || nowMs < this.#askedMs + limitMs) return false;
+    if (quietMs < limitMs) return false;
     let heardOnce = false;
     for (const peer of this.#peers.values()) {
       if (!peer.heard || peer.left || !peer.paired) continue;
@@ -302,7 +301,10 @@ export class Heartbeats {
     this.#admitted = false;
     this.counts.rejoins[reason] += 1;
     this.#firstOfJoin = this.#sequence + 1;
-    this.#quarantineEndsMs = nowMs + this.#timeoutMs;
+    // Where everybody was asked just now and nobody is there, one more question is enough: a peer answers it at once.
+    const { intervalMs } = this.timing;
+    const asksAgain = reason === 'cut-off' && nowMs < this.#askedMs + this.#timeoutMs;
+    this.#quarantineEndsMs = nowMs + (asksAgain ? intervalMs : this.#timeoutMs);
     this.#options.changed();
     this.#beat(nowMs);
   }
