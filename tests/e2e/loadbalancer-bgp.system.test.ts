@@ -73,7 +73,7 @@ describe('a Service told to a router', { skip }, () => {
     ]);
     await cluster.up('--node-ip', '192.0.2.10');
     await cluster.cloudless('image', 'load', archive);
-    await kubectl.run(['create', 'namespace', namespace]);
+    await eventually('the namespace', () => kubectl.run(['get', 'namespace', namespace]));
     const secret = ['create', 'secret', 'generic', 'router', '-n', namespace];
     await kubectl.run([...secret, '--type=kubernetes.io/basic-auth', '--from-literal=password=shared']);
     await apply(...configuration, {
