@@ -1,11 +1,9 @@
-import { writeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import { type Clock, systemClock } from '@cloudless/kube/clock';
 import { running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { AddressPlan } from '../announcement.ts';
 import { addressBytes } from '../socket/address.ts';
-import { checked, libc, linux } from '../socket/libc.ts';
+import { libc } from '../socket/libc.ts';
 import type { AddressCounters } from './counters.ts';
 import { GroupMemberships, type LinkGroups } from './group-memberships.ts';
 import { heartbeatMetrics } from './heartbeat-metrics.ts';
@@ -14,6 +12,7 @@ import { defaultExclude } from './interface-choice.ts';
 import type { Layer2, Member, Ownership } from './layer2.ts';
 import { layer2Metrics } from './metrics.ts';
 import type { HeartbeatReport } from './thread/heartbeat-elector.ts';
+import { LoopThread, type LoopThreadData } from './thread/loop-thread.ts';
 import type { Command, Report, ThreadData } from './thread/messages.ts';
 
 export interface Layer2Options {
@@ -58,8 +57,7 @@ export async function startLayer2(options: Layer2Options): Promise<RunningLayer2
 class Layer2Side implements RunningLayer2 {
   readonly #options: Layer2Options;
   readonly #clock: Clock;
-  readonly #wakeFd: number;
-  readonly #stopFlag = new SharedArrayBuffer(4);
+  readonly #thread: LoopThread<Command>;
   readonly #ownerships = new Map<string, Ownership>();
   readonly #counters = new Map<string, AddressCounters>();
   readonly #heartbeat: HeartbeatSettings | undefined;
@@ -69,25 +67,18 @@ class Layer2Side implements RunningLayer2 {
   readonly #stopping = running(() => this.#end());
   #plans: readonly AddressPlan[] = [];
   #members: readonly Member[] = [];
-  #worker: Worker | undefined;
   #restart: { cancel(): void } | undefined;
-  #ended: Promise<void> = Promise.resolve();
   #stopped = false;
 
   constructor(options: Layer2Options) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#heartbeat = options.heartbeat && heartbeatSettings(options.heartbeat);
-    this.#wakeFd = checked(
-      libc().eventfd(0, linux.EFD_NONBLOCK | linux.EFD_CLOEXEC),
-      'eventfd',
-      'the layer-2 thread',
-    );
+    this.#thread = new LoopThread(new URL('./thread/worker.ts', import.meta.url), 'the layer-2 thread');
   }
 
   /** Resolves when the thread has its sockets. */
   async start(): Promise<void> {
-    process.on('exit', this.#tellToStop);
     try {
       await this.#startThread();
     } catch (error) {
@@ -100,16 +91,16 @@ class Layer2Side implements RunningLayer2 {
     // Here, where the caller hears of it: the thread would end by it, with all that is right.
     for (const { address } of plans) addressBytes(address);
     this.#plans = plans;
-    this.#tell({ kind: 'plans', plans });
+    this.#thread.tell({ kind: 'plans', plans });
   }
 
   setMembers(members: readonly Member[]): void {
     this.#members = members;
-    this.#tell({ kind: 'members', members });
+    this.#thread.tell({ kind: 'members', members });
   }
 
   rebalance(): void {
-    this.#tell({ kind: 'rebalance' });
+    this.#thread.tell({ kind: 'rebalance' });
   }
 
   ownerships(): readonly Ownership[] {
@@ -134,18 +125,14 @@ class Layer2Side implements RunningLayer2 {
   }
 
   #startThread(): Promise<void> {
-    const data: ThreadData = {
+    const data: Omit<ThreadData, keyof LoopThreadData> = {
       nodeName: this.#options.nodeName,
-      wakeFd: this.#wakeFd,
-      stopFlag: this.#stopFlag,
       exclude: (this.#options.excludeInterfaces ?? new RegExp(defaultExclude)).source,
       heartbeat: this.#heartbeat,
       plans: this.#plans,
       members: this.#members,
     };
-    const worker = new Worker(new URL('./thread/worker.ts', import.meta.url), { workerData: data });
-    this.#worker = worker;
-    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
+    const worker = this.#thread.start(data);
     return new Promise((resolve, reject) => {
       let ready = false;
       let failure: unknown = new Error('the layer-2 thread ended');
@@ -166,7 +153,6 @@ class Layer2Side implements RunningLayer2 {
   /** What the thread had is unknown until it is back: nobody here answers. */
   #failed(error: unknown): void {
     this.#options.log.error({ err: error }, 'the layer-2 thread failed and is started anew');
-    this.#worker = undefined;
     if (this.#stopped) return;
     this.#restart = this.#clock.setTimeout(() => void this.#startAgain(), restartAfterMs);
   }
@@ -202,32 +188,10 @@ class Layer2Side implements RunningLayer2 {
     if (!this.#stopped) this.#memberships.set(links);
   }
 
-  #tell(command: Command): void {
-    if (this.#worker === undefined || this.#stopped) return;
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.#worker.postMessage(command);
-    this.#wake();
-  }
-
-  #wake(): void {
-    const one = new Uint8Array(8);
-    one[0] = 1;
-    writeSync(this.#wakeFd, one);
-  }
-
-  /** Also when the process exits: a thread in a system call would keep it from ending. */
-  readonly #tellToStop = (): void => {
-    Atomics.store(new Int32Array(this.#stopFlag), 0, 1);
-    this.#wake();
-  };
-
   async #end(): Promise<void> {
     this.#stopped = true;
     this.#restart?.cancel();
-    process.off('exit', this.#tellToStop);
-    this.#tellToStop();
-    await this.#ended;
+    await this.#thread.end();
     this.#memberships.close();
-    libc().close(this.#wakeFd);
   }
 }

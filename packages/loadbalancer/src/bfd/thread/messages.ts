@@ -20,10 +20,3 @@ export type BfdReport =
   | { readonly kind: 'removed'; readonly id: number }
   /** The session has no sockets; it is tried again. */
   | { readonly kind: 'problem'; readonly id: number; readonly problem: string };
-
-export interface BfdThreadData {
-  /** An eventfd: written after each command, and to stop. */
-  readonly wakeFd: number;
-  /** One Int32: 1 means stop. */
-  readonly stopFlag: SharedArrayBuffer;
-}

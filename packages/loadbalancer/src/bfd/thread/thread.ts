@@ -1,10 +1,8 @@
-import { writeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
-import { checked, libc, linux } from '../../socket/libc.ts';
+import { LoopThread } from '../../layer2/thread/loop-thread.ts';
 import type { BfdState } from '../bfd.ts';
-import type { BfdCommand, BfdReport, BfdThreadData, SessionOrder } from './messages.ts';
+import type { BfdCommand, BfdReport, SessionOrder } from './messages.ts';
 
 /** Who hears of a session. */
 export interface SessionListener {
@@ -28,12 +26,9 @@ export function acquireThread(log: Logger, clock: Clock): BfdThread {
 export class BfdThread {
   readonly #log: Logger;
   readonly #clock: Clock;
-  readonly #wakeFd: number;
-  readonly #stopFlag = new SharedArrayBuffer(4);
+  readonly #thread = new LoopThread<BfdCommand>(new URL('./worker.ts', import.meta.url), 'the thread of BFD');
   readonly #sessions = new Map<number, { order: SessionOrder; listener: SessionListener }>();
   readonly #removals = new Map<number, () => void>();
-  #worker: Worker | undefined;
-  #ended: Promise<void> = Promise.resolve();
   #restart: ClockTimer | undefined;
   #nextId = 1;
   #isStopped = false;
@@ -41,27 +36,17 @@ export class BfdThread {
   constructor(log: Logger, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
-    this.#wakeFd = checked(
-      libc().eventfd(0, linux.EFD_NONBLOCK | linux.EFD_CLOEXEC),
-      'eventfd',
-      'the thread of BFD',
-    );
-    process.on('exit', this.#tellToStop);
     this.#start();
   }
 
   #start(): void {
-    const data: BfdThreadData = { wakeFd: this.#wakeFd, stopFlag: this.#stopFlag };
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: data });
-    this.#worker = worker;
-    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
+    const worker = this.#thread.start({});
     worker.on('message', (report: BfdReport) => this.#hear(report));
     worker.on('error', (error) => this.#failed(error));
-    for (const { order } of this.#sessions.values()) this.#tell({ kind: 'add', session: order });
+    for (const { order } of this.#sessions.values()) this.#thread.tell({ kind: 'add', session: order });
   }
 
   #failed(error: unknown): void {
-    this.#worker = undefined;
     for (const done of this.#removals.values()) done();
     this.#removals.clear();
     if (this.#isStopped) return;
@@ -86,16 +71,16 @@ export class BfdThread {
     const id = this.#nextId++;
     const session = { ...order, id };
     this.#sessions.set(id, { order: session, listener });
-    this.#tell({ kind: 'add', session });
+    this.#thread.tell({ kind: 'add', session });
     return id;
   }
 
   /** Resolves when the peer has been told. */
   async remove(id: number): Promise<void> {
-    if (!this.#sessions.delete(id) || this.#worker === undefined) return;
+    if (!this.#sessions.delete(id) || !this.#thread.isRunning) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#removals.set(id, resolve);
-    this.#tell({ kind: 'remove', id });
+    this.#thread.tell({ kind: 'remove', id });
     await promise;
   }
 
@@ -105,27 +90,6 @@ export class BfdThread {
     shared = undefined;
     this.#isStopped = true;
     this.#restart?.cancel();
-    process.off('exit', this.#tellToStop);
-    this.#tellToStop();
-    await this.#ended;
-    libc().close(this.#wakeFd);
+    await this.#thread.end();
   }
-
-  #tell(command: BfdCommand): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.#worker?.postMessage(command);
-    this.#wake();
-  }
-
-  #wake(): void {
-    const one = new Uint8Array(8);
-    one[0] = 1;
-    writeSync(this.#wakeFd, one);
-  }
-
-  /** Also when the process exits: a thread in a system call would keep it from ending. */
-  readonly #tellToStop = (): void => {
-    Atomics.store(new Int32Array(this.#stopFlag), 0, 1);
-    this.#wake();
-  };
 }

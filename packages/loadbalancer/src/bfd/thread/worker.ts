@@ -1,13 +1,14 @@
 /** The thread of BFD: a pause of the main thread, for garbage or work, must not look like a dead node. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Loop } from '../../layer2/thread/loop.ts';
+import type { LoopThreadData } from '../../layer2/thread/loop-thread.ts';
 import { Mailbox } from '../../layer2/thread/mailbox.ts';
 import { bootTimeMs, libc } from '../../socket/libc.ts';
 import { runFirst } from '../../socket/thread-priority.ts';
-import type { BfdCommand, BfdThreadData } from './messages.ts';
+import type { BfdCommand } from './messages.ts';
 import { BfdSessions, realSockets } from './sessions.ts';
 
-const { wakeFd, stopFlag } = workerData as BfdThreadData;
+const { wakeFd, stopFlag } = workerData as LoopThreadData;
 const port = parentPort;
 if (port === null) throw new Error('the thread of BFD is started by startBfdSession');
 

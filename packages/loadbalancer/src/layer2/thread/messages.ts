@@ -4,6 +4,7 @@ import type { LinkGroups } from '../group-memberships.ts';
 import type { HeartbeatSettings } from '../heartbeat-settings.ts';
 import type { Member, Ownership } from '../layer2.ts';
 import type { HeartbeatReport } from './heartbeat-elector.ts';
+import type { LoopThreadData } from './loop-thread.ts';
 
 /** What the main side tells the thread; each replaces what was told before. */
 export type Command =
@@ -37,12 +38,8 @@ export type Report =
     };
 
 /** With what a thread starts. */
-export interface ThreadData {
+export interface ThreadData extends LoopThreadData {
   readonly nodeName: string;
-  /** An eventfd: written after each command, and to stop. */
-  readonly wakeFd: number;
-  /** One Int32: 1 means stop. Seen even when a message would not be. */
-  readonly stopFlag: SharedArrayBuffer;
   /** Source of a regular expression: {@link Layer2Options.excludeInterfaces}. */
   readonly exclude: string;
   /** Undefined: none; members count as live as long as they are listed. */
