@@ -4,7 +4,7 @@
 import { createInterface } from 'node:readline';
 import { type Speaker, startSpeaker } from '../packages/loadbalancer/src/bgp/testing/speaker.ts';
 import { eventually, routerKinds } from '../packages/loadbalancer/src/bgp/testing/routers.ts';
-import { missingPeer } from '../packages/loadbalancer/src/testing/peers.ts';
+import { missingPeer } from '../packages/kube/src/testing/peers.ts';
 import { type Host, openSegment } from '../packages/loadbalancer/src/testing/segment.ts';
 import { type Row, median, ms, printTable } from './table.ts';
 

@@ -14,7 +14,7 @@ import {
   failures,
   longestGap,
 } from '../packages/loadbalancer/src/testing/failover-cluster.ts';
-import { findPeer, missingPeer } from '../packages/loadbalancer/src/testing/peers.ts';
+import { findPeer, missingPeer } from '../packages/kube/src/testing/peers.ts';
 import { median, ms } from './table.ts';
 
 const rounds = Number(process.env['ROUNDS'] ?? 20);

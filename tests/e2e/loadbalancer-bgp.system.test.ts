@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { type Router, startBird } from '../../packages/loadbalancer/src/bgp/testing/routers.ts';
-import { missingPeer } from '../../packages/loadbalancer/src/testing/peers.ts';
+import { missingPeer } from '../../packages/kube/src/testing/peers.ts';
 import type { Host } from '../../packages/loadbalancer/src/testing/segment.ts';
 import { isolate, type Namespace, newNamespace } from '../../packages/network/src/testing/namespaces.ts';
 import { builtImage, eventually, TestCluster } from './cluster.ts';

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { missingPeer } from '../../packages/loadbalancer/src/testing/peers.ts';
+import { missingPeer } from '../../packages/kube/src/testing/peers.ts';
 import { isolate, type Namespace, newNamespace } from '../../packages/network/src/testing/namespaces.ts';
 import { cloudless, eventually } from './cluster.ts';
 import { arpAnswers, Segment } from './segment.ts';

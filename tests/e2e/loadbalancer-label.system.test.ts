@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { missingPeer } from '../../packages/loadbalancer/src/testing/peers.ts';
+import { missingPeer } from '../../packages/kube/src/testing/peers.ts';
 import { isolate, type Namespace, newNamespace } from '../../packages/network/src/testing/namespaces.ts';
 import { builtImage, eventually, TestCluster } from './cluster.ts';
 import { arpAnswers, Segment, talk } from './segment.ts';

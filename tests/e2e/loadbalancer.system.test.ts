@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { missingPeer } from '../../packages/loadbalancer/src/testing/peers.ts';
+import { missingPeer } from '../../packages/kube/src/testing/peers.ts';
 import { isolate, type Namespace, newNamespace } from '../../packages/network/src/testing/namespaces.ts';
 import { builtImage, cloudless, eventually, TestCluster } from './cluster.ts';
 import { arpAnswers, ask, Segment, talk } from './segment.ts';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { type Namespace, newNamespace } from '../../packages/network/src/testing/namespaces.ts';
-import { findPeer } from '../../packages/loadbalancer/src/testing/peers.ts';
+import { findPeer } from '../../packages/kube/src/testing/peers.ts';
 
 /** An Ethernet segment: a bridge in a namespace of its own, and a cable to each machine on it. */
 export class Segment {

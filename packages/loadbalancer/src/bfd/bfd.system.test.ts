@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Router, eventually, routerKinds } from '../bgp/testing/routers.ts';
 import { type Speaker, startSpeaker } from '../bgp/testing/speaker.ts';
 import type { BfdProfile, BgpPeer } from '../config/config.ts';
-import { missingPeer } from '../testing/peers.ts';
+import { missingPeer } from '@cloudless/kube/testing/peers';
 import { type Host, type Segment, openSegment } from '../testing/segment.ts';
 
 const vip = '203.0.113.9';

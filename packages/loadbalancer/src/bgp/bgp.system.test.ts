@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SpeakerPeer } from './testing/session-process.ts';
-import { missingPeer } from '../testing/peers.ts';
+import { missingPeer } from '@cloudless/kube/testing/peers';
 import { type Host, type Segment, openSegment } from '../testing/segment.ts';
 import { type KernelRoute, type Router, eventually, routerKinds } from './testing/routers.ts';
 import { type Speaker, startSpeaker } from './testing/speaker.ts';

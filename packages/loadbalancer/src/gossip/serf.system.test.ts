@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { logger } from '@cloudless/kube/logger';
 import { freePort } from '@cloudless/kube/testing/free-port';
-import { findPeer, missingPeer } from '../testing/peers.ts';
+import { findPeer, missingPeer } from '@cloudless/kube/testing/peers';
 import type { Gossip, GossipState } from './gossip.ts';
 import { startGossip } from './start.ts';
 

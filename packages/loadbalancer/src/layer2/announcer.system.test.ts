@@ -8,7 +8,7 @@ import type { AddressPlan } from '../announcement.ts';
 import type { Heard, ProbeAnswer, ProbeCommand } from '../testing/arp-probe.ts';
 import type { NodeCommand, NodeReport } from '../testing/layer2-node.ts';
 import { LineProgram } from '../testing/line-program.ts';
-import { findPeer, missingPeer } from '../testing/peers.ts';
+import { findPeer, missingPeer } from '@cloudless/kube/testing/peers';
 import { type Host, openSegment, type Segment } from '../testing/segment.ts';
 import type { Ownership } from './layer2.ts';
 import { startLayer2 } from './start.ts';

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Peer, findPeer } from '../../testing/peers.ts';
+import { type Peer, findPeer } from '@cloudless/kube/testing/peers';
 import type { Host } from '../../testing/segment.ts';
 
 /** A neighbour as a router is configured for it. */

@@ -1,7 +1,7 @@
 import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 
-/** A program that tests speak to: BIRD, FRR, keepalived, arping, ndisc6, serf. */
+/** A program that tests speak to: BIRD, FRR, keepalived, serf, BIND, NSD, Knot, PowerDNS, unbound, dnsperf … */
 export interface Peer {
   /** Absolute path. */
   readonly program: string;
@@ -31,7 +31,7 @@ export function missingPeer(...names: string[]): string | false {
 }
 
 function libraryPath(): string {
-  return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu', 'usr/lib/*-linux-gnu/frr'], { cwd: unpacked })
+  return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu', 'usr/lib/*-linux-gnu/{frr,bind,pdns}'], { cwd: unpacked })
     .map((folder) => join(unpacked, folder))
     .concat(process.env['LD_LIBRARY_PATH'] ?? [])
     .join(delimiter);
