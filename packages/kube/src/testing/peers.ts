@@ -31,7 +31,9 @@ export function missingPeer(...names: string[]): string | false {
 }
 
 function libraryPath(): string {
-  return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu', 'usr/lib/*-linux-gnu/{frr,bind,pdns}'], { cwd: unpacked })
+  return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu', 'usr/lib/*-linux-gnu/{frr,bind,pdns}'], {
+    cwd: unpacked,
+  })
     .map((folder) => join(unpacked, folder))
     .concat(process.env['LD_LIBRARY_PATH'] ?? [])
     .join(delimiter);
