@@ -11,7 +11,7 @@ import { logger } from '@cloudless/kube/logger';
 import type { NodeContext } from '@cloudless/kube/node/context';
 import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { kubernetesVersion, ownVersion } from '../kubernetes-version.ts';
-import { provideClusterDns } from './cluster-dns.ts';
+import { provideClusterDns } from './dns/provide-cluster.ts';
 import { outliveMistakes } from './outlive.ts';
 import { report, stopRequested } from './report.ts';
 

@@ -26,7 +26,7 @@ export async function runProcess(name: string, configPath: string): Promise<void
         await (await import('./node-agent.ts')).runNodeAgent(config);
         break;
       case 'dns':
-        await (await import('./dns.ts')).runDns(config);
+        await (await import('./dns/process.ts')).runDns(config);
         break;
       case 'speaker':
         await (await import('./speaker.ts')).runSpeaker(config);

@@ -13,6 +13,12 @@ export interface NodePorts {
   dns: number;
   /** DNS process's health and metrics, loopback only. */
   dnsHealth: number;
+  /** Authoritative DNS on the node's address, unprivileged; the Service `dns` maps 53 to it. */
+  dnsExternal: number;
+  /** Health, metrics and what is known of its records, loopback only. */
+  dnsExternalHealth: number;
+  /** PowerDNS's HTTP API of the authoritative DNS; PowerDNS's own port. */
+  dnsApi: number;
   /** Controllers' and scheduler's health and metrics, loopback only. */
   controlPlaneHealth: number;
   /** Health, metrics and status of the load balancer's speaker, loopback only. */
@@ -27,6 +33,9 @@ export const defaultPorts: NodePorts = {
   kubeletHealthz: 10248,
   dns: 10053,
   dnsHealth: 10054,
+  dnsExternal: 10055,
+  dnsExternalHealth: 10056,
+  dnsApi: 8081,
   controlPlaneHealth: 10257,
   speakerHealth: 7472,
   gossip: 7946,

@@ -1,15 +1,14 @@
 import type { KubeClient } from '@cloudless/kube/client/client';
-import { type Clock, sleep } from '@cloudless/kube/clock';
+import type { Clock } from '@cloudless/kube/clock';
 import { startInformer } from '@cloudless/kube/informer/informer';
 import type { Logger } from '@cloudless/kube/logger';
-import { core, rbac } from '@cloudless/kube/resources';
-import type { PolicyRule, Subject } from '@cloudless/kube/types/rbac-v1';
+import { core } from '@cloudless/kube/resources';
 import { installDefinitions } from '@cloudless/loadbalancer/config/definitions';
 import { metallb } from '@cloudless/loadbalancer/config/kinds';
 import { ensureMemberlistSecret } from '@cloudless/loadbalancer/gossip/secret';
+import { type RoleGrant, applyRoleGrant } from '../role-grants.ts';
+import { untilDone } from '../until-done.ts';
 import { loadBalancerNamespace, speakersGroup } from './names.ts';
-
-const retryMs = 5000;
 
 export interface ProvideOptions {
   /** The API server's own. */
@@ -26,7 +25,9 @@ export interface ProvideOptions {
  */
 export async function provideLoadBalancer(options: ProvideOptions): Promise<void> {
   const { client, clock, log, signal } = options;
-  await untilDone(options, `the namespace ${loadBalancerNamespace}`, () => ensureNamespace(client, signal));
+  await untilDone(options, `the load balancer's namespace ${loadBalancerNamespace}`, () =>
+    ensureNamespace(client, signal),
+  );
   await untilDone(options, 'the definitions of metallb.io', async () => {
     const { foreign } = await installDefinitions(client, { signal, clock });
     if (foreign.length > 0)
@@ -42,29 +43,11 @@ export async function provideLoadBalancer(options: ProvideOptions): Promise<void
   await untilDone(options, "the speakers' key and rights", () => provideForSpeakers(client, signal));
 }
 
-async function untilDone(
-  { clock, log, signal }: ProvideOptions,
-  what: string,
-  attempt: () => Promise<void>,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      // oxlint-disable-next-line no-await-in-loop -- one try after the other
-      await attempt();
-      return;
-    } catch (error) {
-      if (signal.aborted) return;
-      log.warn({ err: error, retryMs }, `could not provide ${what} for the load balancer; tried again`);
-    }
-    // oxlint-disable-next-line no-await-in-loop
-    await sleep(clock, retryMs, signal);
-  }
-}
-
 /** Rights inside the namespace; those in the whole cluster are among the API server's own roles. */
-const grants: ReadonlyArray<{ name: string; rules: PolicyRule[]; subject: Subject }> = [
+const grants: readonly RoleGrant[] = [
   {
     name: 'cloudless:speaker',
+    namespace: loadBalancerNamespace,
     rules: [
       { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
       {
@@ -84,6 +67,7 @@ const grants: ReadonlyArray<{ name: string; rules: PolicyRule[]; subject: Subjec
   },
   {
     name: 'cloudless:loadbalancer-controller',
+    namespace: loadBalancerNamespace,
     rules: [
       { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
       {
@@ -105,18 +89,9 @@ async function ensureNamespace(client: KubeClient, signal: AbortSignal): Promise
 }
 
 async function provideForSpeakers(client: KubeClient, signal: AbortSignal): Promise<void> {
-  const namespace = loadBalancerNamespace;
-  const apply = { ...manager, namespace, signal };
-  const apiVersion = 'rbac.authorization.k8s.io/v1';
-  for (const { name, rules, subject } of grants) {
-    const metadata = { name, namespace };
-    const role = { apiVersion, kind: 'Role', metadata, rules };
-    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name };
-    const binding = { apiVersion, kind: 'RoleBinding', metadata, roleRef, subjects: [subject] };
-    // oxlint-disable-next-line no-await-in-loop -- two of each
-    await client.patch(rbac.roles, name, 'apply', role, apply);
-    // oxlint-disable-next-line no-await-in-loop
-    await client.patch(rbac.rolebindings, name, 'apply', binding, apply);
+  for (const grant of grants) {
+    // oxlint-disable-next-line no-await-in-loop -- two
+    await applyRoleGrant(client, grant, { fieldManager: manager.fieldManager, signal });
   }
-  await ensureMemberlistSecret({ client, namespace, signal });
+  await ensureMemberlistSecret({ client, namespace: loadBalancerNamespace, signal });
 }

@@ -15,9 +15,9 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { nodeContext } from '@cloudless/kube/node/context';
 import { isolate } from '@cloudless/network/testing/namespaces';
-import { type ClusterConfig, saveConfig } from '../cluster-config.ts';
-import { addressIn, parseOptions } from '../options.ts';
-import { dnsUid } from './dns-user.ts';
+import { type ClusterConfig, saveConfig } from '../../cluster-config.ts';
+import { addressIn, parseOptions } from '../../options.ts';
+import { dnsUid } from './user.ts';
 
 isolate();
 const run = promisify(execFile);
@@ -51,7 +51,7 @@ describe('the dns process', () => {
     const path = saveConfig(context, config);
     // As on a machine where only root may look into the state folder.
     chmodSync(context.paths.state, 0o700);
-    const main = join(import.meta.dirname, '..', 'main.ts');
+    const main = join(import.meta.dirname, '..', '..', 'main.ts');
     dns = spawn(process.execPath, [main, 'process', 'dns', '--config', path], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });

@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { logger } from '@cloudless/kube/logger';
 import { startClusterDns } from '@cloudless/dns';
-import { type ClusterConfig, contextOf } from '../cluster-config.ts';
-import { appeared } from './appeared.ts';
-import { dnsUid } from './dns-user.ts';
-import { report, stopRequested } from './report.ts';
+import { type ClusterConfig, contextOf } from '../../cluster-config.ts';
+import { appeared } from '../appeared.ts';
+import { dnsUid } from './user.ts';
+import { report, stopRequested } from '../report.ts';
 
 const log = logger('dns');
 

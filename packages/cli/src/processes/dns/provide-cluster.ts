@@ -8,12 +8,12 @@ import { isAlreadyExists, isNotFound } from '@cloudless/kube/status';
 import type { Service } from '@cloudless/kube/types/core-v1';
 import type { EndpointSlice } from '@cloudless/kube/types/discovery-v1';
 import type { TokenRequest } from '@cloudless/kube/types/authentication-v1';
-import { type ClusterConfig, contextOf } from '../cluster-config.ts';
-import { dnsUid } from './dns-user.ts';
+import { type ClusterConfig, contextOf } from '../../cluster-config.ts';
+import { dnsAccountName as account } from './names.ts';
+import { dnsUid } from './user.ts';
 
 const log = logger('cluster-dns');
 const namespace = 'kube-system';
-const account = 'cloudless-dns';
 const tokenSeconds = 3600;
 
 /** Creates the object, or brings an existing one to it; `same` tells whether that is needed. */
