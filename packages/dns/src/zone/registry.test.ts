@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { ResourceRecord } from '../wire/message.ts';
+import { rrType } from '../wire/name.ts';
+import { addressData, soaData } from '../wire/rdata.ts';
+import { differenceOf, zoneOf } from './build.ts';
+import { openImage, zoneImage } from './image.ts';
+import { SerialError, ZoneRegistry, type ZoneSnapshot } from './registry.ts';
+import type { Zone } from './zone.ts';
+
+const soa = (origin: string, serial: number): ResourceRecord => ({
+  name: origin,
+  type: rrType.SOA,
+  ttlSeconds: 900,
+  data: soaData({
+    primary: `ns1.${origin}`,
+    mailbox: `host.${origin}`,
+    serial,
+    refreshSeconds: 900,
+    retrySeconds: 600,
+    expireSeconds: 172_800,
+    minimumSeconds: 60,
+  }),
+});
+const a = (name: string, address: string): ResourceRecord => ({
+  name,
+  type: rrType.A,
+  ttlSeconds: 300,
+  data: addressData(address),
+});
+const zone = (serial: number, records: ResourceRecord[] = [], origin = 'example.org'): Zone =>
+  zoneOf(origin, [soa(origin, serial), ...records]);
+const big = (serial: number, last: string): Zone =>
+  zone(serial, [
+    ...Array.from({ length: 5000 }, (_, i) => a(`n${i}.example.org`, '192.0.2.1')),
+    a(last, '192.0.2.2'),
+  ]);
+
+test('a difference is what IXFR says, SOA apart, and a set with another TTL goes whole', () => {
+  const [kept, gone, fresh] = ['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((ip) => a('www.example.org', ip));
+  const slow = { ...a('ftp.example.org', '192.0.2.9'), ttlSeconds: 60 };
+  const from = zone(1, [kept!, gone!, a('ftp.example.org', '192.0.2.9')]);
+  const to = zone(2, [kept!, fresh!, slow]);
+  const { removed, added } = differenceOf(from, to);
+  assert.deepEqual(new Set(removed), new Set([gone, a('ftp.example.org', '192.0.2.9')]));
+  assert.deepEqual(new Set(added), new Set([fresh, slow]));
+});
+
+test('equal content has one hash, whatever its serial and the order of its records', () => {
+  const records = [
+    a('b.example.org', '192.0.2.1'),
+    a('A.example.org', '192.0.2.2'),
+    a('a.example.org', '192.0.2.1'),
+  ];
+  assert.equal(zone(1, records).contentHash, zone(7, records.reverse()).contentHash);
+  assert.equal(zone(1, records).withSerial(9).contentHash, zone(1, records).contentHash);
+  assert.equal(zone(1, records).withSerial(9).serial, 9);
+  assert.notEqual(zone(1, records).contentHash, zone(1, records.slice(1)).contentHash);
+});
+
+test('a serial that does not rise is refused with other content, and the zone before goes on', () => {
+  const zones = new ZoneRegistry();
+  zones.publish(zone(5));
+  zones.publish(zone(5));
+  assert.throws(() => zones.publish(zone(5, [a('www.example.org', '192.0.2.1')])), SerialError);
+  assert.throws(() => zones.publish(zone(4)), SerialError);
+  assert.equal(zones.find('deep.www.example.org')?.zone.serial, 5);
+  zones.publish(zone(0x8000_0004));
+  zones.publish(zone(3));
+  assert.equal(zones.all.get('example.org')?.history.length, 2);
+});
+
+test('history is bounded, in steps that follow each other', () => {
+  const zones = new ZoneRegistry();
+  for (let serial = 1; serial <= 1100; serial++)
+    zones.publish(zone(serial, [a('www.example.org', `192.0.2.${serial % 200}`)]));
+  const history = zones.all.get('example.org')!.history;
+  assert.equal(history.length, 1000);
+  for (let i = 1; i < history.length; i++) assert.deepEqual(history[i]!.from.data, history[i - 1]!.to.data);
+});
+
+test('the zone with the longest origin is found', () => {
+  const zones = new ZoneRegistry();
+  zones.publish(zone(1));
+  zones.publish(zone(2, [], 'sub.example.org'));
+  assert.equal(zones.find('a.sub.example.org')?.zone.serial, 2);
+  assert.equal(zones.find('asub.example.org')?.zone.serial, 1);
+  assert.equal(zones.find('org'), undefined);
+});
+
+test('snapshots come before the change is told, late listeners get what is in force, withdrawal is told', () => {
+  const zones = new ZoneRegistry();
+  const seen: string[] = [];
+  zones.onChange(({ current }) => seen.push(`change ${current?.zone.serial}`));
+  const off = zones.onSnapshot((_, snapshot) =>
+    seen.push(`snapshot ${snapshot && openImage(snapshot.image).serial}`),
+  );
+  zones.publish(zone(1));
+  zones.onSnapshot((_, snapshot) => seen.push(`late ${snapshot && openImage(snapshot.image).serial}`))();
+  zones.withdraw('example.org');
+  off();
+  zones.publish(zone(1));
+  assert.deepEqual(seen, [
+    'snapshot 1',
+    'change 1',
+    'late 1',
+    'snapshot undefined',
+    'change undefined',
+    'change 1',
+  ]);
+});
+
+test('a large zone is handed out in slices, and a version that is overtaken is not finished', async () => {
+  const zones = new ZoneRegistry();
+  const snapshots: ZoneSnapshot[] = [];
+  const changes: (number | undefined)[][] = [];
+  zones.onSnapshot((_, snapshot) => snapshots.push(snapshot!));
+  zones.onChange(({ previous, current }) => changes.push([previous?.zone.serial, current?.zone.serial]));
+  zones.publish(big(1, 'first.example.org'));
+  await zones.settled();
+  zones.publish(big(2, 'second.example.org'));
+  zones.publish(big(3, 'third.example.org'));
+  assert.equal(zones.find('example.org')?.zone.serial, 3);
+  await zones.settled();
+  assert.deepEqual(changes, [
+    [undefined, 1],
+    [1, 3],
+  ]);
+  const image = openImage(snapshots.at(-1)!.image);
+  assert.equal(image.serial, 3);
+  assert.ok(
+    image.node('third.example.org') && image.node('n4999.example.org') && !image.node('second.example.org'),
+  );
+});
+
+test('an image answers as its zone does, empty non-terminals, escapes and the root zone too', () => {
+  for (const origin of ['example.org', '']) {
+    const below = (name: string): string => (origin === '' ? name : `${name}.${origin}`);
+    const names = ['a.b.c', '*.wild', 'x\\.y', 'z\\000\\255', '*'].map(below);
+    const whole = zone(
+      3,
+      names.map((name) => a(name, '192.0.2.7')),
+      origin,
+    );
+    const image = openImage(zoneImage(whole));
+    assert.equal(image.origin, origin);
+    assert.deepEqual(image.soa.data, whole.soa.data);
+    for (const name of [
+      origin,
+      ...names,
+      below('b.c'),
+      below('c'),
+      below('wild'),
+      below('nope'),
+      below('y'),
+    ]) {
+      const [there, wanted] = [image.node(name), whole.node(name)];
+      assert.deepEqual(there?.types(), wanted?.types(), name);
+      for (const type of wanted?.types() ?? [])
+        assert.deepEqual(there!.rrset(type)!.data, wanted!.rrset(type)!.data);
+    }
+  }
+});
