@@ -45,7 +45,14 @@ export interface ExternalDnsConfig {
   readonly updates: { readonly allow: readonly Permission[] };
   readonly tsigKeys: readonly TsigKey[];
   /** By origin. Keys are in the Secret `dnssec-keys`, made when missing. */
-  readonly dnssec: ReadonlyMap<string, { readonly denial: 'compact' | 'nsec3' }>;
+  readonly dnssec: ReadonlyMap<
+    string,
+    {
+      readonly denial: 'compact' | 'nsec3';
+      /** What CDS and CDNSKEY ask of the parent; `publish` when left out. `delete` before a zone goes unsigned. */
+      readonly cds?: 'publish' | 'delete' | 'none';
+    }
+  >;
   readonly access: AccessRules;
   readonly rateLimit: RateLimit;
   /** PowerDNS's HTTP API; undefined: not served. `key` is what X-API-Key must be. */

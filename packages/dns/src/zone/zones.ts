@@ -13,12 +13,16 @@ export interface SigningKey {
   readonly privateKey: string;
   /** Published, but not signed with (RFC 6781 section 4.1.1). */
   readonly isActive: boolean;
+  /** Its DS belongs at the parent: it is in CDS and CDNSKEY (RFC 7344). False for a zone-signing key. */
+  readonly isInParent: boolean;
 }
 
 export interface SigningPolicy {
   readonly keys: readonly SigningKey[];
   /** `compact`: RFC 9824; `nsec3`: white lies (RFC 7129 appendix B). */
   readonly denial: 'compact' | 'nsec3';
+  /** What the zone asks of its parent: its keys' DS, that it take them away (RFC 8078 section 4), or nothing. */
+  readonly cds: 'publish' | 'delete' | 'none';
   /** How long a signature counts; it is made anew when three quarters are over. */
   readonly validitySeconds: number;
 }
