@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bootTimeMs } from '../packages/loadbalancer/src/socket/libc.ts';
+import { bootTimeMs } from '@cloudless/kube/native/libc';
 import {
   type Failure,
   FailoverCluster,

@@ -15,7 +15,7 @@ import { type Place, Places } from './places.ts';
 import { macKey, OwnedAddresses, respond } from './responder.ts';
 import type { Link } from './rtnetlink.ts';
 import type { ThreadLog } from './thread/elector.ts';
-import type { LoopPart } from './thread/loop.ts';
+import type { LoopPart } from '@cloudless/kube/native/loop';
 
 export interface AnnouncerOptions {
   /** True: the thread was frozen just now, and what was to be sent must not be (Loop.checkpoint). */

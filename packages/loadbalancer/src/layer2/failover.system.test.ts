@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sighting } from '../testing/failover-client.ts';
-import { bootTimeMs } from '../socket/libc.ts';
+import { bootTimeMs } from '@cloudless/kube/native/libc';
 import {
   type FailoverClient,
   FailoverCluster,

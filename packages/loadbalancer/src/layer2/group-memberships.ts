@@ -1,5 +1,5 @@
 import { addressBytes } from '../socket/address.ts';
-import { libc, linux } from '../socket/libc.ts';
+import { libc, linux } from '@cloudless/kube/native/libc';
 import { bpf, openPacketSocket, type PacketSocket } from '../socket/packet-socket.ts';
 import { multicastMac } from './ndp.ts';
 

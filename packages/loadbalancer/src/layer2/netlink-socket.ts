@@ -1,4 +1,4 @@
-import { checked, errno, intBytes, isAgain, libc, linux, SystemCallError } from '../socket/libc.ts';
+import { checked, errno, intBytes, isAgain, libc, linux, SystemCallError } from '@cloudless/kube/native/libc';
 import { changeGroups, type DefaultRoute, dump, parseRouteMessages, type RouteMessage } from './rtnetlink.ts';
 import type { LinkTable } from './interface-choice.ts';
 

@@ -1,5 +1,5 @@
 import { addressText } from '../socket/address.ts';
-import { SystemCallError } from '../socket/libc.ts';
+import { SystemCallError } from '@cloudless/kube/native/libc';
 import type { PacketSocket } from '../socket/packet-socket.ts';
 import type { LinkGroups } from './group-memberships.ts';
 import { LinkSockets } from './link-sockets.ts';

@@ -3,7 +3,7 @@ import { running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { AddressPlan } from '../announcement.ts';
 import { addressBytes } from '../socket/address.ts';
-import { libc } from '../socket/libc.ts';
+import { libc } from '@cloudless/kube/native/libc';
 import type { AddressCounters } from './counters.ts';
 import { GroupMemberships, type LinkGroups } from './group-memberships.ts';
 import { heartbeatMetrics } from './heartbeat-metrics.ts';
@@ -12,7 +12,7 @@ import { defaultExclude } from './interface-choice.ts';
 import type { Layer2, Member, Ownership } from './layer2.ts';
 import { layer2Metrics } from './metrics.ts';
 import type { HeartbeatReport } from './thread/heartbeat-elector.ts';
-import { LoopThread, type LoopThreadData } from './thread/loop-thread.ts';
+import { LoopThread, type LoopThreadData } from '@cloudless/kube/native/loop-thread';
 import type { Command, Report, ThreadData } from './thread/messages.ts';
 
 export interface Layer2Options {

@@ -1,4 +1,4 @@
-import { checked, libc, linux, memoryAddress } from './libc.ts';
+import { checked, libc, linux, memoryAddress } from '@cloudless/kube/native/libc';
 
 const sockaddrLlBytes = 20;
 const largestFrame = 2048;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { describe, it } from 'node:test';
-import { intBytes, libc, linux } from './libc.ts';
+import { intBytes, libc, linux } from '@cloudless/kube/native/libc';
 import { connectTcp, md5Signature } from './tcp.ts';
 
 /** The descriptor of a socket or server; Node does not show it. */

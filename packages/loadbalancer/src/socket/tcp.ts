@@ -1,6 +1,6 @@
 import { Socket, isIPv6 } from 'node:net';
 import { addressBytes } from './address.ts';
-import { checked, intBytes, libc, linux } from './libc.ts';
+import { checked, intBytes, libc, linux } from '@cloudless/kube/native/libc';
 
 export interface TcpTarget {
   /** An address, not a name; IPv6 link-local ones with their interface (`fe80::1%eth0`). */

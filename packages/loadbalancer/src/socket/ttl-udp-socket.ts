@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { addressText } from './address.ts';
-import { checked, intBytes, libc, linux, memoryAddress } from './libc.ts';
+import { checked, intBytes, libc, linux, memoryAddress } from '@cloudless/kube/native/libc';
 import { sockaddr } from './udp-socket.ts';
 
 /** A datagram and how far it came. */

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { addressBytes, addressText } from './address.ts';
-import { checked, intBytes, libc, linux } from './libc.ts';
+import { checked, intBytes, libc, linux } from '@cloudless/kube/native/libc';
 
 export interface Datagram {
   readonly address: string;

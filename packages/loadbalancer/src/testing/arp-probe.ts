@@ -14,7 +14,7 @@ import {
 } from '../layer2/ndp.ts';
 import { RouteSocket } from '../layer2/netlink-socket.ts';
 import { addressBytes, addressText, macText } from '../socket/address.ts';
-import { intBytes, libc, linux } from '../socket/libc.ts';
+import { intBytes, libc, linux } from '@cloudless/kube/native/libc';
 import { bpf, openPacketSocket, type PacketSocket } from '../socket/packet-socket.ts';
 import { seededFrames } from './frame-mutations.ts';
 

@@ -10,7 +10,7 @@ import { arpOperation, encodeArp, parseArp } from '../layer2/arp.ts';
 import { broadcastMac, etherType } from '../layer2/ethernet.ts';
 import { RouteSocket } from '../layer2/netlink-socket.ts';
 import { addressBytes, addressText, macText } from '../socket/address.ts';
-import { bootTimeMs, checked, libc, linux } from '../socket/libc.ts';
+import { bootTimeMs, checked, libc, linux } from '@cloudless/kube/native/libc';
 import { bpf, openPacketSocket } from '../socket/packet-socket.ts';
 import { openUdpSocket, sockaddr } from '../socket/udp-socket.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Ranking } from '../layer2/election.ts';
 import type { Member, Ownership } from '../layer2/layer2.ts';
-import { bootTimeMs } from '../socket/libc.ts';
+import { bootTimeMs } from '@cloudless/kube/native/libc';
 import type { Answered, FailoverClientOptions, Sighting } from './failover-client.ts';
 import type { FailoverHostCommand, FailoverHostOptions, FailoverHostReport } from './failover-host.ts';
 import { LineProgram } from './line-program.ts';

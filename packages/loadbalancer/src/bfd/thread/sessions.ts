@@ -1,4 +1,4 @@
-import type { LoopPart } from '../../layer2/thread/loop.ts';
+import type { LoopPart } from '@cloudless/kube/native/loop';
 import {
   openTtlReceiver,
   openTtlSender,

@@ -1,6 +1,6 @@
 import type { Clock, ClockTimer } from '@cloudless/kube/clock';
 import type { Logger } from '@cloudless/kube/logger';
-import { LoopThread } from '../../layer2/thread/loop-thread.ts';
+import { LoopThread } from '@cloudless/kube/native/loop-thread';
 import type { BfdState } from '../bfd.ts';
 import type { BfdCommand, BfdReport, SessionOrder } from './messages.ts';
 

@@ -1,10 +1,10 @@
 /** The thread of BFD: a pause of the main thread, for garbage or work, must not look like a dead node. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { Loop } from '../../layer2/thread/loop.ts';
-import type { LoopThreadData } from '../../layer2/thread/loop-thread.ts';
-import { Mailbox } from '../../layer2/thread/mailbox.ts';
-import { bootTimeMs, libc } from '../../socket/libc.ts';
-import { runFirst } from '../../socket/thread-priority.ts';
+import { Loop } from '@cloudless/kube/native/loop';
+import type { LoopThreadData } from '@cloudless/kube/native/loop-thread';
+import { Mailbox } from '@cloudless/kube/native/mailbox';
+import { bootTimeMs, libc } from '@cloudless/kube/native/libc';
+import { runFirst } from '@cloudless/kube/native/thread-priority';
 import type { BfdCommand } from './messages.ts';
 import { BfdSessions, realSockets } from './sessions.ts';
 

@@ -1,6 +1,6 @@
 import { type Server, type Socket, createServer } from 'node:net';
 import { addressBytes } from '../../socket/address.ts';
-import { checked, intBytes, libc, linux } from '../../socket/libc.ts';
+import { checked, intBytes, libc, linux } from '@cloudless/kube/native/libc';
 import type { BgpPeer } from '../../config/config.ts';
 import { FrameReader, encodeFrame, keepaliveFrame, messageType } from '../wire/frame.ts';
 import { type Incoming, parseIncoming } from '../wire/incoming.ts';

@@ -1,7 +1,7 @@
 import type { AddressPlan } from '../../announcement.ts';
 import type { Member, Ownership } from '../layer2.ts';
 import type { Decision, Elector } from './elector.ts';
-import type { LoopPart } from './loop.ts';
+import type { LoopPart } from '@cloudless/kube/native/loop';
 
 /** What decisions are carried out by: the announcer, or a test's record of it. */
 export interface Announcing {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AddressPlan } from '../../announcement.ts';
 import type { Member, Ownership } from '../layer2.ts';
-import type { LoopPart } from './loop.ts';
+import type { LoopPart } from '@cloudless/kube/native/loop';
 
 /** Who is to answer for one address, as the elector sees it now. */
 export type Decision = Pick<Ownership, 'owner' | 'others' | 'contestedBy'>;

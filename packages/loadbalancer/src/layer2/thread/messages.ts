@@ -4,7 +4,7 @@ import type { LinkGroups } from '../group-memberships.ts';
 import type { HeartbeatSettings } from '../heartbeat-settings.ts';
 import type { Member, Ownership } from '../layer2.ts';
 import type { HeartbeatReport } from './heartbeat-elector.ts';
-import type { LoopThreadData } from './loop-thread.ts';
+import type { LoopThreadData } from '@cloudless/kube/native/loop-thread';
 
 /** What the main side tells the thread; each replaces what was told before. */
 export type Command =

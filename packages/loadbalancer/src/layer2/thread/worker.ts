@@ -1,14 +1,14 @@
 /** The layer-2 thread: runs until told to stop; nothing in it is asynchronous. An error ends it, and it is started anew. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { bootTimeMs, libc } from '../../socket/libc.ts';
-import { runFirst } from '../../socket/thread-priority.ts';
+import { bootTimeMs, libc } from '@cloudless/kube/native/libc';
+import { runFirst } from '@cloudless/kube/native/thread-priority';
 import { Announcer } from '../announcer.ts';
 import { Decisions } from './decisions.ts';
 import { type Elector, type ElectorContext, MemberElector } from './elector.ts';
 import { HeartbeatElector } from './heartbeat-elector.ts';
-import { Loop, type LoopPart } from './loop.ts';
-import { Mailbox } from './mailbox.ts';
-import type { Report, ThreadData } from './messages.ts';
+import { Loop, type LoopPart } from '@cloudless/kube/native/loop';
+import { Mailbox } from '@cloudless/kube/native/mailbox';
+import type { Command, Report, ThreadData } from './messages.ts';
 
 const data = workerData as ThreadData;
 const port = parentPort;
@@ -105,7 +105,7 @@ const decisions: Decisions = new Decisions({
   report: (changed, gone) => report({ kind: 'ownerships', changed, gone }),
 });
 loop.add(
-  new Mailbox({
+  new Mailbox<Command>({
     port,
     wakeFd: data.wakeFd,
     stopFlag: data.stopFlag,

@@ -33,7 +33,9 @@ export const linux = {
   EFD_NONBLOCK: 0o4000,
   EFD_CLOEXEC: 0o2000000,
   SOL_SOCKET: 1,
+  SO_SNDBUF: 7,
   SO_RCVBUF: 8,
+  SO_REUSEPORT: 15,
   SO_ATTACH_FILTER: 26,
   SOL_PACKET: 263,
   PACKET_ADD_MEMBERSHIP: 1,
@@ -42,6 +44,8 @@ export const linux = {
   IPPROTO_IP: 0,
   IP_TOS: 1,
   IP_TTL: 2,
+  IP_MTU_DISCOVER: 10,
+  IP_PMTUDISC_OMIT: 5,
   IP_RECVTTL: 12,
   IPPROTO_TCP: 6,
   TCP_MD5SIG: 14,
@@ -49,16 +53,19 @@ export const linux = {
   IPV6_UNICAST_HOPS: 16,
   IPV6_ADD_MEMBERSHIP: 20,
   IPV6_DROP_MEMBERSHIP: 21,
+  IPV6_MTU_DISCOVER: 23,
   IPV6_V6ONLY: 26,
   IPV6_RECVHOPLIMIT: 51,
   IPV6_HOPLIMIT: 52,
   IPV6_TCLASS: 67,
   POLLIN: 1,
+  POLLOUT: 4,
   POLLERR: 8,
   POLLHUP: 16,
   POLLNVAL: 32,
   SOL_NETLINK: 270,
   NETLINK_GET_STRICT_CHK: 12,
+  MSG_TRUNC: 0x20,
   MSG_DONTWAIT: 0x40,
   CLOCK_BOOTTIME: 7,
 } as const;
@@ -74,6 +81,10 @@ export interface Libc {
   recv(fd: number, buffer: Bytes, length: number, flags: number): number;
   recvfrom(fd: number, buffer: Bytes, length: number, flags: number, from: Bytes, fromLength: Bytes): number;
   recvmsg(fd: number, message: Bytes, flags: number): number;
+  /** Many datagrams at once: how many. `timeout` is null: what is there, or what `flags` say. */
+  recvmmsg(fd: number, messages: Bytes, count: number, flags: number, timeout: null): number;
+  /** How many were sent: fewer when the one after them was refused. */
+  sendmmsg(fd: number, messages: Bytes, count: number, flags: number): number;
   send(fd: number, buffer: Bytes, length: number, flags: number): number;
   sendto(fd: number, buffer: Bytes, length: number, flags: number, to: Bytes, toLength: number): number;
   getsockname(fd: number, address: Bytes, length: Bytes): number;
@@ -101,6 +112,10 @@ export function libc(): Libc {
       'long recvfrom(int fd, void *buffer, size_t length, int flags, void *from, void *fromLength)',
     ),
     recvmsg: library.func('long recvmsg(int fd, void *message, int flags)'),
+    recvmmsg: library.func(
+      'int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)',
+    ),
+    sendmmsg: library.func('int sendmmsg(int fd, void *messages, unsigned int count, int flags)'),
     send: library.func('long send(int fd, const void *buffer, size_t length, int flags)'),
     sendto: library.func(
       'long sendto(int fd, const void *buffer, size_t length, int flags, const void *to, uint32_t toLength)',

@@ -14,3 +14,15 @@ export function runFirst(): string | undefined {
     return String(error);
   }
 }
+
+/**
+ * Puts the calling thread after other work of the machine: what strangers can make busy must not delay what the cluster
+ * lives by. `nice` 10 is a tenth of a processor when another thread wants it too, and all of it when none does.
+ */
+export function runAfterOthers(nice = 10): void {
+  try {
+    setPriority(0, nice);
+  } catch {
+    // A sandbox that forbids it: served at the priority that there is.
+  }
+}

@@ -1,6 +1,6 @@
 /**
- * One thing that the loop of the layer-2 thread looks after: sockets and deadlines. Everything is synchronous, on
- * one thread; a part that throws ends the thread, which is then started anew (silence lets another node take over).
+ * One thing that a thread's loop looks after: sockets and deadlines. Everything is synchronous, on one thread; a part that
+ * throws ends the thread, which is then started anew.
  */
 export interface LoopPart {
   /** Descriptors to wait on for input. The same array while nothing changed: it is compared by identity. */
@@ -28,15 +28,19 @@ export interface LoopKernel {
 /** A gap of so long between two looks at the clock is a freeze. */
 export const freezeMs = 250;
 
-/** The loop never sleeps longer, so that a sleep and a freeze within it can be told apart. */
+/** A loop that looks for freezes never sleeps longer, so that a sleep and a freeze within it can be told apart. */
 export const longestWaitMs = 100;
+
+/** poll(2) takes an int. */
+const longestPollMs = 2 ** 31 - 1;
 
 const pollfdBytes = 8;
 const input = 1; // POLLIN
 
-/** The poll(2) loop of the layer-2 thread. */
+/** The poll(2) loop of a thread that makes its system calls itself. */
 export class Loop {
   readonly #kernel: LoopKernel;
+  readonly #looksForFreezes: boolean;
   readonly #parts: LoopPart[] = [];
   #lastMs: number;
   #stopped = false;
@@ -46,8 +50,13 @@ export class Loop {
   /** How often the loop found that it had been frozen. */
   freezes = 0;
 
-  constructor(kernel: LoopKernel) {
+  /**
+   * @param options `looksForFreezes` (default true): wakes ten times a second and tells the parts when it did not run for a
+   *   while. Else it sleeps until there is something to do.
+   */
+  constructor(kernel: LoopKernel, options: { looksForFreezes?: boolean } = {}) {
     this.#kernel = kernel;
+    this.#looksForFreezes = options.looksForFreezes ?? true;
     this.#lastMs = kernel.nowMs();
   }
 
@@ -75,7 +84,8 @@ export class Loop {
     if (this.checkpoint()) return;
     this.#register();
     const due = this.#parts.reduce((first, part) => Math.min(first, part.nextDeadlineMs()), Infinity);
-    const waitMs = Math.max(0, Math.min(longestWaitMs, Math.ceil(due - this.#lastMs)));
+    const longestMs = this.#looksForFreezes ? longestWaitMs : longestPollMs;
+    const waitMs = Math.max(0, Math.min(longestMs, Math.ceil(due - this.#lastMs)));
     const ready = this.#kernel.poll(new Uint8Array(this.#pollfds.buffer), this.#owners.length, waitMs);
     if (this.checkpoint()) return;
     if (ready > 0) this.#serve(ready);
@@ -91,7 +101,7 @@ export class Loop {
     const nowMs = this.#kernel.nowMs();
     const gapMs = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
-    if (gapMs <= freezeMs) return false;
+    if (gapMs <= freezeMs || !this.#looksForFreezes) return false;
     this.freezes += 1;
     for (const part of this.#parts) part.frozen(gapMs);
     // What the parts did just now is no freeze.

@@ -1,10 +1,9 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { libc } from '../../socket/libc.ts';
+import { libc } from './libc.ts';
 import type { LoopPart } from './loop.ts';
-import type { Command } from './messages.ts';
 
-/** Commands of the main side: an eventfd wakes the loop, the messages are in the port. */
-export class Mailbox<C = Command> implements LoopPart {
+/** Commands of a thread's main side: an eventfd wakes the loop, the messages are in the port. */
+export class Mailbox<C> implements LoopPart {
   readonly #port: MessagePort;
   readonly #fds: readonly number[];
   readonly #stopFlag: Int32Array;

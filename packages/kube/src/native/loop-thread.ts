@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { checked, libc, linux } from '../../socket/libc.ts';
+import { checked, libc, linux } from './libc.ts';
 
 /** What a thread with a {@link Loop} is started with, besides its own: the ends of its {@link Mailbox}. */
 export interface LoopThreadData {
