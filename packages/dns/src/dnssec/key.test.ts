@@ -27,7 +27,7 @@ test('the key of RFC 6605 has the tag and the digest that the RFC prints', () =>
   assert.equal(key.keyTag, 55648);
   assert.equal(
     dsData('example.net', key.dnskey).toString('hex'),
-    'd960' + '0d02' + 'b4c8c1fe2e7477127b27115656ad6256f424625bf5c1e2770ce6d6e37df61d17',
+    'd9600d02b4c8c1fe2e7477127b27115656ad6256f424625bf5c1e2770ce6d6e37df61d17',
   );
   assert.equal(dsData('example.net', key.dnskey, 4).length, 4 + 48);
 });

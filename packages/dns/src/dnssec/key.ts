@@ -109,9 +109,7 @@ export function keyOfScalar(
   try {
     curve.setPrivateKey(scalar);
   } catch {
-    throw new KeyError(
-      `the private key for ${origin || '.'} is not one of P-256: PrivateKey must be 32 octets`,
-    );
+    throw new KeyError(`${source}: PrivateKey is not one of P-256, 32 octets in base64; copy the whole line`);
   }
   // 0x04 and then x and y.
   const publicKey = curve.getPublicKey().subarray(1);
