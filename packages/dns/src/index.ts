@@ -64,8 +64,8 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
   try {
     for (const address of options.addresses)
       parts.push(
-        await listen(address, options.port, (message, transport) =>
-          answerQuery(message, transport, {
+        await listen(address, options.port, (message, { transport }) =>
+          answerQuery(message, transport === 'udp' ? 'udp' : 'tcp', {
             records,
             forwarder,
             upstreams: currentUpstreams,

@@ -45,7 +45,7 @@ describe('the DNS listener', () => {
   let asked = 0;
   let answerSize = 0;
   const gates = new Map<string, Promise<void>>();
-  const handle: Handler = async (message, transport) => {
+  const handle: Handler = async (message, { transport }) => {
     asked += 1;
     underWay += 1;
     most = Math.max(most, underWay);

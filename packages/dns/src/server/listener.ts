@@ -2,10 +2,14 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { type Running, running } from '@cloudless/kube/lifecycle';
+import type { Peer } from './request.ts';
 import { serveTcp } from './tcp.ts';
 
-/** Answers one message; undefined: say nothing. Must not reject. */
-export type Handler = (message: Buffer, transport: 'udp' | 'tcp') => Promise<Buffer | undefined>;
+/**
+ * Answers one message, at once where it can; undefined: say nothing. Must not throw or reject. Of a message by UDP the
+ * bytes are the handler's until it returns or its promise is settled.
+ */
+export type Handler = (message: Buffer, peer: Peer) => Buffer | undefined | Promise<Buffer | undefined>;
 
 const tcpConnections = 1000;
 /** So that one client cannot hold them all. */
@@ -17,10 +21,13 @@ const tcpConnectionsPerClient = 100;
  */
 export async function listen(address: string, port: number, handle: Handler): Promise<Running> {
   const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
-  udp.on('message', (message, peer) => {
-    void handle(message, 'udp').then((answer) => {
-      if (answer && !ended) udp.send(answer, peer.port, peer.address, () => {});
-    });
+  udp.on('message', (message, { address: from, port: fromPort }) => {
+    const send = (answer: Buffer | undefined): void => {
+      if (answer && !ended) udp.send(answer, fromPort, from, () => {});
+    };
+    const answer = handle(message, { address: from, port: fromPort, transport: 'udp' });
+    if (answer instanceof Promise) void answer.then(send);
+    else send(answer);
   });
   let ended = false;
   const sockets = new Set<Socket>();

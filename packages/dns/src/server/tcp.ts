@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Handler } from './listener.ts';
+import type { Peer } from './request.ts';
 
 /** Silence after which a connection is closed (RFC 7766 section 6.2.3: seconds). */
 export const tcpIdleMs = 10_000;
@@ -21,9 +22,15 @@ export function serveTcp(socket: Socket, handle: Handler): void {
   socket.on('error', () => {});
   socket.once('close', () => clearTimeout(half));
 
+  const peer: Peer = {
+    address: (socket.remoteAddress ?? '').replace(/^::ffff:/, ''),
+    port: socket.remotePort ?? 0,
+    transport: 'tcp',
+  };
   const answer = (message: Buffer): void => {
     inFlight += 1;
-    void handle(message, 'tcp').then((reply) => {
+    // A microtask at least, so that a chunk of many questions does not nest.
+    void Promise.resolve(handle(message, peer)).then((reply) => {
       inFlight -= 1;
       if (socket.destroyed) return;
       if (reply) {
