@@ -9,6 +9,14 @@ export interface ZoneText {
   readonly text: string;
   /** Where the text's first line is. */
   readonly place: Place;
+  /** What `$INCLUDE NAME` finds: the other texts of the same ConfigMap, folder or values, by their key. */
+  readonly includes?: ReadonlyMap<string, IncludedText> | undefined;
+}
+
+/** Text beside a zone's, with the place of its first line. */
+export interface IncludedText {
+  readonly text: string;
+  readonly place: Place;
 }
 
 /** Kinds of objects that records are derived from; the names are external-dns's. */

@@ -115,7 +115,7 @@ describe('keys', () => {
       'zones:\n  nadia.moe: >\n    a\n    b\n',
       /would be joined into one: begin it with `\|`/,
     ],
-    ['a zone twice', 'zones: {a.b: x, A.b.: y}', /the zone a\.b stands in line 1 already/],
+    ['a zone twice', 'zones: {a.b: x, A.b.: y}', /zones\.A\.b\.: the zone a\.b is there already, as a\.b/],
     ['a zone without a name', 'zones: {"a..b": x}', /"a\.\.b" is no name of a zone/],
     ['nobody at all', 'updates: {allow: [{zones: [a.b]}]}', /expected a network, a key, or both/],
     ['a primary', 'secondaries: {a.b: {primaries: [ns1]}}', /expected an address like 192\.0\.2\.53/],
@@ -242,11 +242,13 @@ engine: {name: powerdns, url: 'http://192.0.2.53:8081', key: k}
   it("take the cluster's Secrets before what the text has, and no API without a key", () => {
     const text = 'pdns: {apiKeySecret: {name: mine, key: k, valuePlain: plain}}';
     assert.deepEqual(good(text).config.api, { key: 'plain' });
-    const withSecret = good(text, { apiKey: 'secret' });
+    const withSecret = good(text, {
+      secret: (name, key) => (name === 'mine' && key === 'k' ? 'secret' : undefined),
+    });
     assert.deepEqual(withSecret.config.api, { key: 'secret' });
-    assert.deepEqual(withSecret.apiKeySecret, { name: 'mine', key: 'k' });
+    assert.deepEqual(withSecret.apiKeySecret, { name: 'mine', key: 'k', isOurs: true });
     assert.equal(good('zones: {}').config.api, undefined);
-    assert.equal(good('service: {api: {enabled: false}}', { apiKey: 'x' }).config.api, undefined);
+    assert.equal(good('service: {api: {enabled: false}}', { secret: () => 'x' }).config.api, undefined);
     assert.deepEqual(good('pdns: {apiKeySecret: {valueBase64: aHVudGVyMgo=, valuePlain: x}}').config.api, {
       key: 'hunter2',
     });

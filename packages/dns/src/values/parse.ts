@@ -1,4 +1,4 @@
-import type { ExternalDnsConfig, SourceName, ZoneText } from '../external/config.ts';
+import type { ExternalDnsConfig, IncludedText, SourceName, ZoneText } from '../external/config.ts';
 import type { TsigKey } from '../transfer/keys.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
 import { checkKeys } from './misplaced.ts';
@@ -8,20 +8,23 @@ import { readServices, type Services } from './service.ts';
 import { readTsigKeys } from './tsig-keys.ts';
 import { Findings, orList, quoted, readYaml, type Value } from './value.ts';
 import { zoneName } from './zone-name.ts';
+import { zoneTexts } from './zone-texts.ts';
 
 /** Secrets of the cluster, which count before those that the text has. */
 export interface ValuesSecrets {
-  readonly apiKey?: string | undefined;
+  /** The text under `key` of the Secret `name`, beside the values; undefined: there is none. */
+  readonly secret?: ((name: string, key: string) => string | undefined) | undefined;
   readonly tsigKeys?: readonly TsigKey[] | undefined;
-  /** X-API-Key of the PowerDNS that is fed (`engine`). */
-  readonly engineKey?: string | undefined;
 }
+
+/** In the Secret of the API's key: X-API-Key of the PowerDNS that is fed (`engine`). */
+export const engineKeyField = 'engine-key';
 
 export interface ParsedValues {
   readonly config: ExternalDnsConfig;
   readonly service: Services;
-  /** The Secret in which the API's key is looked for, in the namespace of the values. */
-  readonly apiKeySecret: { readonly name: string; readonly key: string };
+  /** The Secret in which the API's key is looked for, in the namespace of the values; not ours: somebody else makes it. */
+  readonly apiKeySecret: { readonly name: string; readonly key: string; readonly isOurs: boolean };
   /** Secrets that stand in the text, as they would be kept in Secrets. */
   readonly plainSecrets: {
     readonly apiKey: string | undefined;
@@ -100,8 +103,13 @@ function readAll(root: Value, secrets: ValuesSecrets): Omit<ParsedValues, 'warni
   const tsig = readTsigKeys(root.at('tsigKeys'));
   const apiKeySecret = pdns.at('apiKeySecret');
   const plainKey = plainApiKey(apiKeySecret);
-  const engine = readEngine(root.at('engine'), secrets.engineKey);
-  const apiKey = secrets.apiKey ?? plainKey;
+  const reference = {
+    name: nonEmpty(apiKeySecret.at('name')) ?? 'api-key',
+    key: nonEmpty(apiKeySecret.at('key')) ?? 'api-key',
+  };
+  const secret = (key: string): string | undefined => secrets.secret?.(reference.name, key);
+  const engine = readEngine(root.at('engine'), secret(engineKeyField));
+  const apiKey = secret(reference.key) ?? plainKey;
   const isApiOff = root.at('service').at('api').at('enabled').boolean() === false;
   const externalDNS = root.at('externalDNS');
   const service = readServices(root.at('service'));
@@ -145,10 +153,7 @@ function readAll(root: Value, secrets: ValuesSecrets): Omit<ParsedValues, 'warni
       engine: engine.engine,
     },
     service,
-    apiKeySecret: {
-      name: nonEmpty(apiKeySecret.at('name')) ?? 'api-key',
-      key: nonEmpty(apiKeySecret.at('key')) ?? 'api-key',
-    },
+    apiKeySecret: { ...reference, isOurs: apiKeySecret.at('create').boolean() ?? true },
     plainSecrets: { apiKey: plainKey, tsigKeys: tsig.plain, engineKey: engine.plainKey },
   };
 }
@@ -180,24 +185,16 @@ function plainApiKey(secret: Value): string | undefined {
 }
 
 function readZones(zones: Value): ZoneText[] {
-  const seen = new Map<string, number>();
-  return zones.entries().flatMap(({ key, line, value }) => {
-    const origin = zoneName(key);
-    if (origin === undefined) {
-      value.error(`${quoted(key)} is no name of a zone`);
-      return [];
-    }
-    const before = seen.get(origin);
-    if (before !== undefined) {
-      value.error(`the zone ${origin} stands in line ${before} already`);
-      return [];
-    }
-    seen.set(origin, line);
+  const texts = new Map<string, IncludedText>();
+  for (const { key, value } of zones.entries()) {
     const block = value.block();
     if (!block && !value.isSet)
       value.error('the zone has no text: write `|` after the colon and its records below');
-    return block ? [{ origin, ...block }] : [];
-  });
+    if (block) texts.set(key, block);
+  }
+  const { zones: read, problems } = zoneTexts(texts);
+  for (const { key, message } of problems) zones.at(key).error(message);
+  return read;
 }
 
 function readSources(
