@@ -43,7 +43,10 @@ describe('the DNS codec, with dns-packet as oracle', () => {
           type: (rrType as Record<string, number>)[type],
           class: 1,
         });
-        assert.deepEqual(parsed.edns, edns ? { udpSize: 4096, version: 0, dnssecOk: true } : undefined);
+        assert.deepEqual(
+          parsed.edns,
+          edns ? { udpSize: 4096, version: 0, dnssecOk: true, options: [] } : undefined,
+        );
       }),
     );
   });

@@ -1,0 +1,127 @@
+import { type EdnsOption, ednsUdpSize } from './edns.ts';
+import { MessageWriter } from './message-writer.ts';
+import { headerBytes } from './name.ts';
+import type { Query } from './query.ts';
+import type { ResourceRecord } from './record.ts';
+import { ednsOption, rrType } from './types.ts';
+
+export interface Answer {
+  /** Up to 4095 with EDNS0; without it the upper bits are lost. */
+  rcode: number;
+  authoritative: boolean;
+  recursionAvailable: boolean;
+  answers: readonly ResourceRecord[];
+  authorities: readonly ResourceRecord[];
+  additionals: readonly ResourceRecord[];
+  /** Sent when the query had an OPT record. */
+  options?: readonly EdnsOption[];
+  /** The answer is made a multiple of this long (RFC 7830), when it has an OPT record and that fits. */
+  paddingBlockBytes?: number;
+}
+
+const writer = new MessageWriter();
+
+/**
+ * The answer's bytes, names compressed. What does not fit in `maxBytes` leaves with TC set and no records (RFC 2181
+ * section 9), so that the client asks again by TCP; additional records are a courtesy and are the first to go. Throws
+ * {@link WireError} when a record's owner is no name.
+ */
+export function writeAnswer(query: Query, answer: Answer, maxBytes: number): Buffer {
+  const optBytes = query.edns ? sizeOfOpt(answer.options) : 0;
+  const limit = maxBytes - optBytes;
+  writer.begin(true);
+  writer.length = headerBytes;
+  writer.question(query.questionBytes);
+  const questionEnd = writer.length;
+  let answers = writeSection(answer.answers, limit);
+  let authorities = answers < 0 ? -1 : writeSection(answer.authorities, limit);
+  const truncated = authorities < 0;
+  let additionals = 0;
+  if (truncated) {
+    writer.length = questionEnd;
+    answers = 0;
+    authorities = 0;
+  } else {
+    const end = writer.length;
+    additionals = writeSection(answer.additionals, limit);
+    if (additionals < 0) {
+      writer.length = end;
+      additionals = 0;
+    }
+  }
+  if (query.edns) {
+    writeOpt(answer, query.edns.dnssecOk, optBytes, maxBytes);
+    additionals += 1;
+  }
+  writeHeader(query, answer, truncated, answers, authorities, additionals);
+  return writer.take();
+}
+
+/** How many records were written; -1 when they do not end before `limit`. */
+function writeSection(records: readonly ResourceRecord[], limit: number): number {
+  for (const record of records) {
+    writer.record(record);
+    if (writer.length > limit) return -1;
+  }
+  return writer.length > limit ? -1 : records.length;
+}
+
+function writeHeader(
+  query: Query,
+  answer: Answer,
+  truncated: boolean,
+  answers: number,
+  authorities: number,
+  additionals: number,
+): void {
+  const end = writer.length;
+  writer.length = 0;
+  writer.u16(query.id);
+  writer.u16(
+    0x8000 |
+      (query.opcode << 11) |
+      (answer.authoritative ? 0x0400 : 0) |
+      (truncated ? 0x0200 : 0) |
+      (query.recursionDesired ? 0x0100 : 0) |
+      (answer.recursionAvailable ? 0x0080 : 0) |
+      (query.checkingDisabled ? 0x0010 : 0) |
+      (answer.rcode & 0xf),
+  );
+  writer.u16(1);
+  writer.u16(answers);
+  writer.u16(authorities);
+  writer.u16(additionals);
+  writer.length = end;
+}
+
+const optFixedBytes = 11;
+
+function sizeOfOpt(options: readonly EdnsOption[] | undefined): number {
+  let size = optFixedBytes;
+  if (options) for (const option of options) size += 4 + option.data.length;
+  return size;
+}
+
+/** Holds the upper bits of the response code; the DO bit comes back as it was sent (RFC 3225 section 3). */
+function writeOpt(answer: Answer, dnssecOk: boolean, optBytes: number, maxBytes: number): void {
+  const block = answer.paddingBlockBytes ?? 0;
+  const unpadded = writer.length + optBytes + 4;
+  const padded = block > 0 ? Math.min(Math.ceil(unpadded / block) * block, maxBytes) : 0;
+  const padding = padded >= unpadded ? padded - unpadded : -1;
+  writer.bytes[writer.length++] = 0;
+  writer.u16(rrType.OPT);
+  writer.u16(ednsUdpSize);
+  writer.u16((answer.rcode >> 4) << 8);
+  writer.u16(dnssecOk ? 0x8000 : 0);
+  writer.u16(optBytes - optFixedBytes + (padding < 0 ? 0 : 4 + padding));
+  for (const option of answer.options ?? []) {
+    writer.u16(option.code);
+    writer.u16(option.data.length);
+    writer.copy(option.data);
+  }
+  if (padding < 0) return;
+  writer.u16(ednsOption.padding);
+  writer.u16(padding);
+  writer.bytes.fill(0, writer.length, writer.length + padding);
+  writer.length += padding;
+}
