@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ResourceRecord } from '../wire/message.ts';
-import { rrType } from '../wire/name.ts';
-import { canonicalKey, isAtOrBelow, parentName } from './name-tree.ts';
+import { isSubdomain, lowerName, parentOf, rrType } from '../wire/name.ts';
+import { canonicalData } from '../wire/rdata/data.ts';
+import { canonicalKey } from './name-tree.ts';
 import { hasSameData, inCanonicalOrder, recordsOf, StoredRRset } from './rrset.ts';
 import type { RRset, Zone, ZoneDifference, ZoneNode } from './zone.ts';
 
@@ -157,13 +158,13 @@ export function* nodesOf(
  * one SOA, at the origin, or a record is outside the zone. What is merely odd is `checkZone`'s to say.
  */
 export function zoneOf(origin: string, records: Iterable<ResourceRecord>): Zone {
-  const apex = lowerCase(origin);
+  const apex = lowerName(origin);
   const byName = new Map<string, Map<number, { ttlSeconds: number; data: Buffer[] }>>();
   for (const record of records) {
-    const name = lowerCase(record.name);
+    const name = lowerName(record.name);
     let sets = byName.get(name);
     if (!sets) {
-      if (!isAtOrBelow(name, apex)) throw new ZoneContentError(`${name}. is not in the zone ${apex}.`);
+      if (!isSubdomain(name, apex)) throw new ZoneContentError(`${name}. is not in the zone ${apex}.`);
       byName.set(name, (sets = new Map()));
     }
     const set = sets.get(record.type);
@@ -182,7 +183,7 @@ export function zoneOf(origin: string, records: Iterable<ResourceRecord>): Zone 
           name,
           type,
           ttlSeconds,
-          inCanonicalOrder(data, (one) => one),
+          inCanonicalOrder(data, (one) => canonicalData(type, one)),
         ),
     );
     stored.sort((a, b) => a.type - b.type);
@@ -205,15 +206,11 @@ export function zoneOf(origin: string, records: Iterable<ResourceRecord>): Zone 
 function addEmptyNonTerminals(nodes: Map<string, StoredNode>, apex: string): void {
   for (const name of Array.from(nodes.keys())) {
     if (name === apex) continue;
-    for (let above = parentName(name); above !== undefined && above !== apex; above = parentName(above)) {
+    for (let above = parentOf(name); above !== undefined && above !== apex; above = parentOf(above)) {
       if (nodes.has(above)) break;
       nodes.set(above, new StoredNode(above, [], false));
     }
   }
-}
-
-function lowerCase(name: string): string {
-  return name.toLowerCase();
 }
 
 /**

@@ -10,33 +10,6 @@ export function nextLabel(name: string, start: number): number {
   return name.length + 1;
 }
 
-/** The name without its first label; undefined for the root. */
-export function parentName(name: string): string | undefined {
-  if (name === '') return undefined;
-  const next = nextLabel(name, 0);
-  return next > name.length ? '' : name.slice(next);
-}
-
-/** Where each label begins, first label first; none for the root. */
-export function labelStarts(name: string): number[] {
-  const starts: number[] = [];
-  for (let start = 0; start < name.length; start = nextLabel(name, start)) starts.push(start);
-  return starts;
-}
-
-/** Whether `name` is `origin` or below it. */
-export function isAtOrBelow(name: string, origin: string): boolean {
-  if (origin === '') return true;
-  if (name.length === origin.length) return name === origin;
-  if (!name.endsWith(origin)) return false;
-  // A dot in front of the origin counts only if it is not escaped: "a\.example" is one label.
-  const dot = name.length - origin.length - 1;
-  if (dot < 0 || name.charCodeAt(dot) !== 0x2e) return false;
-  let backslashes = 0;
-  while (dot - 1 - backslashes >= 0 && name.charCodeAt(dot - 1 - backslashes) === 0x5c) backslashes += 1;
-  return backslashes % 2 === 0;
-}
-
 /** `*.parent`; the root's is `*`. */
 export function wildcardOf(parent: string): string {
   return parent === '' ? '*' : `*.${parent}`;
@@ -47,7 +20,8 @@ export function wildcardOf(parent: string): string {
  * compared by its octets, a shorter one first.
  */
 export function canonicalKey(name: string): string {
-  const starts = labelStarts(name);
+  const starts: number[] = [];
+  for (let start = 0; start < name.length; start = nextLabel(name, start)) starts.push(start);
   let key = '';
   for (let i = starts.length - 1; i >= 0; i--) {
     const end = i + 1 < starts.length ? (starts[i + 1] as number) - 1 : name.length;

@@ -1,6 +1,6 @@
 import { differenceOf, isSameContent, isSerialHigher } from './build.ts';
 import { zoneImage, zoneImageInSlices } from './image.ts';
-import { parentName } from './name-tree.ts';
+import { parentOf } from '../wire/name.ts';
 import type { Zone, ZoneDifference } from './zone.ts';
 import type { ServedZone, SigningPolicy, ZoneChange, Zones } from './zones.ts';
 
@@ -55,7 +55,7 @@ export class ZoneRegistry implements Zones {
   }
 
   find(name: string): ServedZone | undefined {
-    for (let at: string | undefined = name; at !== undefined; at = parentName(at)) {
+    for (let at: string | undefined = name; at !== undefined; at = parentOf(at)) {
       const found = this.#all.get(at);
       if (found) return found;
     }
