@@ -8,7 +8,7 @@ export interface DnsEndpointRecords {
   /** `A`, `AAAA`, `TXT`, …; none: told from the targets. */
   recordType?: string;
   /** 0 or none: the default. */
-  recordTTL?: number;
+  recordTTL?: number | bigint;
   targets?: string[];
   setIdentifier?: string;
   labels?: Record<string, string>;
