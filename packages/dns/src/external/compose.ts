@@ -1,7 +1,6 @@
-import { lowerName } from '../wire/name.ts';
+import { isSubdomain, lowerName, parentOf } from '../wire/name.ts';
 import { readTarget } from '../wire/rdata/typed.ts';
 import { rrType, typeName } from '../wire/types.ts';
-import { isAtOrBelow, parentName } from '../zone/name-tree.ts';
 import { zoneOf } from '../zone/build.ts';
 import { inCanonicalOrder, recordsOf } from '../zone/rrset.ts';
 import type { RRset, Zone, ZoneProblem } from '../zone/zone.ts';
@@ -155,7 +154,7 @@ class Composition {
   #cutRefusal({ rrset }: WantedRecords): Omit<LostRecords, 'wanted'> | undefined {
     const { name, type } = rrset;
     const { origin } = this.#base;
-    for (let at: string | undefined = name; at !== undefined && at !== origin; at = parentName(at)) {
+    for (let at: string | undefined = name; at !== undefined && at !== origin; at = parentOf(at)) {
       const delegation = this.#set(at, rrType.NS);
       const atCut = at === name && (type === rrType.NS || type === rrType.DS);
       if (delegation && !atCut && !isGlue(rrset, delegation.rrset)) return cutBy(rrset, at, delegation);
@@ -171,7 +170,7 @@ class Composition {
     if (!isCut(rrset, this.#base.origin)) return undefined;
     const { name: cut, type } = rrset;
     const hides = (other: RRset): boolean => {
-      if (!isAtOrBelow(other.name, cut)) return false;
+      if (!isSubdomain(other.name, cut)) return false;
       if (other.name === cut)
         return type === rrType.NS && other.type !== rrType.DS && other.type !== rrType.NS;
       return type === rrType.DNAME || !isGlue(other, rrset);
