@@ -13,6 +13,8 @@ export interface Answer {
   answers: readonly ResourceRecord[];
   authorities: readonly ResourceRecord[];
   additionals: readonly ResourceRecord[];
+  /** CO comes back: its denials are compact, with the response code that the name has (RFC 9824 section 5.1). */
+  compactOk?: boolean;
   /** Sent when the query had an OPT record. */
   options?: readonly EdnsOption[];
   /** The answer is made a multiple of this long (RFC 7830), when it has an OPT record and that fits. */
@@ -112,7 +114,7 @@ function writeOpt(answer: Answer, dnssecOk: boolean, optBytes: number, maxBytes:
   writer.u16(rrType.OPT);
   writer.u16(ednsUdpSize);
   writer.u16((answer.rcode >> 4) << 8);
-  writer.u16(dnssecOk ? 0x8000 : 0);
+  writer.u16((dnssecOk ? 0x8000 : 0) | (answer.compactOk ? 0x4000 : 0));
   writer.u16(optBytes - optFixedBytes + (padding < 0 ? 0 : 4 + padding));
   for (const option of answer.options ?? []) {
     writer.u16(option.code);

@@ -12,6 +12,8 @@ export interface Edns {
   readonly udpSize: number;
   readonly version: number;
   readonly dnssecOk: boolean;
+  /** CO: NXDOMAIN may come with a compact proof (RFC 9824 section 5.1). */
+  readonly compactOk: boolean;
   readonly options: readonly EdnsOption[];
 }
 

@@ -204,7 +204,11 @@ function flagsOf(message: Message, truncated: boolean): number {
 }
 
 function optRecord(edns: Edns, rcode: number): ResourceRecord {
-  const ttlSeconds = ((rcode >> 4) << 24) | (edns.version << 16) | (edns.dnssecOk ? 0x8000 : 0);
+  const ttlSeconds =
+    ((rcode >> 4) << 24) |
+    (edns.version << 16) |
+    (edns.dnssecOk ? 0x8000 : 0) |
+    (edns.compactOk ? 0x4000 : 0);
   const data = Buffer.concat(edns.options.map(optionBytes));
   return { name: '', type: rrType.OPT, class: edns.udpSize, ttlSeconds: ttlSeconds >>> 0, data };
 }
@@ -221,6 +225,7 @@ export const plainEdns: Edns = Object.freeze({
   udpSize: ednsUdpSize,
   version: 0,
   dnssecOk: false,
+  compactOk: false,
   options: [],
 });
 

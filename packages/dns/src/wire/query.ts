@@ -68,6 +68,7 @@ export function readEdns(message: Buffer, offset: number, fixed: number, end: nu
     udpSize: Math.max(512, message.readUInt16BE(fixed + 2)),
     version: message.readUInt8(fixed + 5),
     dnssecOk: (message.readUInt8(fixed + 6) & 0x80) !== 0,
+    compactOk: (message.readUInt8(fixed + 6) & 0x40) !== 0,
     options: readOptions(message, fixed + 10, end),
   };
 }

@@ -58,6 +58,8 @@ export const rrType = {
   LP: 107,
   EUI48: 108,
   EUI64: 109,
+  /** Only in bit maps (RFC 9824 section 3.1). */
+  NXNAME: 128,
   TKEY: 249,
   TSIG: 250,
   IXFR: 251,
@@ -127,6 +129,8 @@ export const extendedError = {
   noReachableAuthority: 22,
   networkError: 23,
   invalidData: 24,
+  /** RFC 9824 section 3.5. */
+  invalidQueryType: 30,
 } as const;
 
 const byType = invert(rrType);
