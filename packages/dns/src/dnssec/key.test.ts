@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPeer, missingPeer } from '@cloudless/kube/testing/peers';
-import { dsData, generateKey, keyState, keyTagOf, signingKeysAt, type StoredKey } from './key.ts';
+import { dsOf, generateKey, keyState, keyTagOf, signingKeysAt, type StoredKey } from './key.ts';
 import { keysOfSecret, readKeyFolder, secretData, secretEntryName, writeKeyFiles } from './key-store.ts';
 import { parseKeyText, printKeyText } from './key-text.ts';
 import { signingPolicyAt } from './policy.ts';
@@ -26,10 +26,10 @@ test('the key of RFC 6605 has the tag and the digest that the RFC prints', () =>
   assert.equal(key.origin, 'example.net');
   assert.equal(key.keyTag, 55648);
   assert.equal(
-    dsData('example.net', key.dnskey).toString('hex'),
+    dsOf('example.net', key.dnskey).toString('hex'),
     'd9600d02b4c8c1fe2e7477127b27115656ad6256f424625bf5c1e2770ce6d6e37df61d17',
   );
-  assert.equal(dsData('example.net', key.dnskey, 4).length, 4 + 48);
+  assert.equal(dsOf('example.net', key.dnskey, 4).length, 4 + 48);
 });
 
 test('the key of RFC 4034 section 5.4 has the tag 60485', () => {
@@ -160,10 +160,7 @@ test(
       ] as const) {
         const [, , , tag, , , hex] = run('dnssec-dsfromkey', '-a', digest, file).trim().split(/\s+/);
         assert.equal(Number(tag), ours.keyTag);
-        assert.equal(
-          hex?.toLowerCase(),
-          dsData('ours.example', ours.dnskey, type).subarray(4).toString('hex'),
-        );
+        assert.equal(hex?.toLowerCase(), dsOf('ours.example', ours.dnskey, type).subarray(4).toString('hex'));
       }
       assert.match(run('dnssec-settime', '-p', 'A', file), /Activate: .*2026/);
     } finally {

@@ -1,5 +1,6 @@
 import { createECDH, createHash, createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { writeName } from '../wire/name.ts';
+import { dnskeyData, dsData, readDnskey } from '../wire/rdata.ts';
 import type { SigningKey } from '../zone/zones.ts';
 
 /** `csk`: one key for everything, the default; `ksk` signs the keys alone, `zsk` all the rest (RFC 6781 section 3.1). */
@@ -40,12 +41,8 @@ export class KeyError extends Error {
 export const algorithmEcdsaP256 = 13;
 
 const secureEntryPoint = 1;
+/** The only value that there is (RFC 4034 section 2.1.2). */
 const dnssecProtocol = 3;
-
-/** RDATA of a DNSKEY (RFC 4034 section 2.1); `publicKey` is x and y, 64 octets (RFC 6605 section 4). */
-export function dnskeyData(flags: number, publicKey: Buffer): Buffer {
-  return Buffer.concat([Buffer.of(flags >> 8, flags & 0xff, dnssecProtocol, algorithmEcdsaP256), publicKey]);
-}
 
 /** RFC 4034 appendix B; for every algorithm but the historic 1. */
 export function keyTagOf(dnskey: Buffer): number {
@@ -59,13 +56,14 @@ export function keyTagOf(dnskey: Buffer): number {
 export const digestType = { sha256: 2, sha384: 4 } as const;
 
 /** RDATA of the DS, and of the CDS, for a key (RFC 4034 section 5.1.4). */
-export function dsData(origin: string, dnskey: Buffer, digest: 2 | 4 = digestType.sha256): Buffer {
+export function dsOf(origin: string, dnskey: Buffer, digest: 2 | 4 = digestType.sha256): Buffer {
   const hash = createHash(digest === digestType.sha256 ? 'sha256' : 'sha384');
-  const tag = keyTagOf(dnskey);
-  return Buffer.concat([
-    Buffer.of(tag >> 8, tag & 0xff, dnskey[3] as number, digest),
-    hash.update(writeName(origin)).update(dnskey).digest(),
-  ]);
+  return dsData({
+    keyTag: keyTagOf(dnskey),
+    algorithm: readDnskey(dnskey).algorithm,
+    digestType: digest,
+    digest: hash.update(writeName(origin)).update(dnskey).digest(),
+  });
 }
 
 /**
@@ -123,7 +121,7 @@ export function keyOfScalar(
       y: publicKey.subarray(32).toString('base64url'),
     },
   });
-  const dnskey = dnskeyData(flags, publicKey);
+  const dnskey = dnskeyData({ flags, protocol: dnssecProtocol, algorithm: algorithmEcdsaP256, publicKey });
   return {
     origin,
     flags,
