@@ -11,15 +11,32 @@ import { serveTcp } from './tcp.ts';
  */
 export type Handler = (message: Buffer, peer: Peer) => Buffer | undefined | Promise<Buffer | undefined>;
 
+/** Sockets on one address. */
+export interface Listener extends Running {
+  readonly port: number;
+}
+
 const tcpConnections = 1000;
+/** A port that is free for UDP may be taken for TCP. */
+const freePortTries = 10;
 /** So that one client cannot hold them all. */
 const tcpConnectionsPerClient = 100;
 
 /**
  * Listens on UDP and TCP of one address. A wildcard address would answer from the wrong one: bind each. Rejects when
- * either cannot be bound; nothing listens then.
+ * either cannot be bound; nothing listens then. Port 0: one that is free for both.
  */
-export async function listen(address: string, port: number, handle: Handler): Promise<Running> {
+export async function listen(address: string, port: number, handle: Handler): Promise<Listener> {
+  for (let triesLeft = port === 0 ? freePortTries : 1; ; triesLeft--) {
+    try {
+      return await listenOnce(address, port, handle);
+    } catch (error) {
+      if (triesLeft === 1 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+  }
+}
+
+async function listenOnce(address: string, port: number, handle: Handler): Promise<Listener> {
   const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
   udp.on('message', (message, { address: from, port: fromPort }) => {
     const send = (answer: Buffer | undefined): void => {
@@ -63,7 +80,7 @@ export async function listen(address: string, port: number, handle: Handler): Pr
     });
     await new Promise<void>((resolve, reject) => {
       tcp.once('error', reject);
-      tcp.listen(port, address, resolve);
+      tcp.listen(udp.address().port, address, resolve);
     });
   } catch (error) {
     await close();
@@ -71,5 +88,5 @@ export async function listen(address: string, port: number, handle: Handler): Pr
   }
   udp.removeAllListeners('error');
   udp.on('error', () => {});
-  return running(close);
+  return { port: udp.address().port, ...running(close) };
 }
