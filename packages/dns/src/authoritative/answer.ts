@@ -11,7 +11,7 @@ import { recordsOf, StoredRRset } from '../zone/rrset.ts';
 import type { RRset, ZoneNode, ZoneReader } from '../zone/zone.ts';
 import { addAdditionals, addGlue } from './additional.ts';
 import { findName, type Match } from './find-name.ts';
-import type { DenialKind } from './signer.ts';
+import type { Denial, DenialKind } from './signer.ts';
 import type { TableZone, ZoneTable } from './zone-table.ts';
 
 export interface AuthoritativeQuery {
@@ -21,6 +21,8 @@ export interface AuthoritativeQuery {
   readonly type: number;
   /** Signatures are wanted (RFC 3225). */
   readonly dnssecOk: boolean;
+  /** EDNS's CO flag. */
+  readonly compactOk?: boolean;
 }
 
 /** Records are shared with the zone: not to be changed. */
@@ -36,6 +38,8 @@ export interface AuthoritativeAnswer {
    * delegated domain. An answer without them has TC set (RFC 9471).
    */
   requiredAdditionals: number;
+  /** Answer with EDNS's CO flag. */
+  compactOk: boolean;
 }
 
 /** CNAME and DNAME steps in one answer, after which it is left to the client to go on. */
@@ -52,6 +56,7 @@ export function answerQuestion(zones: ZoneTable, query: AuthoritativeQuery): Aut
   if (!held.zone || held.isExpired) return empty(rcode.servFail);
   const answer = empty(rcode.noError);
   answer.authoritative = true;
+  answer.compactOk = query.dnssecOk && query.compactOk === true && held.signer?.isCompact === true;
   new Answering(zones, type, query.dnssecOk, answer).resolve(name, held, held.zone);
   return answer;
 }
@@ -64,6 +69,7 @@ function empty(code: number): AuthoritativeAnswer {
     authorities: [],
     additionals: [],
     requiredAdditionals: 0,
+    compactOk: false,
   };
 }
 
@@ -150,9 +156,9 @@ class Answering {
   #wanted(node: ZoneNode, held: TableZone, zone: ZoneReader): RRset | undefined {
     if (this.#type === rrType.ANY) return anyOf(node);
     if (this.#type === rrType.RRSIG && held.signer) return anyOf(node);
-    const found = node.rrset(this.#type);
-    if (found || !held.signer || node.name !== zone.origin) return found;
-    return held.signer.apexRRset(this.#type);
+    // The keys' own sets hold what the zone's text has of them too.
+    const made = node.name === zone.origin ? held.signer?.apexRRset(this.#type) : undefined;
+    return made ?? node.rrset(this.#type);
   }
 
   #give(rrset: RRset, held: TableZone, match: Match): void {
@@ -221,21 +227,24 @@ class Answering {
     const answer = this.#answer;
     if (kind === 'nxdomain') answer.rcode = rcode.nxDomain;
     const soa = negativeSoa(zone);
-    answer.authorities.push(...recordsOf(soa));
-    if (!this.#dnssecOk || !held.signer) return;
+    const denial = this.#dnssecOk ? this.#prove(kind, name, held, zone, match) : undefined;
+    if (denial?.isAnswer) answer.answers.push(...denial.records);
+    else answer.authorities.push(...recordsOf(soa));
+    if (!denial || !held.signer) return;
+    if (!denial.isAnswer) answer.authorities.push(...held.signer.sign(soa), ...denial.records);
+    if (denial.rcode !== undefined && !answer.compactOk) answer.rcode = denial.rcode;
+  }
+
+  #prove(
+    kind: DenialKind,
+    name: string,
+    held: TableZone,
+    zone: ZoneReader,
+    match: Match,
+  ): Denial | undefined {
     const { node, closestEncloser } = match;
-    const { ttlSeconds } = soa;
-    const denial = held.signer.deny({
-      kind,
-      zone,
-      name,
-      type: this.#type,
-      node,
-      closestEncloser,
-      ttlSeconds,
-    });
-    answer.authorities.push(...held.signer.sign(soa), ...denial.records);
-    if (denial.rcode !== undefined) answer.rcode = denial.rcode;
+    const { ttlSeconds } = negativeSoa(zone);
+    return held.signer?.deny({ kind, zone, name, type: this.#type, node, closestEncloser, ttlSeconds });
   }
 }
 

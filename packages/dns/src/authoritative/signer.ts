@@ -29,6 +29,8 @@ export interface Denial {
   readonly records: readonly ResourceRecord[];
   /** The response code to say instead, where the method has its own (RFC 9824 section 3: NOERROR for a missing name). */
   readonly rcode?: number;
+  /** The proof is what was asked for: it goes into the answer section, without a SOA. */
+  readonly isAnswer?: boolean;
 }
 
 /**
@@ -43,5 +45,7 @@ export interface AnswerSigner {
   sign(rrset: RRset, wildcard?: string): readonly ResourceRecord[];
   /** Record sets at the zone's apex that the keys make: DNSKEY, CDS, CDNSKEY, NSEC3PARAM. Answered without DO too. */
   apexRRset(type: number): RRset | undefined;
+  /** Denials are compact: who asks with CO gets the name's own response code, and CO back (RFC 9824 section 5.1). */
+  readonly isCompact: boolean;
   deny(request: DenialRequest): Denial;
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '@cloudless/kube/clock';
 import type { AnswerSigner, Denial, DenialRequest } from '../authoritative/signer.ts';
-import { rcode } from '../wire/types.ts';
+import { rcode, rrType } from '../wire/types.ts';
 import type { ResourceRecord } from '../wire/message.ts';
 import { recordsOf } from '../zone/rrset.ts';
 import type { RRset, ZoneReader } from '../zone/zone.ts';
@@ -62,7 +62,8 @@ export class SignatureMemory {
     const nowMs = this.clock.nowMs();
     const cache = isMadeUp ? this.#madeUp : this.#signatures;
     // Parent and child zone both have sets at a cut: how far below its zone's top a name is tells them apart.
-    const key = `${rrset.type} ${keys.origin.length} ${rrset.name}`;
+    // A negative answer's SOA has another TTL.
+    const key = `${rrset.type} ${rrset.ttlSeconds} ${keys.origin.length} ${rrset.name}`;
     const known = cache.get(key);
     if (
       known?.keys === keys &&
@@ -104,6 +105,10 @@ class OnlineSigner implements AnswerSigner {
     };
   }
 
+  get isCompact(): boolean {
+    return this.#policy.denial === 'compact';
+  }
+
   sign(rrset: RRset, wildcard?: string): readonly ResourceRecord[] {
     const owner = rrset.name.toLowerCase();
     // Compact denial says that the name exists, and so has its answer signed as the name's own (RFC 9824 section 3.3).
@@ -121,7 +126,9 @@ class OnlineSigner implements AnswerSigner {
   deny(request: DenialRequest): Denial {
     if (this.#policy.denial === 'nsec3') return { records: this.#signed(nsec3Proofs(this.#zone, request)) };
     const records = this.#signed(compactProofs(this.#zone, request));
-    return request.kind === 'nxdomain' ? { records, rcode: rcode.noError } : { records };
+    // Every name has an NSEC then: a proof that it has none would contradict itself.
+    const isAnswer = request.type === rrType.NSEC && records.length > 0;
+    return request.kind === 'nxdomain' ? { records, isAnswer, rcode: rcode.noError } : { records, isAnswer };
   }
 
   #signed(proofs: readonly Proof[]): ResourceRecord[] {
