@@ -1,4 +1,5 @@
-import { readName, WireError, writeName } from '../wire/name.ts';
+import { headerBytes, lowerName, readName, skipName, WireError, writeName } from '../wire/name.ts';
+import { rrClass, rrType } from '../wire/types.ts';
 
 /** The fields of a TSIG record (RFC 8945 section 4.2). */
 export interface TsigRecord {
@@ -13,10 +14,6 @@ export interface TsigRecord {
   readonly error: number;
   readonly otherData: Buffer;
 }
-
-const typeTsig = 250;
-const classAny = 255;
-const headerBytes = 12;
 
 /**
  * Parts a message from its TSIG record: `unsigned` is the message as it was before it was signed, with the id it came
@@ -37,12 +34,12 @@ export function splitTsig(message: Buffer): { unsigned: Buffer; tsig: TsigRecord
     position = fixed + 10 + message.readUInt16BE(fixed + 8);
     if (position > message.length) throw new WireError('record data is cut off');
     const isLast = i === total - 1 && additional > 0;
-    if (message.readUInt16BE(fixed) === typeTsig && !isLast)
+    if (message.readUInt16BE(fixed) === rrType.TSIG && !isLast)
       throw new WireError('a TSIG record is not the last record of the message');
   }
   if (position > message.length) throw new WireError('question is cut off');
   const fixed = additional > 0 ? skipName(message, last) : 0;
-  if (additional === 0 || message.readUInt16BE(fixed) !== typeTsig)
+  if (additional === 0 || message.readUInt16BE(fixed) !== rrType.TSIG)
     return { unsigned: message, tsig: undefined };
   if (position !== message.length) throw new WireError('bytes follow the TSIG record');
   const unsigned = Buffer.from(message.subarray(0, last));
@@ -50,21 +47,9 @@ export function splitTsig(message: Buffer): { unsigned: Buffer; tsig: TsigRecord
   return { unsigned, tsig: readRecord(message, last, fixed) };
 }
 
-/** The end of the name at `offset`; what it says is not looked at. */
-function skipName(message: Buffer, offset: number): number {
-  for (let position = offset; position < message.length;) {
-    const size = message[position] as number;
-    if (size === 0) return position + 1;
-    if (size >= 0xc0) return position + 2;
-    if (size > 63) throw new WireError('unknown label type');
-    position += 1 + size;
-  }
-  throw new WireError('name runs past the end of the message');
-}
-
 function readRecord(message: Buffer, start: number, fixed: number): TsigRecord {
   const end = message.length;
-  if (message.readUInt16BE(fixed + 2) !== classAny || message.readUInt32BE(fixed + 4) !== 0)
+  if (message.readUInt16BE(fixed + 2) !== rrClass.ANY || message.readUInt32BE(fixed + 4) !== 0)
     throw new WireError('a TSIG record is not of class ANY with a TTL of 0');
   const { name: algorithm, end: times } = readName(message, fixed + 10);
   if (times + 10 > end) throw new WireError('TSIG data is cut off');
@@ -73,8 +58,8 @@ function readRecord(message: Buffer, start: number, fixed: number): TsigRecord {
   const otherEnd = macEnd + 6 + message.readUInt16BE(macEnd + 4);
   if (otherEnd !== end) throw new WireError('TSIG data is not as long as it says');
   return {
-    keyName: lower(readName(message, start).name),
-    algorithm: lower(algorithm),
+    keyName: lowerName(readName(message, start).name),
+    algorithm: lowerName(algorithm),
     timeSignedSeconds: message.readUIntBE(times, 6),
     fudgeSeconds: message.readUInt16BE(times + 6),
     mac: Buffer.from(message.subarray(times + 10, macEnd)),
@@ -98,8 +83,8 @@ export function joinTsig(unsigned: Buffer, record: TsigRecord): Buffer {
   position = data.writeUInt16BE(record.otherData.length, position);
   record.otherData.copy(data, position);
   const fixed = Buffer.alloc(10);
-  fixed.writeUInt16BE(typeTsig, 0);
-  fixed.writeUInt16BE(classAny, 2);
+  fixed.writeUInt16BE(rrType.TSIG, 0);
+  fixed.writeUInt16BE(rrClass.ANY, 2);
   fixed.writeUInt16BE(data.length, 8);
   const signed = Buffer.concat([unsigned, writeName(record.keyName), fixed, data]);
   signed.writeUInt16BE(unsigned.readUInt16BE(10) + 1, 10);
@@ -109,8 +94,4 @@ export function joinTsig(unsigned: Buffer, record: TsigRecord): Buffer {
 /** Octets that {@link joinTsig} adds. */
 export function tsigBytes(keyName: string, algorithm: string, macBytes: number, otherBytes: number): number {
   return writeName(keyName).length + 10 + writeName(algorithm).length + 16 + macBytes + otherBytes;
-}
-
-function lower(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

@@ -1,0 +1,36 @@
+import { lowerName } from '../wire/name.ts';
+import { extendedError, rcode, rrClass, rrType } from '../wire/types.ts';
+import type { RequestHandlerOptions } from './request-handler.ts';
+import type { Responder } from './responder.ts';
+
+/**
+ * Answers a NOTIFY (RFC 1996). It counts when it comes from the address of one of the zone's primaries; signed or not, for
+ * all that follows is a question to that primary, and that is signed.
+ */
+export function answerNotify(responder: Responder, options: RequestHandlerOptions): Buffer {
+  const { message, peer } = responder;
+  const [question] = message.questions;
+  if (
+    !question ||
+    message.questions.length !== 1 ||
+    question.type !== rrType.SOA ||
+    question.class !== rrClass.IN
+  )
+    return responder.reply({ rcode: rcode.formErr });
+  const origin = lowerName(question.name);
+  const secondary = options.config().secondaries.get(origin);
+  if (!secondary) {
+    const text = options.zones.all.has(origin)
+      ? `${origin}. is a primary zone here: nobody tells it that it has changed`
+      : `${origin}. is no zone of this server`;
+    options.log.info({ zone: origin, from: peer.address }, `a NOTIFY is not for us: ${text}`);
+    return responder.reply({ rcode: rcode.notAuth, reason: { code: extendedError.notAuthoritative, text } });
+  }
+  if (!secondary.primaries.some(({ address }) => address === peer.address)) {
+    const text = `${peer.address} is no primary of ${origin}.`;
+    options.log.warn({ zone: origin, from: peer.address }, `a NOTIFY is refused: ${text}`);
+    return responder.reply({ rcode: rcode.refused, reason: { code: extendedError.prohibited, text } });
+  }
+  options.notified(origin, peer.address);
+  return responder.reply({ rcode: rcode.noError, authoritative: true });
+}
