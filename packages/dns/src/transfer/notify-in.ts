@@ -1,14 +1,14 @@
 import { lowerName } from '../wire/name.ts';
 import { extendedError, rcode, rrClass, rrType } from '../wire/types.ts';
 import type { RequestHandlerOptions } from './request-handler.ts';
-import type { Responder } from './responder.ts';
+import type { VerifiedRequest } from './verified-request.ts';
 
 /**
  * Answers a NOTIFY (RFC 1996). It counts when it comes from the address of one of the zone's primaries; signed or not, for
  * all that follows is a question to that primary, and that is signed.
  */
-export function answerNotify(responder: Responder, options: RequestHandlerOptions): Buffer {
-  const { message, peer } = responder;
+export function answerNotify(verified: VerifiedRequest, options: RequestHandlerOptions): Buffer {
+  const { message, peer } = verified;
   const [question] = message.questions;
   if (
     !question ||
@@ -16,7 +16,7 @@ export function answerNotify(responder: Responder, options: RequestHandlerOption
     question.type !== rrType.SOA ||
     question.class !== rrClass.IN
   )
-    return responder.reply({ rcode: rcode.formErr });
+    return verified.reply({ rcode: rcode.formErr });
   const origin = lowerName(question.name);
   const secondary = options.config().secondaries.get(origin);
   if (!secondary) {
@@ -24,13 +24,13 @@ export function answerNotify(responder: Responder, options: RequestHandlerOption
       ? `${origin}. is a primary zone here: nobody tells it that it has changed`
       : `${origin}. is no zone of this server`;
     options.log.info({ zone: origin, from: peer.address }, `a NOTIFY is not for us: ${text}`);
-    return responder.reply({ rcode: rcode.notAuth, reason: { code: extendedError.notAuthoritative, text } });
+    return verified.reply({ rcode: rcode.notAuth, reason: { code: extendedError.notAuthoritative, text } });
   }
   if (!secondary.primaries.some(({ address }) => address === peer.address)) {
     const text = `${peer.address} is no primary of ${origin}.`;
     options.log.warn({ zone: origin, from: peer.address }, `a NOTIFY is refused: ${text}`);
-    return responder.reply({ rcode: rcode.refused, reason: { code: extendedError.prohibited, text } });
+    return verified.reply({ rcode: rcode.refused, reason: { code: extendedError.prohibited, text } });
   }
   options.notified(origin, peer.address);
-  return responder.reply({ rcode: rcode.noError, authoritative: true });
+  return verified.reply({ rcode: rcode.noError, authoritative: true });
 }

@@ -12,7 +12,7 @@ import { opcode, rcode, rrClass, rrType } from '../wire/types.ts';
 import type { Zone } from '../zone/zone.ts';
 import type { ServedZone, Zones } from '../zone/zones.ts';
 import { answerNotify } from './notify-in.ts';
-import { Responder } from './responder.ts';
+import { VerifiedRequest } from './verified-request.ts';
 import { answerTransfer, TransferQuota } from './transfer-out.ts';
 import { tsigErrorName } from './tsig.ts';
 import { UpdateQueue } from './update-queue.ts';
@@ -42,60 +42,60 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
   const updates = new UpdateQueue(options);
   const { config, clock, log } = options;
   return (request) => {
-    let responder: Responder;
+    let verified: VerifiedRequest;
     try {
-      responder = Responder.open(request.message, config().tsigKeys, request.peer, clock);
+      verified = VerifiedRequest.open(request.message, config().tsigKeys, request.peer, clock);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       return Promise.resolve(formErrFor(request.message));
     }
-    const { message, signature } = responder;
+    const { message, signature } = verified;
     if (message.isResponse) return Promise.resolve(undefined);
     if (signature.kind === 'bad') {
       const about = { from: request.peer.address, key: signature.record.keyName };
       log.warn(about, `a request is not signed as it should be: ${tsigErrorName(signature.error)}`);
-      return Promise.resolve(responder.replyToBadSignature(signature));
+      return Promise.resolve(verified.replyToBadSignature(signature));
     }
-    return dispatch(request, responder);
+    return dispatch(request, verified);
   };
 
-  function dispatch(request: Request, responder: Responder): ReturnType<RequestHandler> {
-    switch (responder.message.opcode) {
+  function dispatch(request: Request, verified: VerifiedRequest): ReturnType<RequestHandler> {
+    switch (verified.message.opcode) {
       case opcode.query:
-        return isTransfer(responder)
-          ? answerTransfer(request, responder, options, quota)
-          : Promise.resolve(answerSigned(responder, options));
+        return isTransfer(verified)
+          ? answerTransfer(request, verified, options, quota)
+          : Promise.resolve(answerSigned(verified, options));
       case opcode.notify:
-        return Promise.resolve(answerNotify(responder, options));
+        return Promise.resolve(answerNotify(verified, options));
       case opcode.update:
-        return updates.answer(request, responder);
+        return updates.answer(request, verified);
       default:
-        return Promise.resolve(responder.reply({ rcode: rcode.notImp }));
+        return Promise.resolve(verified.reply({ rcode: rcode.notImp }));
     }
   }
 }
 
-function isTransfer({ message }: Responder): boolean {
+function isTransfer({ message }: VerifiedRequest): boolean {
   const type = message.questions[0]?.type;
   return message.questions.length === 1 && (type === rrType.AXFR || type === rrType.IXFR);
 }
 
 /** An ordinary question with a good signature: the answer of everybody, signed. */
-function answerSigned(responder: Responder, { zones, signerOf }: RequestHandlerOptions): Buffer {
-  const { message } = responder;
+function answerSigned(verified: VerifiedRequest, { zones, signerOf }: RequestHandlerOptions): Buffer {
+  const { message } = verified;
   const [question] = message.questions;
-  if (!question || message.questions.length !== 1) return responder.reply({ rcode: rcode.formErr });
-  if (message.edns && message.edns.version > 0) return responder.reply({ rcode: rcode.badVers });
-  if (question.class !== rrClass.IN) return responder.reply({ rcode: rcode.refused });
+  if (!question || message.questions.length !== 1) return verified.reply({ rcode: rcode.formErr });
+  if (message.edns && message.edns.version > 0) return verified.reply({ rcode: rcode.badVers });
+  if (question.class !== rrClass.IN) return verified.reply({ rcode: rcode.refused });
   const find = (name: string): TableZone | undefined => {
     const served = zones.find(name);
     return served && { ...served, signer: served.signing && signerOf?.(served) };
   };
   const dnssecOk = message.edns?.dnssecOk ?? false;
   const { requiredAdditionals, ...answer } = answerQuestion({ find }, { ...question, dnssecOk });
-  const written = responder.write(answer);
+  const written = verified.write(answer);
   // A referral is not whole without its glue (RFC 9471).
   const additionals = written.readUInt16BE(10) - (message.edns ? 1 : 0);
   if (additionals < requiredAdditionals) written[2] = (written[2] as number) | 0x02;
-  return responder.sign(written);
+  return verified.sign(written);
 }

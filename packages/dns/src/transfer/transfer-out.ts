@@ -7,7 +7,7 @@ import type { ServedZone } from '../zone/zones.ts';
 import { batched, changesSince, type OutgoingTransfer, wholeZone } from './outgoing.ts';
 import { isPermitted } from './permission.ts';
 import type { RequestHandlerOptions } from './request-handler.ts';
-import type { Reply, Responder } from './responder.ts';
+import type { Reply, VerifiedRequest } from './verified-request.ts';
 
 /** Transfers at a time, in all and to one address; beyond that: SERVFAIL, and secondaries come again. */
 const transfersAtOnce = 50;
@@ -39,28 +39,28 @@ export class TransferQuota {
  */
 export async function* answerTransfer(
   request: Request,
-  responder: Responder,
+  verified: VerifiedRequest,
   options: RequestHandlerOptions,
   quota: TransferQuota,
 ): AsyncGenerator<Buffer> {
-  const chosen = chooseTransfer(responder, options);
+  const chosen = chooseTransfer(verified, options);
   if (!('transfer' in chosen)) {
-    yield responder.reply(chosen);
+    yield verified.reply(chosen);
     return;
   }
   const { transfer, served } = chosen;
   if (request.peer.transport === 'udp') {
-    yield inOneMessage(responder, transfer, served);
+    yield inOneMessage(verified, transfer, served);
     return;
   }
   const giveBack = quota.take(request.peer.address);
   if (!giveBack) {
     const text = 'too many transfers are under way: try again';
-    yield responder.reply({ rcode: rcode.servFail, reason: { code: extendedError.notReady, text } });
+    yield verified.reply({ rcode: rcode.servFail, reason: { code: extendedError.notReady, text } });
     return;
   }
   try {
-    yield* allMessages(request, responder, transfer, options, served);
+    yield* allMessages(request, verified, transfer, options, served);
   } finally {
     giveBack();
   }
@@ -68,7 +68,7 @@ export async function* answerTransfer(
 
 async function* allMessages(
   { peer, signal }: Request,
-  responder: Responder,
+  verified: VerifiedRequest,
   transfer: OutgoingTransfer,
   { log, clock }: RequestHandlerOptions,
   served: ServedZone,
@@ -86,36 +86,36 @@ async function* allMessages(
       log.info({ ...about, records }, 'a transfer was broken off by the secondary');
       return;
     }
-    yield responder.reply({ authoritative: true, answers });
+    yield verified.reply({ authoritative: true, answers });
     records += answers.length;
   }
   const tookMs = Math.round(clock.monotonicMs() - startedMs);
   if (transfer.kind !== 'current') log.info({ ...about, records, tookMs }, 'a zone was transferred');
 }
 
-function inOneMessage(responder: Responder, transfer: OutgoingTransfer, { zone }: ServedZone): Buffer {
+function inOneMessage(verified: VerifiedRequest, transfer: OutgoingTransfer, { zone }: ServedZone): Buffer {
   const answers: ResourceRecord[] = [];
   let bytes = 0;
   for (const record of transfer.records) {
     answers.push(record);
     // Compression never makes a record shorter than this: enough to stop before a large zone is walked.
     bytes += 12 + Math.min(record.data.length, 2);
-    if (bytes > responder.maxBytes) break;
+    if (bytes > verified.maxBytes) break;
   }
-  const written = responder.write({ authoritative: true, answers });
+  const written = verified.write({ authoritative: true, answers });
   const isTruncated = ((written[2] as number) & 0x02) !== 0;
-  if (!isTruncated) return responder.sign(written);
+  if (!isTruncated) return verified.sign(written);
   const [soa] = zone.soa.data as readonly [Buffer];
   const record = { name: zone.soa.name, type: rrType.SOA, ttlSeconds: zone.soa.ttlSeconds, data: soa };
-  return responder.reply({ authoritative: true, answers: [record] });
+  return verified.reply({ authoritative: true, answers: [record] });
 }
 
 /** The transfer, or the answer that says why there is none. */
 function chooseTransfer(
-  responder: Responder,
+  verified: VerifiedRequest,
   options: RequestHandlerOptions,
 ): { transfer: OutgoingTransfer; served: ServedZone } | Reply {
-  const { message, peer, asker } = responder;
+  const { message, peer, asker } = verified;
   const [question] = message.questions as [{ name: string; type: number; class: number }];
   const origin = lowerName(question.name);
   const refuse = (code: number, infoCode: number, text: string): Reply => {

@@ -4,7 +4,7 @@ import { makeUpdate } from '../update/update.ts';
 import { lowerName } from '../wire/name.ts';
 import { extendedError, rcode } from '../wire/types.ts';
 import type { RequestHandlerOptions } from './request-handler.ts';
-import type { Responder } from './responder.ts';
+import type { VerifiedRequest } from './verified-request.ts';
 
 /** Updates under way; further ones are told to come again (SERVFAIL). */
 const updatesUnderWay = 100;
@@ -18,7 +18,7 @@ export class UpdateQueue {
     this.#options = options;
   }
 
-  answer({ message, peer }: Request, responder: Responder): Promise<Buffer> {
+  answer({ message, peer }: Request, verified: VerifiedRequest): Promise<Buffer> {
     const digest = createHash('sha256').update(message).digest('hex');
     const id = `${peer.address} ${peer.port} ${digest}`;
     const same = this.#underWay.get(id);
@@ -26,17 +26,17 @@ export class UpdateQueue {
     if (this.#underWay.size >= updatesUnderWay) {
       const text = `${updatesUnderWay} updates are under way: try again`;
       return Promise.resolve(
-        responder.reply({ rcode: rcode.servFail, reason: { code: extendedError.notReady, text } }),
+        verified.reply({ rcode: rcode.servFail, reason: { code: extendedError.notReady, text } }),
       );
     }
-    const answer = this.#make(responder).finally(() => this.#underWay.delete(id));
+    const answer = this.#make(verified).finally(() => this.#underWay.delete(id));
     this.#underWay.set(id, answer);
     return answer;
   }
 
-  async #make(responder: Responder): Promise<Buffer> {
+  async #make(verified: VerifiedRequest): Promise<Buffer> {
     const { zones, config, keeper, log } = this.#options;
-    const { message, asker } = responder;
+    const { message, asker } = verified;
     const about = {
       zone: lowerName(message.questions[0]?.name ?? ''),
       from: asker.address,
@@ -47,10 +47,10 @@ export class UpdateQueue {
       if (outcome.reason)
         log.info({ ...about, rcode: outcome.rcode }, `an update is refused: ${outcome.reason.text}`);
       else log.info({ ...about, serial: outcome.serial }, 'an update is made');
-      return responder.reply({ rcode: outcome.rcode, reason: outcome.reason });
+      return verified.reply({ rcode: outcome.rcode, reason: outcome.reason });
     } catch (error) {
       log.error({ ...about, err: String(error) }, 'an update failed');
-      return responder.reply({ rcode: rcode.servFail });
+      return verified.reply({ rcode: rcode.servFail });
     }
   }
 }

@@ -22,7 +22,7 @@ const reasonBytes = 200;
  * One request that was understood, its signature verified, and the way to answer it: signed as it was, one message after the
  * other.
  */
-export class Responder {
+export class VerifiedRequest {
   readonly message: Message;
   readonly signature: RequestSignature;
   readonly peer: Peer;
@@ -39,9 +39,9 @@ export class Responder {
   }
 
   /** Parses and verifies a request. Throws WireError: FORMERR. */
-  static open(message: Buffer, keys: readonly TsigKey[], peer: Peer, clock: Clock): Responder {
+  static open(message: Buffer, keys: readonly TsigKey[], peer: Peer, clock: Clock): VerifiedRequest {
     const { unsigned, signature } = verifyRequest(message, keys, clock.nowMs());
-    return new Responder(parseMessage(unsigned), signature, peer, clock);
+    return new VerifiedRequest(parseMessage(unsigned), signature, peer, clock);
   }
 
   get asker(): Asker {
@@ -66,6 +66,7 @@ export class Responder {
       udpSize: ednsUdpSize,
       version: 0,
       dnssecOk: message.edns.dnssecOk,
+      compactOk: false,
       options: reason ? [extendedErrorOption(reason.code, shortened(reason.text))] : [],
     };
     const whole: Message = {
