@@ -2,7 +2,7 @@ import type { ResourceRecord } from '../wire/message.ts';
 import { isSubdomain, lowerName, nameAt, rrType } from '../wire/name.ts';
 import { recordsOf, StoredRRset } from '../zone/rrset.ts';
 import type { RRset, ZoneNode, ZoneReader } from '../zone/zone.ts';
-import { findName } from './find-name.ts';
+import { findName } from '../zone/find-name.ts';
 import type { AnswerSigner } from './signer.ts';
 
 /** Octets in front of the name that a record points to, by types whose targets' addresses are sent along. */

@@ -10,7 +10,7 @@ import { isMetaType } from '../wire/types.ts';
 import { recordsOf, StoredRRset } from '../zone/rrset.ts';
 import type { RRset, ZoneNode, ZoneReader } from '../zone/zone.ts';
 import { addAdditionals, addGlue } from './additional.ts';
-import { findName, type Match } from './find-name.ts';
+import { findName, type Match } from '../zone/find-name.ts';
 import type { Denial, DenialKind } from './signer.ts';
 import type { TableZone, ZoneTable } from './zone-table.ts';
 

@@ -59,10 +59,16 @@ function formatted(modifier: string, number: number): string {
       `\${${modifier}} is no form of the number: $GENERATE has offset, width and one of d o x X n N`,
     );
   const value = number + Number(offset);
-  if (value < 0) throw new WireError(`\${${modifier}} makes ${number} negative`);
-  if (base === 'n' || base === 'N') return nibbles(value, Number(width), base === 'N');
-  const digits = value.toString(base === 'o' ? 8 : base === 'd' ? 10 : 16);
+  if (base === 'd') return decimal(value, Number(width));
+  // Other bases show a negative number as C does, by its bits.
+  if (base === 'n' || base === 'N') return nibbles(value >>> 0, Number(width), base === 'N');
+  const digits = (value >>> 0).toString(base === 'o' ? 8 : 16);
   return (base === 'X' ? digits.toUpperCase() : digits).padStart(Number(width), '0');
+}
+
+function decimal(value: number, width: number): string {
+  const digits = String(Math.abs(value));
+  return value < 0 ? `-${digits.padStart(width - 1, '0')}` : digits.padStart(width, '0');
 }
 
 /** Hexadecimal digits from the lowest on, with dots between; the width counts the dots too. */

@@ -1,6 +1,6 @@
 import { rrType } from '../wire/name.ts';
-import { nextLabel, wildcardOf } from '../zone/name-tree.ts';
-import type { ZoneNode, ZoneReader } from '../zone/zone.ts';
+import { nextLabel, wildcardOf } from './name-tree.ts';
+import type { ZoneNode, ZoneReader } from './zone.ts';
 
 /** Where a name leads in a zone (RFC 1034 section 4.3.2 step 3, RFC 6672 section 3.2, RFC 4592 section 3.3). */
 export interface Match {

@@ -1,0 +1,56 @@
+import { lowerName } from '../../wire/name.ts';
+import type { ZoneText } from '../../external/config.ts';
+import { checkZone } from '../check/check-zone.ts';
+import { zoneOf } from '../build.ts';
+import type { Zone, ZoneProblem } from '../zone.ts';
+import { parseZone, type PlacedRecord } from './parse.ts';
+
+/** What a text is as a zone. */
+export interface ReadZone {
+  /** Undefined: there is an error among the problems. */
+  readonly zone: Zone | undefined;
+  /** As written, for composing with others; all records of a name and type have one TTL. */
+  readonly records: readonly PlacedRecord[];
+  /** In order of place, at most a few hundred. */
+  readonly problems: readonly ZoneProblem[];
+}
+
+/** Reads a zone's text and judges it as named-checkzone does. */
+export function readZone(text: ZoneText): ReadZone {
+  const parsed = parseZone(text);
+  const origin = lowerName(text.origin);
+  // Errors of the text would be told again as what is missing for them.
+  const hasErrors = parsed.problems.some(isError);
+  const checked = checkZone(origin, parsed.records);
+  const problems = [...parsed.problems, ...(hasErrors ? checked.filter(hasPlace) : checked)];
+  const records = withOneTtl(parsed.records);
+  return { zone: problems.some(isError) ? undefined : zoneOf(origin, records), records, problems };
+}
+
+function isError({ severity }: ZoneProblem): boolean {
+  return severity === 'error';
+}
+
+function hasPlace({ place }: ZoneProblem): boolean {
+  return place !== undefined;
+}
+
+/**
+ * Gives all records of a name and type one TTL (RFC 2181 section 5.2), the one that BIND gives them: of records one after
+ * the other with the same owner the first one's, and if the owner comes again later, what it has there.
+ */
+function withOneTtl(records: readonly PlacedRecord[]): readonly PlacedRecord[] {
+  const ttls = new Map<string, number>();
+  let block = new Set<number>();
+  let owner: string | undefined;
+  for (const { name, type, ttlSeconds } of records) {
+    if (name !== owner) [owner, block] = [name, new Set()];
+    if (block.has(type)) continue;
+    block.add(type);
+    ttls.set(`${type} ${name}`, ttlSeconds);
+  }
+  return records.map((record) => {
+    const ttlSeconds = ttls.get(`${record.type} ${record.name}`) as number;
+    return ttlSeconds === record.ttlSeconds ? record : { ...record, ttlSeconds };
+  });
+}
