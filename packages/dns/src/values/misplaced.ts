@@ -97,7 +97,7 @@ function nearest(key: string, names: readonly string[]): string | undefined {
   const wanted = key.toLowerCase();
   const distances = names.map((name) => [editDistance(wanted, name.toLowerCase()), name] as const);
   const [best] = distances.toSorted(([a], [b]) => a - b);
-  return best && best[0] <= Math.min(2, Math.floor(key.length / 3)) ? best[1] : undefined;
+  return best && best[0] <= Math.min(2, Math.floor(key.length / 2.5)) ? best[1] : undefined;
 }
 
 /** Levenshtein's distance of two short words. */

@@ -1,8 +1,8 @@
-import { type FSWatcher, readFileSync, watch } from 'node:fs';
-import { basename, dirname } from 'node:path';
-import type { Clock, ClockTimer } from '@cloudless/kube/clock';
-import { type Running, running } from '@cloudless/kube/lifecycle';
+import { readFileSync } from 'node:fs';
+import type { Clock } from '@cloudless/kube/clock';
+import type { Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
+import { watchPath } from '@cloudless/kube/watch-path';
 import { type AnnouncementFile, parseAnnouncementFile } from '../file-source.ts';
 
 export interface AnnouncementFileOptions {
@@ -18,11 +18,6 @@ export interface WatchedFile extends Running {
   readonly problem: string | undefined;
 }
 
-/** How long a writer is given to finish a file before it is read. */
-const settleMs = 50;
-/** Between looks that no change asked for: a folder that was replaced tells nothing. */
-const checkMs = 10_000;
-
 /**
  * Reads a file of announcements and reads it again as it changes. One that is broken or gone leaves the last good
  * content in force, which is said once for each such content; an empty list of announcements withdraws them.
@@ -31,36 +26,12 @@ export function watchAnnouncementFile(options: AnnouncementFileOptions): Watched
   const { path, clock, log } = options;
   let seen: string | undefined;
   let problem: string | undefined;
-  let timer: ClockTimer | undefined;
-  let watcher: FSWatcher | undefined;
-  let stopped = false;
-  const schedule = (delayMs: number): void => {
-    timer?.cancel();
-    if (!stopped) timer = clock.setTimeout(look, delayMs);
-  };
-  const attach = (): void => {
-    if (watcher || stopped) return;
-    try {
-      // The folder: editors and configuration tools put a new file in the place of the old.
-      watcher = watch(dirname(path), (_, name) => {
-        if (name === null || name === basename(path)) schedule(settleMs);
-      });
-      watcher.on('error', () => {
-        watcher?.close();
-        watcher = undefined;
-      });
-    } catch {
-      // Not there: the next look in its turn tries again.
-      watcher = undefined;
-    }
-  };
   const complain = (why: string): void => {
     if (why === problem) return;
     problem = why;
     log.error({ path }, `${why}; the last good announcements stay in force`);
   };
   const look = (): void => {
-    attach();
     try {
       const text = readFileSync(path, 'utf8');
       if (text !== seen) {
@@ -74,16 +45,10 @@ export function watchAnnouncementFile(options: AnnouncementFileOptions): Watched
       seen = undefined;
       complain((error as Error).message);
     }
-    schedule(checkMs);
   };
-  look();
-  const handle = running(() => {
-    stopped = true;
-    timer?.cancel();
-    watcher?.close();
-  });
+  const watch = watchPath({ path, kind: 'file', clock, look });
   return {
-    ...handle,
+    ...watch,
     get problem() {
       return problem;
     },

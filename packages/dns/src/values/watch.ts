@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import type { KubeClient } from '@cloudless/kube/client/client';
+import type { Clock } from '@cloudless/kube/clock';
+import { type Informer, startInformer } from '@cloudless/kube/informer/informer';
+import { type Running, running } from '@cloudless/kube/lifecycle';
+import type { Logger } from '@cloudless/kube/logger';
+import type { KubeObject } from '@cloudless/kube/object';
+import { core } from '@cloudless/kube/resources';
+import { watchPath } from '@cloudless/kube/watch-path';
+import type { ExternalDnsConfig } from '../external/config.ts';
+import type { ConfigSource } from '../external/external-dns.ts';
+import type { ZoneProblem } from '../zone/zone.ts';
+import { configOf } from './cluster-config.ts';
+import { parseValues } from './parse.ts';
+import { readZoneFolder } from './zone-folder.ts';
+
+export interface WatchConfigOptions {
+  source: ConfigSource;
+  /** Needed where the source is the cluster. */
+  client?: KubeClient | undefined;
+  /** Of the ConfigMaps and Secrets. */
+  namespace: string;
+  clock: Clock;
+  log: Logger;
+  /** Each configuration that differs from the one before; the last good one stays in force while there are errors. */
+  onConfig(config: ExternalDnsConfig): void;
+  /** What is wrong or odd in what is there now, whenever that changes; an error may keep the newest from coming into force. */
+  onProblems(problems: readonly ZoneProblem[]): void;
+}
+
+export interface ConfigWatch extends Running {
+  /** Resolves with the first configuration; a bad one is waited out. Rejects when the watch is stopped before. */
+  readonly first: Promise<ExternalDnsConfig>;
+  /** What is watched in the cluster; none for files. */
+  readonly informers: ReadonlyArray<Informer<KubeObject>>;
+}
+
+type Reading = { config: ExternalDnsConfig | undefined; problems: readonly ZoneProblem[] };
+
+/** Reads the configuration and reads it again as it changes. */
+export function watchConfig(options: WatchConfigOptions): ConfigWatch {
+  let config: ExternalDnsConfig | undefined;
+  let problems: readonly ZoneProblem[] = [];
+  const { promise: first, resolve, reject } = Promise.withResolvers<ExternalDnsConfig>();
+  first.catch(() => undefined);
+  const take = (read: () => Reading): void => {
+    const reading = tried(read, options.source);
+    if (!isDeepStrictEqual(reading.problems, problems)) {
+      const fresh = reading.problems.filter((one) => !problems.some((old) => isDeepStrictEqual(old, one)));
+      tell(options.log, fresh, config !== undefined && reading.config === undefined);
+      problems = reading.problems;
+      options.onProblems(problems);
+    }
+    if (!reading.config || isDeepStrictEqual(reading.config, config)) return;
+    config = reading.config;
+    options.onConfig(config);
+    resolve(config);
+  };
+  const { informers, ...watch } = watchSource(options, take);
+  const stop = async (): Promise<void> => {
+    reject(new Error('stopped before there was a configuration'));
+    await watch.stop();
+  };
+  return { first, informers, ...running(stop) };
+}
+
+function tried(read: () => Reading, source: ConfigSource): Reading {
+  try {
+    return read();
+  } catch (error) {
+    const place = 'path' in source ? { source: source.path, line: 1 } : undefined;
+    const message = `cannot read it: ${(error as Error).message}`;
+    return { config: undefined, problems: [{ severity: 'error', place, message }] };
+  }
+}
+
+function tell(log: Logger, problems: readonly ZoneProblem[], lastStays: boolean): void {
+  for (const { severity, place, message } of problems) {
+    const where = { source: place?.source, line: place?.line };
+    if (severity === 'warning') log.warn(where, message);
+    else log.error(where, lastStays ? `${message}; what was good before stays in force` : message);
+  }
+}
+
+function watchSource(
+  options: WatchConfigOptions,
+  take: (read: () => Reading) => void,
+): Running & Pick<ConfigWatch, 'informers'> {
+  const { source, clock } = options;
+  if (source.from === 'cluster') return watchCluster(options, take);
+  if (source.from === 'given') {
+    take(() => ({ config: source.config, problems: [] }));
+    return { informers: [], ...running(() => undefined) };
+  }
+  const { path } = source;
+  const read = source.from === 'values' ? readValues : readZones;
+  const kind = source.from === 'values' ? 'file' : 'folder';
+  return { informers: [], ...watchPath({ path, kind, clock, look: () => take(() => read(path)) }) };
+}
+
+function readValues(path: string): Reading {
+  const parsed = parseValues(readFileSync(path, 'utf8'), path);
+  return 'problems' in parsed
+    ? { config: undefined, problems: parsed.problems }
+    : { config: parsed.config, problems: parsed.warnings };
+}
+
+function readZones(path: string): Reading {
+  const { zones, problems } = readZoneFolder(path);
+  const usual = parseValues('', path);
+  if ('problems' in usual) return { config: undefined, problems: usual.problems };
+  return { config: { ...usual.config, zones }, problems };
+}
+
+function watchCluster(
+  options: WatchConfigOptions,
+  take: (read: () => Reading) => void,
+): Running & Pick<ConfigWatch, 'informers'> {
+  const { client, namespace, clock, log } = options;
+  if (!client) throw new Error('a configuration from the cluster needs a client');
+  const configMaps = startInformer({ client, namespace, clock, log, resource: core.configmaps });
+  const secrets = startInformer({ client, namespace, clock, log, resource: core.secrets });
+  let isPlanned = false;
+  let isStopped = false;
+  const look = (): void => {
+    if (isPlanned) return;
+    isPlanned = true;
+    // One look for all that came at once.
+    setImmediate(() => {
+      isPlanned = false;
+      if (isStopped || !configMaps.hasSynced || !secrets.hasSynced) return;
+      take(() => configOf({ configMaps: configMaps.store.list(), secrets: secrets.store.list() }));
+    });
+  };
+  for (const informer of [configMaps, secrets] as Array<Informer<KubeObject>>) {
+    informer.addHandler({ add: look, update: look, delete: look });
+    // An empty namespace is a configuration too.
+    informer.synced.then(look, () => undefined);
+  }
+  const stop = async (): Promise<void> => {
+    isStopped = true;
+    await Promise.all([configMaps.stop(), secrets.stop()]);
+  };
+  return { informers: [configMaps, secrets] as Array<Informer<KubeObject>>, ...running(stop) };
+}
