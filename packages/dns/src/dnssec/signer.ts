@@ -83,7 +83,9 @@ export class SignatureMemory {
 
 /** Signs the answers of one version of a zone (RFC 4035 section 3.1); cheap to make. */
 export function answerSigner(zone: ZoneReader, policy: SigningPolicy, memory: SignatureMemory): AnswerSigner {
-  return new OnlineSigner(zone, policy, memory);
+  // A policy that came from another thread has lost its Buffers.
+  const keys = policy.keys.map((key) => ({ ...key, dnskey: Buffer.from(key.dnskey) }));
+  return new OnlineSigner(zone, { ...policy, keys }, memory);
 }
 
 class OnlineSigner implements AnswerSigner {
