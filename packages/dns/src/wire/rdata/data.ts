@@ -12,12 +12,13 @@ import { type Token, Words } from './token.ts';
  */
 export function checkData(type: number, data: Buffer): void {
   const layout = layoutOf(type);
-  if (!layout) return;
-  within(type, () => {
-    let position = 0;
-    for (const field of layout) position = field.end(data, position, data.length);
-    if (position !== data.length) throw new WireError(`${data.length - position} octets too many`);
-  });
+  if (layout) within(type, () => checkLayout(layout, data));
+}
+
+function checkLayout(layout: readonly Field[], data: Buffer): void {
+  let position = 0;
+  for (const field of layout) position = field.end(data, position, data.length);
+  if (position !== data.length) throw new WireError(`${data.length - position} octets too many`);
 }
 
 /** Presentation text of RDATA (RFC 1035 section 5, each type's RFC); unknown types by RFC 3597. Throws {@link WireError}. */
@@ -51,17 +52,19 @@ export function parseData(type: number, tokens: readonly Token[], options: { ori
   const words = new Words(tokens, options.origin ?? '');
   return within(type, () => {
     const first = words.peek();
+    const layout = layoutOf(type);
     if (first?.text === '\\#' && !first.isQuoted) {
       const data = genericBytes(words);
-      checkData(type, data);
+      if (layout) checkLayout(layout, data);
       return data;
     }
-    const layout = layoutOf(type);
     if (!layout) throw new WireError('its data is written as \\# LENGTH HEX (RFC 3597)');
     writer.clear();
     for (const field of layout) field.parse(words, writer);
     if (!words.isAtEnd) throw new WireError(`${words.next('').text} is too much`);
-    return writer.take();
+    const data = writer.take();
+    checkLayout(layout, data);
+    return data;
   });
 }
 

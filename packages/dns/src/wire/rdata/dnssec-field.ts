@@ -4,7 +4,6 @@ import type { Field } from './field.ts';
 
 /** DNSSEC algorithms (IANA), upper case. */
 export const dnssecAlgorithms = {
-  DELETE: 0,
   RSAMD5: 1,
   DH: 2,
   DSA: 3,

@@ -49,10 +49,16 @@ export function u8(label: string): Field {
   });
 }
 
-/** A number with words for some of its values, which are read; digits are printed. */
-export function u8Named(label: string, mnemonics: Readonly<Record<string, number>>): Field {
+/** A number with words for some of its values; they are printed for types whose RFC wants it. */
+export function u8Named(
+  label: string,
+  mnemonics: Readonly<Record<string, number>>,
+  printsNames = false,
+): Field {
+  const names = new Map(Object.entries(mnemonics).map(([name, number]) => [number, name]));
   return sized(label, 1, {
-    print: (data, start) => String(data[start]),
+    print: (data, start) =>
+      (printsNames ? names.get(data[start] as number) : undefined) ?? String(data[start]),
     parse(words, out) {
       const { text } = words.next(label);
       out.u8(mnemonics[text.toUpperCase()] ?? numberText(text, label, 255));
@@ -195,6 +201,19 @@ export function characterString(label: string): Field {
   };
 }
 
+/** A string that may be left out at the end. */
+export function optionalString(label: string): Field {
+  const field = characterString(label);
+  return {
+    ...field,
+    end: (data, start, limit) => (start === limit ? start : field.end(data, start, limit)),
+    print: (data, start, end) => (start === end ? undefined : field.print(data, start, end)),
+    parse(words, out) {
+      if (!words.isAtEnd) field.parse(words, out);
+    },
+  };
+}
+
 function endOfString(data: Buffer, start: number, limit: number, label: string): number {
   const end = start + 1 + (data[start] ?? 0);
   if (start >= limit || end > limit) throw new WireError(`${label} is cut off`);
@@ -308,6 +327,25 @@ function rest(
 /** Hex digits to the end, blanks between them allowed. */
 export function hexRest(label: string): Field {
   return rest(label, false, hexText, hexBytes);
+}
+
+/** Hex digits to the end, as many octets as the kind of digest in the octet before has; `octets` is by kind. */
+export function digestRest(
+  label: string,
+  octets: Readonly<Record<number, number>>,
+  leastOctets: number,
+): Field {
+  const field = hexRest(label);
+  return {
+    ...field,
+    end(data, start, limit) {
+      const wanted = octets[data[start - 1] as number];
+      const size = limit - start;
+      if (size < leastOctets || (wanted !== undefined && size !== wanted))
+        throw new WireError(`${label} has ${size} octets, not ${wanted ?? `at least ${leastOctets}`}`);
+      return limit;
+    },
+  };
 }
 
 /** Base64 to the end, blanks within it allowed. */

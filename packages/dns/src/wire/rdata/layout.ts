@@ -1,15 +1,18 @@
 import { rcode, rrType } from '../types.ts';
+import { addressPrefixes } from './address-prefixes.ts';
 import { typeBitmapField } from './bitmap.ts';
 import { dnssecAlgorithms, hashedOwner, lengthAndBase64, salt } from './dnssec-field.ts';
 import {
   base64Rest,
   characterString,
   characterStrings,
+  digestRest,
   type Field,
   hexRest,
   ipv4,
   ipv6,
   name,
+  optionalString,
   quotedRest,
   seconds,
   tag,
@@ -22,6 +25,10 @@ import {
   u8,
   u8Named,
 } from './field.ts';
+import { location } from './location.ts';
+import { hexGroups } from './number-group.ts';
+import { serviceParameters } from './service-parameters.ts';
+import { wellKnownServices } from './well-known-services.ts';
 
 const algorithm = (): Field => u8Named('algorithm', dnssecAlgorithms);
 const signature = (): Field[] => [
@@ -36,7 +43,12 @@ const signature = (): Field[] => [
   base64Rest('signature'),
 ];
 const key = (): Field[] => [u16('flags'), u8('protocol'), algorithm(), base64Rest('public key', true)];
-const digest = (): Field[] => [u16('key tag'), algorithm(), u8('digest type'), hexRest('digest')];
+const digest = (): Field[] => [
+  u16('key tag'),
+  algorithm(),
+  u8('digest type'),
+  digestRest('digest', { 1: 20, 2: 32, 4: 48 }, 1),
+];
 const tlsa = (): Field[] => [u8('usage'), u8('selector'), u8('matching type'), hexRest('certificate data')];
 const tsigErrors = {
   NOERROR: 0,
@@ -105,12 +117,12 @@ const layouts: Readonly<Record<number, readonly Field[]>> = {
       OID: 254,
     }),
     u16('key tag'),
-    algorithm(),
+    u8Named('algorithm', dnssecAlgorithms, true),
     base64Rest('certificate'),
   ],
   [rrType.DNAME]: [name('target', 'folded')],
   [rrType.DS]: digest(),
-  [rrType.SSHFP]: [u8('algorithm'), u8('fingerprint type'), hexRest('fingerprint')],
+  [rrType.SSHFP]: [u8('algorithm'), u8('fingerprint type'), digestRest('fingerprint', { 1: 20, 2: 32 }, 1)],
   [rrType.RRSIG]: signature(),
   [rrType.NSEC]: [name('next name', 'opaque'), typeBitmapField('types', false)],
   [rrType.DNSKEY]: key(),
@@ -130,7 +142,12 @@ const layouts: Readonly<Record<number, readonly Field[]>> = {
   [rrType.CDNSKEY]: key(),
   [rrType.OPENPGPKEY]: [base64Rest('public key')],
   [rrType.CSYNC]: [u32('serial'), u16('flags'), typeBitmapField('types', true)],
-  [rrType.ZONEMD]: [u32('serial'), u8('scheme'), u8('hash algorithm'), hexRest('digest')],
+  [rrType.ZONEMD]: [
+    u32('serial'),
+    u8('scheme'),
+    u8('hash algorithm'),
+    digestRest('digest', { 1: 48, 2: 64 }, 12),
+  ],
   [rrType.SPF]: [characterStrings('text')],
   [rrType.L32]: [u16('preference'), ipv4('locator')],
   [rrType.LP]: [u16('preference'), name('pointer', 'opaque')],
@@ -153,6 +170,16 @@ const layouts: Readonly<Record<number, readonly Field[]>> = {
     lengthAndBase64('other data'),
   ],
   [rrType.URI]: [u16('priority'), u16('weight'), quotedRest('target')],
+  [rrType.WKS]: [ipv4(), wellKnownServices],
+  [rrType.ISDN]: [characterString('address'), optionalString('subaddress')],
+  [rrType.LOC]: [location],
+  [rrType.APL]: [addressPrefixes],
+  [rrType.SVCB]: [u16('priority'), name('target', 'opaque'), serviceParameters],
+  [rrType.HTTPS]: [u16('priority'), name('target', 'opaque'), serviceParameters],
+  [rrType.NID]: [u16('preference'), hexGroups('node identifier', 4, 4, ':')],
+  [rrType.L64]: [u16('preference'), hexGroups('locator', 4, 4, ':')],
+  [rrType.EUI48]: [hexGroups('address', 6, 2, '-')],
+  [rrType.EUI64]: [hexGroups('address', 8, 2, '-')],
   [rrType.CAA]: [u8('flags'), tag('property'), quotedRest('value')],
   [rrType.DLV]: digest(),
 };
