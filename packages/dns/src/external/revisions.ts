@@ -28,8 +28,9 @@ export class RevisionTracker {
     this.#tracked.set(name, entry);
   }
 
-  forget(name: string): void {
-    this.#tracked.delete(name);
+  /** `informer` no longer counts; another one of that name does. */
+  forget(name: string, informer: Informer<KubeObject>): void {
+    if (this.#tracked.get(name)?.informer === informer) this.#tracked.delete(name);
   }
 
   /** Versions of the last changes. */

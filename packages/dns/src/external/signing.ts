@@ -1,0 +1,182 @@
+import type { KubeClient } from '@cloudless/kube/client/client';
+import { type Clock, type ClockTimer, systemClock } from '@cloudless/kube/clock';
+import { type Informer, startInformer } from '@cloudless/kube/informer/informer';
+import { type Running, running } from '@cloudless/kube/lifecycle';
+import type { Logger } from '@cloudless/kube/logger';
+import { core } from '@cloudless/kube/resources';
+import { isAlreadyExists, isConflict } from '@cloudless/kube/status';
+import type { Secret } from '@cloudless/kube/types/core-v1';
+import { policyDigest } from '../dnssec/apex.ts';
+import { generateKey, type StoredKey } from '../dnssec/key.ts';
+import {
+  keysOfSecret,
+  readKeyFolder,
+  secretData,
+  type StoredKeys,
+  writeKeyFiles,
+} from '../dnssec/key-store.ts';
+import { signingPolicyAt } from '../dnssec/policy.ts';
+import { resignAfterMs, signingEpoch } from '../dnssec/sign-zone.ts';
+import type { ZoneProblem } from '../zone/zone.ts';
+import type { ExternalDnsConfig } from './config.ts';
+import type { ZoneSigning } from './publisher.ts';
+
+/** The Secret in our namespace that has the keys. */
+export const keysSecret = 'dnssec-keys';
+
+/** The keys of signed zones: read, made when missing, and put to use as their times say. */
+export interface ZoneSignings extends Running {
+  of(origin: string): ZoneSigning | undefined;
+  readonly waitingFor: string | undefined;
+  readonly problems: readonly ZoneProblem[];
+  /** The Secret's informer, for revisions; undefined with a folder. */
+  readonly informer: Informer<Secret> | undefined;
+  /** Another configuration is in force. */
+  reload(): void;
+}
+
+export interface SigningOptions {
+  config(): Pick<ExternalDnsConfig, 'dnssec'>;
+  /** Where the keys are: in the Secret, or with no cluster in a folder of files as BIND has them. */
+  keys: { client: KubeClient; namespace: string } | { folder: string };
+  /** The signing of these zones may have changed. */
+  onChange(origins: readonly string[]): void;
+  log: Logger;
+  clock?: Clock | undefined;
+}
+
+/** Longest wait that a timer can have. */
+const maxTimerMs = 2 ** 31 - 1;
+const retryMs = 5000;
+
+export function startSigning(options: SigningOptions): ZoneSignings {
+  const { keys: place, log, clock = systemClock } = options;
+  const stopping = new AbortController();
+  let stored: StoredKeys = { keys: new Map(), problems: [] };
+  let signings = new Map<string, ZoneSigning>();
+  let timer: ClockTimer | undefined;
+  let making: Promise<void> | undefined;
+  let isRead = false;
+  const isInCluster = 'client' in place;
+  const informer = isInCluster
+    ? startInformer<Secret>({
+        client: place.client,
+        namespace: place.namespace,
+        resource: core.secrets,
+        fieldSelector: `metadata.name=${keysSecret}`,
+        log,
+        clock,
+      })
+    : undefined;
+  const current = (): Secret | undefined => informer?.store.list()[0];
+
+  const judge = (): void => {
+    if (stopping.signal.aborted) return;
+    const nowMs = clock.nowMs();
+    const next = new Map<string, ZoneSigning>();
+    let wakeMs = maxTimerMs;
+    for (const [origin, { denial, cds }] of options.config().dnssec) {
+      const keys = stored.keys.get(origin);
+      if (!keys) continue;
+      const { policy, changesAtMs } = signingPolicyAt({ keys, denial, cds, nowMs });
+      if (changesAtMs !== undefined) wakeMs = Math.min(wakeMs, changesAtMs - nowMs);
+      if (policy) wakeMs = Math.min(wakeMs, resignAfterMs(origin, policy, nowMs));
+      const epoch = policy ? String(signingEpoch(origin, policy, nowMs)) : '';
+      const digest = policy ? `${policyDigest(policy)} ${epoch}` : '';
+      const before = signings.get(origin);
+      next.set(origin, before?.digest === digest ? before : { policy, digest, epoch });
+    }
+    const changed = new Set([...signings.keys(), ...next.keys()]);
+    for (const origin of Array.from(changed))
+      if (signings.get(origin) === next.get(origin)) changed.delete(origin);
+    signings = next;
+    timer?.cancel();
+    timer = clock.setTimeout(judge, Math.max(1, Math.min(maxTimerMs, wakeMs)));
+    if (changed.size > 0) options.onChange([...changed]);
+  };
+  const missing = (): string[] =>
+    [...options.config().dnssec.keys()].filter((origin) => !stored.keys.has(origin));
+
+  const read = (): void => {
+    if (isInCluster) {
+      if (!informer?.hasSynced) return;
+      stored = keysOfSecret(current()?.data ?? {});
+    } else stored = readKeyFolder(place.folder);
+    isRead = true;
+    for (const problem of stored.problems) log.warn({}, problem);
+    if (missing().length === 0) return judge();
+    making ??= make().finally(() => (making = undefined));
+  };
+
+  const make = async (): Promise<void> => {
+    const fresh: StoredKey[] = missing().map((origin) => generateKey({ origin, nowMs: clock.nowMs() }));
+    try {
+      if (isInCluster) await storeKeys(place.client, place.namespace, current(), fresh, stopping.signal);
+      else for (const key of fresh) writeKeyFiles(place.folder, key);
+      for (const { origin, keyTag } of fresh)
+        log.info({ zone: origin, keyTag }, 'made a key for the zone; its DS belongs at the parent');
+      if (!isInCluster) {
+        stored = readKeyFolder(place.folder);
+        judge();
+      }
+    } catch (error) {
+      if (stopping.signal.aborted) return;
+      // Another replica was first: its keys come by the watch.
+      if (!isConflict(error) && !isAlreadyExists(error))
+        log.warn({ err: String(error) }, 'cannot store the keys of signed zones');
+      timer?.cancel();
+      timer = clock.setTimeout(read, retryMs);
+    }
+  };
+  informer?.addHandler({ add: read, update: read, delete: read });
+  informer?.synced.then(read, () => {});
+  if (!isInCluster) read();
+  return {
+    of: (origin) => signings.get(origin),
+    informer,
+    get waitingFor() {
+      const isWaiting =
+        !isRead || [...options.config().dnssec.keys()].some((origin) => !signings.has(origin));
+      return isWaiting
+        ? isInCluster
+          ? `the keys in Secret ${keysSecret}`
+          : 'the keys of signed zones'
+        : undefined;
+    },
+    get problems() {
+      return stored.problems.map((message) => ({ severity: 'error' as const, place: undefined, message }));
+    },
+    reload: read,
+    ...running(async () => {
+      stopping.abort(new Error('signing is stopped'));
+      timer?.cancel();
+      await informer?.stop();
+      await making;
+    }),
+  };
+}
+
+/** Adds keys to the Secret, against the version that was looked at: of two replicas one wins. */
+async function storeKeys(
+  client: KubeClient,
+  namespace: string,
+  secret: Secret | undefined,
+  keys: readonly StoredKey[],
+  signal: AbortSignal,
+): Promise<void> {
+  const data = secretData(keys);
+  const call = { namespace, signal, fieldManager: 'cloudless-dns' };
+  if (!secret) {
+    const fresh: Secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: keysSecret, namespace },
+      type: 'Opaque',
+      data,
+    };
+    await client.create(core.secrets, fresh, call);
+    return;
+  }
+  const { resourceVersion } = secret.metadata;
+  await client.patch(core.secrets, keysSecret, 'merge', { metadata: { resourceVersion }, data }, call);
+}
