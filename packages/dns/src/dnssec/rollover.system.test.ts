@@ -98,7 +98,7 @@ test(
       signingKeysAt(keys, nowMs).keys.filter(({ flags }) => flags === 256),
     );
     assert.deepEqual(
-      signers.map((at) => at.map(({ isActive }) => isActive).sort()),
+      signers.map((at) => at.map(({ isActive }) => isActive).toSorted((a, b) => Number(a) - Number(b))),
       [[true], [false, true], [false, true], [true]],
     );
     assert.notEqual(signers[0]?.[0]?.keyTag, signers[3]?.[0]?.keyTag);

@@ -137,8 +137,12 @@ for (const denial of denials)
         for (const [name, type] of questions) {
           if (name.endsWith('signed.test') && type !== 'DS') continue;
           const output = await runPeer('delv', [
-            ...['@127.0.0.1', '-p', String(listener.port), '-a', join(folder, 'anchors'), '+root=test'],
-            ...['-q', name, '-t', type],
+            '@127.0.0.1',
+            `-p${listener.port}`,
+            `-a${join(folder, 'anchors')}`,
+            '+root=test',
+            `-q${name}`,
+            `-t${type}`,
           ]);
           assert.match(
             output,
