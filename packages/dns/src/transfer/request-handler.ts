@@ -26,9 +26,9 @@ export interface RequestHandlerOptions {
   /** A primary of a secondary zone says that the zone has changed. */
   notified(origin: string, from: string): void;
   /** The zone with its signatures and denial, for transfers; none: zones go out unsigned. */
-  readonly signZone?: ((served: ServedZone) => Zone) | undefined;
+  readonly signZone?: ((served: ServedZone) => Zone | Promise<Zone>) | undefined;
   /** Signs answers of a zone that is served with signatures; none: they go out without. */
-  readonly signerOf?: ((served: ServedZone) => AnswerSigner) | undefined;
+  readonly signerOf?: ((served: ServedZone) => AnswerSigner | undefined) | undefined;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -91,8 +91,9 @@ function answerSigned(verified: VerifiedRequest, { zones, signerOf }: RequestHan
     const served = zones.find(name);
     return served && { ...served, signer: served.signing && signerOf?.(served) };
   };
-  const dnssecOk = message.edns?.dnssecOk ?? false;
-  const { requiredAdditionals, ...answer } = answerQuestion({ find }, { ...question, dnssecOk });
+  const { dnssecOk = false, compactOk = false } = message.edns ?? {};
+  const asked = { ...question, dnssecOk, compactOk };
+  const { requiredAdditionals, ...answer } = answerQuestion({ find }, asked);
   const written = verified.write(answer);
   // A referral is not whole without its glue (RFC 9471).
   const additionals = written.readUInt16BE(10) - (message.edns ? 1 : 0);

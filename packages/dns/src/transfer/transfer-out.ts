@@ -43,7 +43,7 @@ export async function* answerTransfer(
   options: RequestHandlerOptions,
   quota: TransferQuota,
 ): AsyncGenerator<Buffer> {
-  const chosen = chooseTransfer(verified, options);
+  const chosen = await chooseTransfer(verified, options);
   if (!('transfer' in chosen)) {
     yield verified.reply(chosen);
     return;
@@ -111,10 +111,10 @@ function inOneMessage(verified: VerifiedRequest, transfer: OutgoingTransfer, { z
 }
 
 /** The transfer, or the answer that says why there is none. */
-function chooseTransfer(
+async function chooseTransfer(
   verified: VerifiedRequest,
   options: RequestHandlerOptions,
-): { transfer: OutgoingTransfer; served: ServedZone } | Reply {
+): Promise<{ transfer: OutgoingTransfer; served: ServedZone } | Reply> {
   const { message, peer, asker } = verified;
   const [question] = message.questions as [{ name: string; type: number; class: number }];
   const origin = lowerName(question.name);
@@ -134,29 +134,32 @@ function chooseTransfer(
   if (question.type === rrType.AXFR) {
     if (peer.transport === 'udp')
       return refuse(rcode.formErr, extendedError.notSupported, 'AXFR needs TCP (RFC 5936)');
-    return { transfer: wholeZone(signedZone(served, options)), served };
+    return { transfer: wholeZone(await signedZone(served, options)), served };
   }
   const held = message.authorities.find(({ type }) => type === rrType.SOA);
   if (!held || lowerName(held.name) !== origin || held.data.length < 20)
     return refuse(rcode.formErr, extendedError.other, 'an IXFR has the SOA of the version that is held');
-  return { transfer: changesFor(served, soaSerial(held.data), options), served };
+  return { transfer: await changesFor(served, soaSerial(held.data), options), served };
 }
 
 /**
  * A signed zone goes out whole: its signatures are made by each replica for itself, so that a difference made here would not
  * fit a version that another one sent (RFC 1995 section 4 allows that).
  */
-function changesFor(
+async function changesFor(
   served: ServedZone,
   fromSerial: number,
   options: RequestHandlerOptions,
-): OutgoingTransfer {
+): Promise<OutgoingTransfer> {
   const { zone, history } = served;
   if (!served.signing || !options.signZone) return changesSince(zone, history, fromSerial);
   const unsigned = changesSince(zone, [], fromSerial);
-  return unsigned.kind === 'current' ? unsigned : wholeZone(signedZone(served, options));
+  return unsigned.kind === 'current' ? unsigned : wholeZone(await signedZone(served, options));
 }
 
-function signedZone(served: ServedZone, { signZone }: RequestHandlerOptions): ServedZone['zone'] {
-  return served.signing && signZone ? signZone(served) : served.zone;
+async function signedZone(
+  served: ServedZone,
+  { signZone }: RequestHandlerOptions,
+): Promise<ServedZone['zone']> {
+  return served.signing && signZone ? await signZone(served) : served.zone;
 }

@@ -13,6 +13,8 @@ export interface Reply extends Partial<
 > {
   /** Sent to those who use EDNS (RFC 8914). */
   readonly reason?: { readonly code: number; readonly text: string } | undefined;
+  /** EDNS's CO flag. */
+  readonly compactOk?: boolean | undefined;
 }
 
 /** Most octets of an extended error's text: it must not crowd the answer out. */
@@ -61,12 +63,12 @@ export class VerifiedRequest {
   /** The answer before it is signed; over UDP it may be truncated. */
   write(reply: Reply): Buffer {
     const { message } = this;
-    const { reason, ...parts } = reply;
+    const { reason, compactOk = false, ...parts } = reply;
     const edns = message.edns && {
       udpSize: ednsUdpSize,
       version: 0,
       dnssecOk: message.edns.dnssecOk,
-      compactOk: false,
+      compactOk,
       options: reason ? [extendedErrorOption(reason.code, shortened(reason.text))] : [],
     };
     const whole: Message = {
