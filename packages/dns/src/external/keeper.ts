@@ -1,0 +1,339 @@
+import { createHash } from 'node:crypto';
+import type { KubeClient } from '@cloudless/kube/client/client';
+import type { Clock } from '@cloudless/kube/clock';
+import { isAlreadyExists, isConflict, isNotFound, StatusError } from '@cloudless/kube/status';
+import { ChangeRefusedError, type RecordKeeper, type RRsetChange } from '../update/change.ts';
+import { isSubdomain, lowerName, parseName, WireError } from '../wire/name.ts';
+import { canonicalData, checkData, parseData, printData } from '../wire/rdata/data.ts';
+import { tokensOf } from '../wire/rdata/token.ts';
+import { rrType, typeName, typeNumber } from '../wire/types.ts';
+import { zoneOf } from '../zone/build.ts';
+import { recordsOf } from '../zone/rrset.ts';
+import type { RRset, Zone } from '../zone/zone.ts';
+import type { Zones } from '../zone/zones.ts';
+import { composeZone } from './compose.ts';
+import { type DnsEndpoint, type DnsEndpointRecords, dnsEndpoints } from './kinds.ts';
+import type { ObjectReference } from './records.ts';
+
+/** The label, `api`, of DNSEndpoints that hold what was made through an API: read whether `crd` is a source or not. */
+export const madeByLabel = 'dns.cloudless.dev/made-by';
+/** Annotation of such an object: its zone. */
+export const zoneAnnotation = 'dns.cloudless.dev/zone';
+/** In the labels of one record set: who asked for it. */
+const byLabel = 'dns.cloudless.dev/by';
+
+/** An object holds a megabyte and a half at most in etcd; this leaves room for what the API server adds. */
+const mostBytes = 1_000_000;
+const servedTimeoutMs = 10_000;
+const mostTries = 8;
+
+export interface EndpointKeeperOptions {
+  /** Undefined: there is no cluster, and every change is refused. */
+  client: KubeClient | undefined;
+  /** Where the objects are. */
+  namespace: string;
+  zones: Zones;
+  clock: Clock;
+  /** Which objects a served record set comes from; none: it is written in the zone's text. For words of refusals. */
+  ownersOf?: ((name: string, type: number) => readonly ObjectReference[]) | undefined;
+}
+
+/**
+ * Keeps what APIs make in one DNSEndpoint for each zone, so that a call is one write: wholly there, or not at all. It
+ * resolves when the zone that is served here has the changes. Record sets of the zone's text or of other objects are
+ * refused, as composing the zone would.
+ */
+export function endpointKeeper(options: EndpointKeeperOptions): RecordKeeper {
+  const queues = new Map<string, Promise<unknown>>();
+  return {
+    apply(origin, changes, by) {
+      const before = queues.get(origin) ?? Promise.resolve();
+      const work = before.then(() => applyChanges(options, origin, changes, by));
+      const settled = work.catch(() => undefined);
+      queues.set(origin, settled);
+      void settled.then(() => queues.get(origin) === settled && queues.delete(origin));
+      return work;
+    },
+  };
+}
+
+type Changes = Parameters<RecordKeeper['apply']>[1];
+
+async function applyChanges(
+  options: EndpointKeeperOptions,
+  origin: string,
+  asked: Changes,
+  by: string,
+): Promise<{ serial: number }> {
+  const { client } = options;
+  if (!client)
+    throw new ChangeRefusedError(
+      'unavailable',
+      'records can be changed only where a cluster keeps them: this server has zone texts alone, so edit those',
+    );
+  for (let tries = 0; tries < mostTries; tries++) {
+    const served = options.zones.all.get(origin);
+    if (!served) throw new ChangeRefusedError('not-found', `there is no zone ${origin}.`);
+    if (served.role === 'secondary')
+      throw new ChangeRefusedError(
+        'invalid',
+        `zone ${origin}. is held for another server: change it at its primary`,
+      );
+    const changes = typeof asked === 'function' ? asked(served.zone) : asked;
+    const stored = await storedObject(client, options.namespace, origin);
+    const mine = new Map((stored?.spec?.endpoints ?? []).map((one) => [keyOfEndpoint(one), one]));
+    const next = changed(mine, changes, served.zone, by, options);
+    if (next === undefined) return { serial: served.zone.serial };
+    try {
+      await write(options, client, origin, stored, [...next.endpoints.values()]);
+    } catch (error) {
+      if (isConflict(error) || isAlreadyExists(error)) continue;
+      throw refusal(error);
+    }
+    return { serial: await untilServed(options, origin, next.changes) };
+  }
+  throw new ChangeRefusedError(
+    'unavailable',
+    `others changed zone ${origin}. at the same time, again and again: try again`,
+  );
+}
+
+/** What the object is to hold; undefined: no more and no less than it does. Throws {@link ChangeRefusedError}. */
+function changed(
+  mine: ReadonlyMap<string, DnsEndpointRecords>,
+  changes: readonly RRsetChange[],
+  zone: Zone,
+  by: string,
+  options: EndpointKeeperOptions,
+): { endpoints: Map<string, DnsEndpointRecords>; changes: RRsetChange[] } | undefined {
+  const next = new Map(mine);
+  const replaced: RRset[] = [];
+  // With all types of a name told one by one; of several changes of one record set the last counts.
+  const made = new Map<string, RRsetChange>();
+  let isChanged = false;
+  for (const change of changes) {
+    if (change.kind === 'replace') {
+      const endpoint = endpointOf(change.rrset, zone, by);
+      const key = keyOfEndpoint(endpoint);
+      replaced.push(change.rrset);
+      made.set(key, change);
+      if (!isSameEndpoint(next.get(key), endpoint)) {
+        next.set(key, endpoint);
+        isChanged = true;
+      }
+      continue;
+    }
+    const types = change.type === undefined ? (zone.node(change.name)?.types() ?? []) : [change.type];
+    for (const type of types) {
+      const key = keyOf(change.name, type);
+      made.set(key, { kind: 'delete', name: change.name, type });
+      if (next.delete(key)) isChanged = true;
+      else if (!mine.has(key) && zone.node(change.name)?.rrset(type))
+        throw new ChangeRefusedError('conflict', notMine(change.name, type, zone, options));
+    }
+  }
+  if (!isChanged) return undefined;
+  refuseLosers(mine, next, replaced, zone, options);
+  return { endpoints: next, changes: [...made.values()] };
+}
+
+/** Composes the zone with the changes, and refuses those that would lose. */
+function refuseLosers(
+  mine: ReadonlyMap<string, DnsEndpointRecords>,
+  next: ReadonlyMap<string, DnsEndpointRecords>,
+  replaced: readonly RRset[],
+  zone: Zone,
+  options: EndpointKeeperOptions,
+): void {
+  if (replaced.length === 0) return;
+  const others = function* (): Iterable<ReturnType<typeof recordsOf>[number]> {
+    for (const rrset of zone.rrsets())
+      if (!mine.has(keyOf(rrset.name, rrset.type)) || rrset.type === rrType.SOA) yield* recordsOf(rrset);
+  };
+  const from = { apiVersion: '', kind: 'DNSEndpoint', namespace: undefined, name: '', uid: 'api' };
+  const wanted = [...next.values()].flatMap((endpoint) => {
+    const rrset = rrsetOf(endpoint);
+    return rrset ? [{ rrset, from, setIdentifier: undefined, createdMs: 0 }] : [];
+  });
+  const base = zoneOf(zone.origin, others());
+  const { lost } = composeZone({ origin: zone.origin, zone: base, problems: [] }, wanted);
+  const touched = new Set(replaced.map(({ name, type }) => keyOf(name, type)));
+  const loser = lost.find(({ wanted: { rrset } }) => touched.has(keyOf(rrset.name, rrset.type)));
+  if (!loser) return;
+  const { name, type } = loser.wanted.rrset;
+  const isThere = base.node(name)?.rrset(type) !== undefined;
+  throw new ChangeRefusedError('conflict', isThere ? notMine(name, type, zone, options) : loser.message);
+}
+
+function notMine(name: string, type: number, zone: Zone, options: EndpointKeeperOptions): string {
+  const what = `${name}. ${typeName(type)}`;
+  const owners = options.ownersOf?.(name, type) ?? [];
+  if (owners.length === 0)
+    return `${what} is written in the text of zone ${zone.origin}. or made from another object, which counts: change it there`;
+  const names = owners.map((one) => `${one.kind} ${one.namespace ? `${one.namespace}/` : ''}${one.name}`);
+  return `${what} belongs to ${names.join(', ')}: change it there`;
+}
+
+function endpointOf(rrset: RRset, zone: Zone, by: string): DnsEndpointRecords {
+  const { name, type, data } = rrset;
+  if (!isSubdomain(name, zone.origin))
+    throw new ChangeRefusedError('invalid', `RRset ${name}. IN ${typeName(type)}: Name is out of zone`);
+  if (type === rrType.SOA)
+    throw new ChangeRefusedError(
+      'conflict',
+      `the SOA belongs to the text of zone ${zone.origin}., and its serial rises by itself: change the others there`,
+    );
+  if (data.length === 0)
+    throw new ChangeRefusedError('invalid', `RRset ${name}. IN ${typeName(type)}: it has no records`);
+  try {
+    for (const one of data) checkData(type, one);
+    return {
+      dnsName: name,
+      recordType: typeName(type),
+      // A DNSEndpoint without a TTL has the default one, and 0 means none.
+      recordTTL: Math.max(1, rrset.ttlSeconds),
+      targets: data.map((one) => printData(type, one)),
+      labels: { [byLabel]: by },
+    };
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new ChangeRefusedError('invalid', `RRset ${name}. IN ${typeName(type)}: ${error.message}`);
+  }
+}
+
+/** Undefined: somebody has written into the object what is no record set. */
+function rrsetOf(endpoint: DnsEndpointRecords): RRset | undefined {
+  const type = typeNumber(endpoint.recordType ?? '');
+  if (type === undefined) return undefined;
+  try {
+    const name = lowerName(parseName(endpoint.dnsName ?? ''));
+    const data = (endpoint.targets ?? []).map((target) => parseData(type, tokensOf(target)));
+    return { name, type, ttlSeconds: Number(endpoint.recordTTL ?? 0), data };
+  } catch (error) {
+    if (error instanceof WireError) return undefined;
+    throw error;
+  }
+}
+
+const keyOf = (name: string, type: number): string => `${name} ${type}`;
+const keyOfEndpoint = ({ dnsName = '', recordType = '' }: DnsEndpointRecords): string =>
+  keyOf(lowerName(dnsName.replace(/(?<!\\)\.$/, '')), typeNumber(recordType) ?? 0);
+
+function isSameEndpoint(a: DnsEndpointRecords | undefined, b: DnsEndpointRecords): boolean {
+  return (
+    a?.recordTTL === b.recordTTL &&
+    JSON.stringify([...(a?.targets ?? [])].sort()) === JSON.stringify([...(b.targets ?? [])].sort())
+  );
+}
+
+/** `api.ORIGIN`, or a digest where the origin is no name of an object. */
+export function keeperObjectName(origin: string): string {
+  const name = `api.${origin}`;
+  return /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(name) && name.length <= 253
+    ? name
+    : `api-${createHash('sha256').update(origin).digest('hex').slice(0, 32)}`;
+}
+
+async function storedObject(
+  client: KubeClient,
+  namespace: string,
+  origin: string,
+): Promise<DnsEndpoint | undefined> {
+  try {
+    return await client.get(dnsEndpoints, keeperObjectName(origin), { namespace });
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw refusal(error);
+  }
+}
+
+async function write(
+  { namespace }: EndpointKeeperOptions,
+  client: KubeClient,
+  origin: string,
+  stored: DnsEndpoint | undefined,
+  endpoints: DnsEndpointRecords[],
+): Promise<void> {
+  const size = Buffer.byteLength(JSON.stringify(endpoints));
+  if (size > mostBytes)
+    throw new ChangeRefusedError(
+      'invalid',
+      `zone ${origin}. would have ${size} octets of records made through APIs, and ${mostBytes} are kept: put those that stay into the zone's text, or into DNSEndpoints of your own`,
+    );
+  const name = keeperObjectName(origin);
+  if (!stored) {
+    if (endpoints.length === 0) return;
+    const metadata = {
+      name,
+      namespace,
+      labels: { [madeByLabel]: 'api', 'app.kubernetes.io/managed-by': 'cloudless' },
+      annotations: { [zoneAnnotation]: origin },
+    };
+    const object: DnsEndpoint = {
+      apiVersion: 'externaldns.k8s.io/v1alpha1',
+      kind: 'DNSEndpoint',
+      metadata,
+      spec: { endpoints },
+    };
+    await client.create(dnsEndpoints, object, { namespace, fieldManager: 'cloudless-dns' });
+    return;
+  }
+  await client.update(
+    dnsEndpoints,
+    { ...stored, spec: { endpoints } },
+    { namespace, fieldManager: 'cloudless-dns' },
+  );
+}
+
+/** What the API server says, for somebody who speaks to this server. */
+function refusal(error: unknown): Error {
+  if (error instanceof ChangeRefusedError) return error;
+  if (isNotFound(error))
+    return new ChangeRefusedError(
+      'unavailable',
+      'the cluster has no kind DNSEndpoint, or no namespace for them: cloudless dns install brings both',
+    );
+  const text = error instanceof StatusError ? error.message : 'it does not answer';
+  return new ChangeRefusedError('unavailable', `the cluster did not store the change: ${text}`);
+}
+
+/** Resolves with the serial that has the changes. */
+async function untilServed(
+  { zones, clock }: EndpointKeeperOptions,
+  origin: string,
+  changes: readonly RRsetChange[],
+): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const look = (): void => {
+    const zone = zones.all.get(origin)?.zone;
+    if (zone && changes.every((change) => isMade(zone, change))) resolve(zone.serial);
+  };
+  const end = zones.onChange((change) => change.origin === origin && look());
+  const timer = clock.setTimeout(
+    () =>
+      reject(
+        new ChangeRefusedError(
+          'unavailable',
+          `the change of zone ${origin}. is stored, but not served yet: cloudless dns status tells why`,
+        ),
+      ),
+    servedTimeoutMs,
+  );
+  try {
+    look();
+    return await promise;
+  } finally {
+    timer.cancel();
+    end();
+  }
+}
+
+function isMade(zone: Zone, change: RRsetChange): boolean {
+  if (change.kind === 'delete') return zone.node(change.name)?.rrset(change.type ?? 0) === undefined;
+  const { name, type, data, ttlSeconds } = change.rrset;
+  const served = zone.node(name)?.rrset(type);
+  if (!served || served.ttlSeconds !== Math.max(1, ttlSeconds)) return false;
+  const keys = (set: readonly Buffer[]): string =>
+    [...new Set(set.map((one) => canonicalData(type, one).toString('hex')))].sort().join();
+  return keys(served.data) === keys(data);
+}
