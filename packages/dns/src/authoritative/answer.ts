@@ -42,8 +42,8 @@ export interface AuthoritativeAnswer {
   compactOk: boolean;
 }
 
-/** CNAME and DNAME steps in one answer, after which it is left to the client to go on. */
-const maxChainSteps = 16;
+/** CNAME and DNAME steps in one answer, as BIND has them; a longer chain is SERVFAIL like one without an end. */
+const maxChainSteps = 12;
 
 /** Answers one question from the zones held here; names outside of them are REFUSED. */
 export function answerQuestion(zones: ZoneTable, query: AuthoritativeQuery): AuthoritativeAnswer {
@@ -104,7 +104,11 @@ class Answering {
       const target = this.#step(name, held, zone);
       if (target === undefined) return;
       this.#visited ??= new Set([first]);
-      if (this.#visited.has(target)) return;
+      if (this.#visited.has(target)) {
+        // A loop has no answer (RFC 1034 section 3.6.2); what is wrong stands in the answer section.
+        this.#answer.rcode = rcode.servFail;
+        return;
+      }
       this.#visited.add(target);
       const next = zoneFor(this.#zones, target, this.#type);
       if (!next) return;
@@ -114,6 +118,7 @@ class Answering {
       }
       [name, held, zone] = [target, next, next.zone];
     }
+    this.#answer.rcode = rcode.servFail;
   }
 
   /** What one zone says to one name; the name where it goes on, if there is one. */
@@ -148,7 +153,8 @@ class Answering {
       this.#answer.answers.push(...(held.signer?.sign(given, wildcardName(match)) ?? []));
     else this.#give(given, held, match);
     if (!found) return lowerName(nameAt(rrset.data[0] as Buffer, 0));
-    addAdditionals(this.#answer.additionals, zone, given, this.#dnssecOk ? held.signer : undefined);
+    if (this.#type !== rrType.ANY)
+      addAdditionals(this.#answer.additionals, zone, given, this.#dnssecOk ? held.signer : undefined);
     return undefined;
   }
 
