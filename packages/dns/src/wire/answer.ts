@@ -13,6 +13,8 @@ export interface Answer {
   answers: readonly ResourceRecord[];
   authorities: readonly ResourceRecord[];
   additionals: readonly ResourceRecord[];
+  /** How many additional records, from the first on, the answer is not whole without: glue (RFC 9471). */
+  requiredAdditionals?: number;
   /** CO comes back: its denials are compact, with the response code that the name has (RFC 9824 section 5.1). */
   compactOk?: boolean;
   /** Sent when the query had an OPT record. */
@@ -25,8 +27,8 @@ const writer = new MessageWriter();
 
 /**
  * The answer's bytes, names compressed. What does not fit in `maxBytes` leaves with TC set and no records (RFC 2181
- * section 9), so that the client asks again by TCP; additional records are a courtesy and are the first to go. Throws
- * {@link WireError} when a record's owner is no name.
+ * section 9), so that the client asks again by TCP; additional records that are not required are a courtesy, and as many
+ * whole sets of them are written as fit. Throws {@link WireError} when a record's owner is no name.
  */
 export function writeAnswer(query: Query, answer: Answer, maxBytes: number): Buffer {
   const optBytes = query.edns ? sizeOfOpt(answer.options) : 0;
@@ -35,47 +37,53 @@ export function writeAnswer(query: Query, answer: Answer, maxBytes: number): Buf
   writer.length = headerBytes;
   writer.question(query.questionBytes);
   const questionEnd = writer.length;
-  let answers = writeSection(answer.answers, limit);
-  let authorities = answers < 0 ? -1 : writeSection(answer.authorities, limit);
-  const truncated = authorities < 0;
-  let additionals = 0;
-  if (truncated) {
+  let isWhole = writeSection(answer.answers, limit) && writeSection(answer.authorities, limit);
+  let additionals = isWhole ? writeAdditionals(answer.additionals, limit) : 0;
+  if (additionals < (answer.requiredAdditionals ?? 0)) isWhole = false;
+  if (!isWhole) {
     writer.length = questionEnd;
-    answers = 0;
-    authorities = 0;
-  } else {
-    const end = writer.length;
-    additionals = writeSection(answer.additionals, limit);
-    if (additionals < 0) {
-      writer.length = end;
-      additionals = 0;
-    }
+    additionals = 0;
   }
   if (query.edns) {
     writeOpt(answer, query.edns.dnssecOk, optBytes, maxBytes);
     additionals += 1;
   }
-  writeHeader(query, answer, truncated, answers, authorities, additionals);
+  writeHeader(query, answer, isWhole, additionals);
   return writer.take();
 }
 
-/** How many records were written; -1 when they do not end before `limit`. */
-function writeSection(records: readonly ResourceRecord[], limit: number): number {
+/** Whether they end before `limit`. */
+function writeSection(records: readonly ResourceRecord[], limit: number): boolean {
   for (const record of records) {
     writer.record(record);
-    if (writer.length > limit) return -1;
+    if (writer.length > limit) return false;
   }
-  return writer.length > limit ? -1 : records.length;
+  return writer.length <= limit;
 }
 
-function writeHeader(
-  query: Query,
-  answer: Answer,
-  truncated: boolean,
-  answers: number,
-  authorities: number,
-  additionals: number,
-): void {
+/** How many were written: whole sets with their signatures (RFC 2181 section 9). */
+function writeAdditionals(records: readonly ResourceRecord[], limit: number): number {
+  let setStart = writer.length;
+  let setIndex = 0;
+  let last: ResourceRecord | undefined;
+  for (const [index, record] of records.entries()) {
+    const isSameSet =
+      record.name === last?.name && (record.type === last.type || record.type === rrType.RRSIG);
+    if (!isSameSet) {
+      setStart = writer.length;
+      setIndex = index;
+    }
+    writer.record(record);
+    if (writer.length > limit) {
+      writer.length = setStart;
+      return setIndex;
+    }
+    last = record;
+  }
+  return records.length;
+}
+
+function writeHeader(query: Query, answer: Answer, isWhole: boolean, additionals: number): void {
   const end = writer.length;
   writer.length = 0;
   writer.u16(query.id);
@@ -83,15 +91,15 @@ function writeHeader(
     0x8000 |
       (query.opcode << 11) |
       (answer.authoritative ? 0x0400 : 0) |
-      (truncated ? 0x0200 : 0) |
+      (isWhole ? 0 : 0x0200) |
       (query.recursionDesired ? 0x0100 : 0) |
       (answer.recursionAvailable ? 0x0080 : 0) |
       (query.checkingDisabled ? 0x0010 : 0) |
       (answer.rcode & 0xf),
   );
   writer.u16(1);
-  writer.u16(answers);
-  writer.u16(authorities);
+  writer.u16(isWhole ? answer.answers.length : 0);
+  writer.u16(isWhole ? answer.authorities.length : 0);
   writer.u16(additionals);
   writer.length = end;
 }

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { findPeer, missingPeer } from '@cloudless/kube/testing/peers';
 import { WireError } from '../name.ts';
 import { typeNumber } from '../types.ts';
-import { badData, goodData } from './corpus.ts';
+import { badData, goodData } from '../testing/data-corpus.ts';
 import { genericText, parseData, printData } from './data.ts';
 import { tokensOf } from './token.ts';
 

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { rrType, typeNumber } from '../types.ts';
 import { WireError, writeName } from '../name.ts';
 import * as rdata from '../rdata.ts';
-import { badData, goodData } from './corpus.ts';
+import { badData, goodData } from '../testing/data-corpus.ts';
 
 const { canonicalData, checkData, parseData, printData, tokensOf } = rdata;
 
