@@ -36,6 +36,8 @@ export interface DnsServerOptions {
   /** SERVFAIL (with extended error 14, Not Ready) until {@link DnsServer.setReady}. Default true. */
   readonly isReady?: boolean | undefined;
   readonly identity?: ServerIdentity | undefined;
+  /** `native` (default, where the C library can be called): many datagrams by one system call. `node`: dgram. */
+  readonly udp?: 'native' | 'node' | undefined;
   readonly log: Logger;
   readonly clock?: Clock | undefined;
 }

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
-import type { Socket } from 'node:net';
 import { type Running, running } from '@cloudless/kube/lifecycle';
+import { ConnectionLimits } from './connection-limits.ts';
 import type { Peer } from './request.ts';
 import { serveTcp } from './tcp.ts';
 
@@ -16,11 +16,8 @@ export interface Listener extends Running {
   readonly port: number;
 }
 
-const tcpConnections = 1000;
 /** A port that is free for UDP may be taken for TCP. */
 const freePortTries = 10;
-/** So that one client cannot hold them all. */
-const tcpConnectionsPerClient = 100;
 
 /**
  * Listens on UDP and TCP of one address. A wildcard address would answer from the wrong one: bind each. Rejects when
@@ -47,30 +44,15 @@ async function listenOnce(address: string, port: number, handle: Handler): Promi
     else send(answer);
   });
   let ended = false;
-  const sockets = new Set<Socket>();
-  const perClient = new Map<string, number>();
+  const connections = new ConnectionLimits();
   const tcp = createServer({ allowHalfOpen: true }, (socket) => {
-    const client = socket.remoteAddress ?? '';
-    const count = perClient.get(client) ?? 0;
-    if (sockets.size >= tcpConnections || count >= tcpConnectionsPerClient) {
-      socket.destroy();
-      return;
-    }
-    sockets.add(socket);
-    perClient.set(client, count + 1);
-    socket.once('close', () => {
-      sockets.delete(socket);
-      const left = (perClient.get(client) ?? 1) - 1;
-      if (left === 0) perClient.delete(client);
-      else perClient.set(client, left);
-    });
-    serveTcp(socket, handle);
+    if (connections.admit(socket)) serveTcp(socket, handle);
   });
   const close = async (): Promise<void> => {
     ended = true;
     await new Promise<void>((resolve) => udp.close(() => resolve()));
     const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
-    for (const socket of sockets) socket.destroy();
+    connections.closeAll();
     await closed;
   };
   try {
