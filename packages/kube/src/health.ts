@@ -10,14 +10,14 @@ export interface HealthSources {
   notReady: string;
   /** Prometheus text of each part that is served here. */
   metrics: ReadonlyArray<() => string | Promise<string>>;
-  /** What else is served, by path: values that become JSON. */
-  pages?: Readonly<Record<string, () => unknown>> | undefined;
+  /** What else is served, by path: values that become JSON. They get what stands behind the question mark. */
+  pages?: Readonly<Record<string, (query: URLSearchParams) => unknown>> | undefined;
 }
 
 /** `/healthz`, `/livez`, `/readyz`, `/metrics` and the pages. Rejects when the port cannot be bound. */
 export async function serveHealth(sources: HealthSources): Promise<Running> {
   const server = createServer((request, response) => {
-    const path = (request.url ?? '').split('?')[0];
+    const [path, query] = (request.url ?? '').split('?', 2);
     if (path === '/metrics') {
       void Promise.all(sources.metrics.map(async (text) => await text())).then(
         (texts) =>
@@ -30,7 +30,9 @@ export async function serveHealth(sources: HealthSources): Promise<Running> {
     }
     const page = Object.hasOwn(sources.pages ?? {}, path ?? '') ? sources.pages?.[path ?? ''] : undefined;
     if (page) {
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(page()));
+      response
+        .setHeader('content-type', 'application/json')
+        .end(JSON.stringify(page(new URLSearchParams(query))));
       return;
     }
     const known = path === '/healthz' || path === '/livez' || path === '/readyz';

@@ -2,6 +2,8 @@ import type { KubeClient } from '@cloudless/kube/client/client';
 import type { Clock } from '@cloudless/kube/clock';
 import type { Running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
+import type { ServerIdentity } from '../server/dns-server.ts';
+import type { RecordKeeper } from '../update/change.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
 import type { Zones } from '../zone/zones.ts';
 import type { ExternalDnsConfig } from './config.ts';
@@ -31,7 +33,14 @@ export interface ExternalDnsOptions {
   port: number;
   /** DNS over TLS, on its own port of the same addresses; both PEM. */
   tls?: { readonly port: number; readonly certificate: string; readonly key: string } | undefined;
-  /** Port of `/healthz`, `/readyz`, `/metrics`, `/status`, `/records` and `/why/NAME` on loopback. */
+  /** Folder of DNSSEC keys, files as BIND has them; only where there is no cluster to keep them. */
+  keysFolder?: string | undefined;
+  /** What the server says of itself to CH TXT questions and in NSID. */
+  identity?: ServerIdentity | undefined;
+  /**
+   * Port on loopback of `/healthz`, `/readyz`, `/metrics`, and as JSON `/status`, `/records?zone=ORIGIN` and
+   * `/why?name=NAME`.
+   */
   healthPort?: number | undefined;
   /** Port of PowerDNS's HTTP API, on the same addresses; needs `api` in the configuration. */
   apiPort?: number | undefined;
@@ -47,6 +56,8 @@ export interface ExternalDns extends Running {
   readonly ready: Promise<void>;
   readonly isReady: boolean;
   readonly zones: Zones;
+  /** Where records made through an API are kept. */
+  readonly keeper: RecordKeeper;
   /** Bound ports; another than asked for where that was 0. */
   readonly ports: {
     readonly dns: number;

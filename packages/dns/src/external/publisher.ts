@@ -53,11 +53,6 @@ export interface Publisher extends Running {
   readonly pending: ReadonlySet<string>;
   /** Something may have changed, in these zones if they are known. Many calls become one round, milliseconds later. */
   poke(origins?: readonly string[]): void;
-  /**
-   * Resolves to the serial under which the zone is served with everything up to `version` of `resource` in it; rejects when
-   * `signal` aborts or the zone is gone.
-   */
-  whenServed(origin: string, resource: string, version: string, signal?: AbortSignal): Promise<number>;
 }
 
 /** Changes that come together are published together. */
@@ -74,14 +69,6 @@ export function startPublisher(options: PublisherOptions): Publisher {
   return new RoundPublisher(options);
 }
 
-interface Waiter {
-  readonly origin: string;
-  readonly resource: string;
-  readonly version: string;
-  resolve(serial: number): void;
-  reject(error: unknown): void;
-}
-
 class RoundPublisher implements Publisher {
   readonly ready: Promise<void>;
   readonly pending = new Set<string>();
@@ -91,7 +78,6 @@ class RoundPublisher implements Publisher {
   readonly #clock: Clock;
   readonly #running: Running;
   readonly #contested = new Map<string, { untilMs: number; delayMs: number }>();
-  readonly #waiters = new Set<Waiter>();
   /** Of what is served, signing included. */
   readonly #servedHashes = new Map<string, string>();
   #resolveReady: () => void = () => {};
@@ -118,7 +104,6 @@ class RoundPublisher implements Publisher {
       this.#timer?.timer.cancel();
       const error = new Error('the authoritative DNS is stopped');
       reject(error);
-      for (const waiter of this.#waiters) waiter.reject(error);
       await this.#round;
     });
   }
@@ -134,22 +119,6 @@ class RoundPublisher implements Publisher {
   poke(origins: readonly string[] = []): void {
     for (const origin of origins) if (this.#options.composer.zone(origin)) this.pending.add(origin);
     this.#schedule(settleMs);
-  }
-
-  async whenServed(origin: string, resource: string, version: string, signal?: AbortSignal): Promise<number> {
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    const waiter: Waiter = { origin, resource, version, resolve, reject };
-    const abort = (): void => reject(signal?.reason);
-    signal?.addEventListener('abort', abort, { once: true });
-    if (signal?.aborted) abort();
-    this.#waiters.add(waiter);
-    this.poke();
-    try {
-      return await promise;
-    } finally {
-      this.#waiters.delete(waiter);
-      signal?.removeEventListener('abort', abort);
-    }
   }
 
   #schedule(delayMs: number): void {
@@ -357,17 +326,9 @@ class RoundPublisher implements Publisher {
     this.#options.zones.publish(zoneOf(origin, [soa]), { isExpired: true });
   }
 
-  /** After a round: who waits for what is served now, and whether all is. */
+  /** After a round: whether every zone is served that can be. */
   #settle(): void {
     if (this.#options.waitingFor() !== undefined) return;
-    const seen = this.#options.tracker.seen();
-    for (const waiter of this.#waiters) {
-      const served = this.#options.zones.all.get(waiter.origin);
-      if (!served && !this.pending.has(waiter.origin))
-        waiter.reject(new Error(`zone ${waiter.origin}. is not served here`));
-      const isSeen = compareVersions(seen[waiter.resource] ?? '', waiter.version) >= 0;
-      if (served && isSeen && !this.pending.has(waiter.origin)) waiter.resolve(served.zone.serial);
-    }
     if (this.isReady) return;
     // A zone that is behind and was never served is not whole; one that has no good text is as good as it gets.
     for (const { origin } of this.#options.composer.composed)

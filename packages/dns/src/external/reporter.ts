@@ -3,9 +3,14 @@ import type { EventRecorder } from '@cloudless/kube/events/recorder';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import { typeName } from '../wire/types.ts';
+import type { ZoneProblem } from '../zone/zone.ts';
 import type { ZoneComposer } from './composer.ts';
-import type { PlacedProblem } from './configuration.ts';
 import type { LostRecords, ObjectReference } from './records.ts';
+
+/** Something wrong, and the object that it is wrong in. */
+export interface PlacedProblem extends ZoneProblem {
+  readonly subject?: ObjectReference | undefined;
+}
 
 export interface Reporter extends Running {
   /** Something changed: what is new to tell is told when it has lasted a second. */

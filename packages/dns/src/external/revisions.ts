@@ -9,16 +9,23 @@ import { compareVersions, type Revisions } from './serial.ts';
 export class RevisionTracker {
   readonly #tracked = new Map<string, { informer: Informer<KubeObject>; own: string }>();
 
-  /** From now on `informer` counts, under `name`. Call before anything else adds handlers to it. */
-  track(name: string, informer: Informer<KubeObject>): void {
+  /** From now on `informer` counts, under `name`; objects that `counts` denies never reach any zone's content. */
+  track(
+    name: string,
+    informer: Informer<KubeObject>,
+    counts: (object: KubeObject) => boolean = () => true,
+  ): void {
     const entry = { informer, own: '' };
-    const changed = ({ metadata: { resourceVersion = '' } }: KubeObject): void => {
+    const changed = (object: KubeObject, old = object): void => {
+      const { resourceVersion = '' } = object.metadata;
+      if (!counts(object) && !counts(old)) return;
       if (entry.own !== '' && compareVersions(resourceVersion, entry.own) > 0) entry.own = resourceVersion;
     };
     informer.addHandler({
-      add: changed,
+      add: (object) => changed(object),
       update: changed,
       delete: (object) => {
+        if (!counts(object)) return;
         // The deletion's own version is newer than any change; an older one means that a list found the object gone, and
         // the list's version is the informer's.
         if (compareVersions(object.metadata.resourceVersion ?? '', entry.own) <= 0) entry.own = '';

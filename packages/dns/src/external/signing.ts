@@ -15,6 +15,7 @@ import {
   type StoredKeys,
   writeKeyFiles,
 } from '../dnssec/key-store.ts';
+import { ServedSigning } from '../dnssec/served-signing.ts';
 import { signingPolicyAt } from '../dnssec/policy.ts';
 import { resignAfterMs, signingEpoch } from '../dnssec/sign-zone.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
@@ -31,6 +32,8 @@ export interface ZoneSignings extends Running {
   readonly problems: readonly ZoneProblem[];
   /** The Secret's informer, for revisions; undefined with a folder. */
   readonly informer: Informer<Secret> | undefined;
+  /** Signs what the main thread sends out: zones for transfer, and answers of its own. */
+  readonly served: ServedSigning;
   /** Another configuration is in force. */
   reload(): void;
 }
@@ -57,6 +60,7 @@ export function startSigning(options: SigningOptions): ZoneSignings {
   let timer: ClockTimer | undefined;
   let making: Promise<void> | undefined;
   let isRead = false;
+  const served = new ServedSigning(clock);
   const isInCluster = 'client' in place;
   const informer = isInCluster
     ? startInformer<Secret>({
@@ -89,6 +93,7 @@ export function startSigning(options: SigningOptions): ZoneSignings {
     const changed = new Set([...signings.keys(), ...next.keys()]);
     for (const origin of Array.from(changed))
       if (signings.get(origin) === next.get(origin)) changed.delete(origin);
+      else if (!next.has(origin)) served.forget(origin);
     signings = next;
     timer?.cancel();
     timer = clock.setTimeout(judge, Math.max(1, Math.min(maxTimerMs, wakeMs)));
@@ -134,6 +139,7 @@ export function startSigning(options: SigningOptions): ZoneSignings {
   return {
     of: (origin) => signings.get(origin),
     informer,
+    served,
     get waitingFor() {
       const isWaiting =
         !isRead || [...options.config().dnssec.keys()].some((origin) => !signings.has(origin));
@@ -150,6 +156,7 @@ export function startSigning(options: SigningOptions): ZoneSignings {
     ...running(async () => {
       stopping.abort(new Error('signing is stopped'));
       timer?.cancel();
+      served.stop();
       await informer?.stop();
       await making;
     }),

@@ -13,6 +13,13 @@ export function shown({ name, type, ttlSeconds, data }: RRset): ShownRecords {
   return { name, type: typeName(type), ttlSeconds, data: data.map((one) => printData(type, one)) };
 }
 
+/** The objects whose record set of this name and type is served. */
+export function makersIn(composer: ZoneComposer, name: string, type: number): ObjectReference[] {
+  const origin = composer.originOf(name);
+  const won = (origin === undefined ? undefined : composer.zone(origin)?.won) ?? [];
+  return won.filter(({ rrset }) => rrset.name === name && rrset.type === type).map(({ from }) => from);
+}
+
 const keyOf = ({ name, type }: { name: string; type: number }): string => `${type} ${name}`;
 
 /** Who has a zone's records. */

@@ -34,6 +34,8 @@ export interface ConfigWatch extends Running {
   readonly first: Promise<ExternalDnsConfig>;
   /** What is watched in the cluster; none for files. */
   readonly informers: ReadonlyArray<Informer<KubeObject>>;
+  /** Tells now what the informers have, instead of a moment later: their versions and the configuration go together then. */
+  flush(): void;
 }
 
 type Reading = { config: ExternalDnsConfig | undefined; problems: readonly ZoneProblem[] };
@@ -57,12 +59,12 @@ export function watchConfig(options: WatchConfigOptions): ConfigWatch {
     options.onConfig(config);
     resolve(config);
   };
-  const { informers, ...watch } = watchSource(options, take);
+  const { informers, flush, ...watch } = watchSource(options, take);
   const stop = async (): Promise<void> => {
     reject(new Error('stopped before there was a configuration'));
     await watch.stop();
   };
-  return { first, informers, ...running(stop) };
+  return { first, informers, flush, ...running(stop) };
 }
 
 function tried(read: () => Reading, source: ConfigSource): Reading {
@@ -86,17 +88,21 @@ function tell(log: Logger, problems: readonly ZoneProblem[], lastStays: boolean)
 function watchSource(
   options: WatchConfigOptions,
   take: (read: () => Reading) => void,
-): Running & Pick<ConfigWatch, 'informers'> {
+): Running & Pick<ConfigWatch, 'informers' | 'flush'> {
   const { source, clock } = options;
   if (source.from === 'cluster') return watchCluster(options, take);
   if (source.from === 'given') {
     take(() => ({ config: source.config, problems: [] }));
-    return { informers: [], ...running(() => undefined) };
+    return { informers: [], flush: () => undefined, ...running(() => undefined) };
   }
   const { path } = source;
   const read = source.from === 'values' ? readValues : readZones;
   const kind = source.from === 'values' ? 'file' : 'folder';
-  return { informers: [], ...watchPath({ path, kind, clock, look: () => take(() => read(path)) }) };
+  return {
+    informers: [],
+    flush: () => undefined,
+    ...watchPath({ path, kind, clock, look: () => take(() => read(path)) }),
+  };
 }
 
 function readValues(path: string): Reading {
@@ -116,22 +122,24 @@ function readZones(path: string): Reading {
 function watchCluster(
   options: WatchConfigOptions,
   take: (read: () => Reading) => void,
-): Running & Pick<ConfigWatch, 'informers'> {
+): Running & Pick<ConfigWatch, 'informers' | 'flush'> {
   const { client, namespace, clock, log } = options;
   if (!client) throw new Error('a configuration from the cluster needs a client');
   const configMaps = startInformer({ client, namespace, clock, log, resource: core.configmaps });
   const secrets = startInformer({ client, namespace, clock, log, resource: core.secrets });
   let isPlanned = false;
   let isStopped = false;
+  const flush = (): void => {
+    if (!isPlanned || isStopped) return;
+    isPlanned = false;
+    if (!configMaps.hasSynced || !secrets.hasSynced) return;
+    take(() => configOf({ configMaps: configMaps.store.list(), secrets: secrets.store.list() }));
+  };
   const look = (): void => {
     if (isPlanned) return;
     isPlanned = true;
     // One look for all that came at once.
-    setImmediate(() => {
-      isPlanned = false;
-      if (isStopped || !configMaps.hasSynced || !secrets.hasSynced) return;
-      take(() => configOf({ configMaps: configMaps.store.list(), secrets: secrets.store.list() }));
-    });
+    setImmediate(flush);
   };
   for (const informer of [configMaps, secrets] as Array<Informer<KubeObject>>) {
     informer.addHandler({ add: look, update: look, delete: look });
@@ -142,5 +150,5 @@ function watchCluster(
     isStopped = true;
     await Promise.all([configMaps.stop(), secrets.stop()]);
   };
-  return { informers: [configMaps, secrets] as Array<Informer<KubeObject>>, ...running(stop) };
+  return { informers: [configMaps, secrets] as Array<Informer<KubeObject>>, flush, ...running(stop) };
 }

@@ -14,7 +14,8 @@ export function dnsEndpointEndpoints(object: DnsEndpoint): Endpoint[] {
       dnsName: dnsName.replace(/(?<!\\)\.$/, ''),
       recordType: recordType?.toUpperCase() ?? suitableType(targets[0] as string),
       targets: [...new Set(targets)].sort(),
-      ttlSeconds: recordTTL !== undefined && Number(recordTTL) > 0 ? Number(recordTTL) : undefined,
+      // An int64 may be a bigint.
+      ttlSeconds: typeof recordTTL === 'number' && recordTTL > 0 ? recordTTL : undefined,
       setIdentifier: setIdentifier === '' ? undefined : setIdentifier,
     });
   }
