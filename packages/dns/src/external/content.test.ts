@@ -25,9 +25,9 @@ afterEach(async () => {
 interface Replica {
   readonly content: Content;
   readonly zones: ZoneRegistry;
-  serial(origin: string): number | undefined;
+  serial: (origin: string) => number | undefined;
   /** `TYPE NAME DATA`, without the SOA. */
-  records(origin: string): string[];
+  records: (origin: string) => string[];
 }
 
 function replica(cluster: FakeCluster): Replica {
@@ -78,7 +78,7 @@ function defineDnsEndpoint(fake: FakeCluster): void {
   fake.seed(apiextensions.customresourcedefinitions, {
     ...definition,
     status: { conditions: [{ type: 'Established', status: 'True' }] },
-  } as CustomResourceDefinition);
+  });
 }
 
 function balancer(name: string, hostname: string, ip: string, created = '2026-01-01T00:00:00Z'): Service {

@@ -1,0 +1,174 @@
+import { systemClock } from '@cloudless/kube/clock';
+import { eventRecorder } from '@cloudless/kube/events/recorder';
+import { serveHealth } from '@cloudless/kube/health';
+import { type Running, running } from '@cloudless/kube/lifecycle';
+import { everybody, startDnsServer, unlimited } from '../server/server.ts';
+import { startNotifier } from '../transfer/notifier.ts';
+import { createRequestHandler } from '../transfer/request-handler.ts';
+import { startSecondaries } from '../transfer/secondaries.ts';
+import { lowerName, parseName } from '../wire/name.ts';
+import { ZoneRegistry } from '../zone/registry.ts';
+import type { ExternalDnsConfig } from './config.ts';
+import { type Content, startContent } from './content.ts';
+import type {
+  ExternalDns,
+  ExternalDnsOptions,
+  ExternalDnsStatus,
+  ServedRecords,
+  WhyAnswer,
+} from './external-dns.ts';
+import { endpointKeeper } from './keeper.ts';
+import { contentMetrics } from './metrics.ts';
+import { statusOf } from './status.ts';
+import { makersIn, servedRecords, whyOf } from './why.ts';
+
+export type * from './external-dns.ts';
+
+const ownNamespace = 'cloudless-dns';
+
+/**
+ * Starts the authoritative DNS: zones by their texts and by what objects of a cluster ask for; served, transferred, told of
+ * and changed. It answers SERVFAIL until {@link ExternalDns.ready}, and goes on from what it knows when the API is away.
+ * Rejects when an address or port cannot be bound.
+ */
+export async function startExternalDns(options: ExternalDnsOptions): Promise<ExternalDns> {
+  const parts: Running[] = [];
+  try {
+    return await startParts(options, parts);
+  } catch (error) {
+    await stopAll(parts);
+    throw error;
+  }
+}
+
+async function stopAll(parts: Running[]): Promise<void> {
+  // oxlint-disable-next-line no-await-in-loop -- in reverse order, each when the one before has ended
+  for (const part of parts.splice(0).reverse()) await part.stop();
+}
+
+/** Until the first configuration nobody is named, and nothing is answered but that the server is not ready. */
+const noConfig: Pick<
+  ExternalDnsConfig,
+  'transfers' | 'updates' | 'tsigKeys' | 'secondaries' | 'access' | 'rateLimit'
+> = {
+  transfers: { allow: [], notify: [] },
+  updates: { allow: [] },
+  tsigKeys: [],
+  secondaries: new Map(),
+  access: everybody,
+  rateLimit: unlimited,
+};
+
+async function startParts(options: ExternalDnsOptions, parts: Running[]): Promise<ExternalDns> {
+  const { client, log, namespace = ownNamespace, clock = systemClock } = options;
+  const add = <P extends Running>(part: P): P => {
+    parts.push(part);
+    return part;
+  };
+  const zones = new ZoneRegistry();
+  const events = client && add(eventRecorder({ client, component: 'cloudless-dns', log, clock }));
+  const reloads = new Set<(config: ExternalDnsConfig) => void>();
+  const content: Content = add(
+    startContent({
+      client,
+      config: options.config,
+      namespace,
+      zones,
+      keysFolder: options.keysFolder,
+      events,
+      // The first one may come before there is anything to tell it.
+      onConfig: (fresh) => {
+        for (const reload of reloads) reload(fresh);
+      },
+      log,
+      clock,
+    }),
+  );
+  const config = (): typeof noConfig => content.config ?? noConfig;
+  const secondaries = add(startSecondaries({ zones, config, log, clock }));
+  const keeper = endpointKeeper({
+    client,
+    namespace,
+    zones,
+    clock,
+    ownersOf: (name, type) => makersIn(content.composer, name, type),
+  });
+  const onRequest = createRequestHandler({
+    zones,
+    config,
+    keeper,
+    notified: (origin, from) => secondaries.notified(origin, from),
+    signZone: (served) => content.signing?.signZone(served) ?? served.zone,
+    signerOf: (served) => content.signing?.signerOf(served),
+    log,
+    clock,
+  });
+  const server = add(
+    await startDnsServer({
+      addresses: options.addresses,
+      port: options.port,
+      tls: options.tls,
+      threads: options.threads,
+      access: config().access,
+      rateLimit: config().rateLimit,
+      zones,
+      onRequest,
+      isReady: false,
+      identity: options.identity,
+      log,
+      clock,
+    }),
+  );
+  const notifier = add(startNotifier({ zones, config, log, clock }));
+  reloads.add(({ access, rateLimit }) => {
+    server.setLimits(access, rateLimit);
+    secondaries.reload();
+    notifier.reload();
+  });
+  if (content.config) for (const reload of reloads) reload(content.config);
+  let isReady = false;
+  const ready = content.publisher.ready.then(async () => {
+    await zones.settled();
+    server.setReady(true);
+    await server.settled();
+    isReady = true;
+  });
+  ready.catch(() => {});
+  const registry = contentMetrics(content, zones);
+  const metrics = async (): Promise<string> => `${await registry.metrics()}\n${server.metrics()}`;
+  const status = (): ExternalDnsStatus =>
+    statusOf({ content, zones, secondaries: secondaries.status(), isReady });
+  const why = (name: string): WhyAnswer => whyOf(name, content.composer, zones);
+  const records = (origin?: string): ServedRecords[] => {
+    const wanted = origin === undefined ? zones.all.values() : [zones.all.get(lowerName(parseName(origin)))];
+    return [...wanted].flatMap((served) => (served ? [...servedRecords(served, content.composer)] : []));
+  };
+  if (options.healthPort !== undefined)
+    add(
+      await serveHealth({
+        port: options.healthPort,
+        isReady: () => isReady,
+        notReady: content.publisher.waitingFor ?? 'the first sync is not done',
+        metrics: [metrics],
+        pages: {
+          '/status': status,
+          '/records': (query) => records(query.get('zone') ?? undefined),
+          '/why': (query) => why(query.get('name') ?? ''),
+        },
+      }),
+    );
+  return {
+    ready,
+    get isReady() {
+      return isReady;
+    },
+    zones,
+    keeper,
+    ports: { dns: server.port, tls: server.tlsPort, health: options.healthPort, api: undefined },
+    why,
+    records,
+    status,
+    metrics,
+    ...running(() => stopAll(parts)),
+  };
+}
