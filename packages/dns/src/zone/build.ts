@@ -159,47 +159,73 @@ export function* nodesOf(
  */
 export function zoneOf(origin: string, records: Iterable<ResourceRecord>): Zone {
   const apex = lowerName(origin);
-  const byName = new Map<string, Map<number, { ttlSeconds: number; data: Buffer[] }>>();
+  const byName = new Map<string, SetParts[]>();
   for (const record of records) {
     const name = lowerName(record.name);
     let sets = byName.get(name);
     if (!sets) {
       if (!isSubdomain(name, apex)) throw new ZoneContentError(`${name}. is not in the zone ${apex}.`);
-      byName.set(name, (sets = new Map()));
+      byName.set(name, (sets = []));
     }
-    const set = sets.get(record.type);
-    if (!set) sets.set(record.type, { ttlSeconds: record.ttlSeconds, data: [record.data] });
-    else {
-      set.data.push(record.data);
-      set.ttlSeconds = Math.min(set.ttlSeconds, record.ttlSeconds);
-    }
+    addToSets(sets, record);
   }
   const nodes = new Map<string, StoredNode>();
   let count = 0;
   for (const [name, sets] of byName) {
-    const stored = [...sets].map(
-      ([type, { ttlSeconds, data }]) =>
-        new StoredRRset(
-          name,
-          type,
-          ttlSeconds,
-          inCanonicalOrder(data, (one) => canonicalData(type, one)),
-        ),
-    );
-    stored.sort((a, b) => a.type - b.type);
-    for (const set of stored) count += set.data.length;
-    if (name !== apex && sets.has(rrType.SOA))
-      throw new ZoneContentError(`${name}. has a SOA record, which belongs at the zone's top, ${apex}.`);
-    nodes.set(name, new StoredNode(name, stored, name !== apex && sets.has(rrType.NS)));
+    const node = nodeOf(name, apex, sets);
+    for (const set of node.sets) count += set.data.length;
+    nodes.set(name, node);
   }
   addEmptyNonTerminals(nodes, apex);
+  return new StoredZone(new ZoneContent(apex, nodes, count), apexOf(apex, nodes));
+}
+
+/** A record set while its records are gathered. */
+interface SetParts {
+  readonly type: number;
+  ttlSeconds: number;
+  readonly data: Buffer[];
+}
+
+function addToSets(sets: SetParts[], { type, ttlSeconds, data }: ResourceRecord): void {
+  for (const set of sets) {
+    if (set.type !== type) continue;
+    set.data.push(data);
+    set.ttlSeconds = Math.min(set.ttlSeconds, ttlSeconds);
+    return;
+  }
+  sets.push({ type, ttlSeconds, data: [data] });
+}
+
+function nodeOf(name: string, apex: string, parts: readonly SetParts[]): StoredNode {
+  const sets = parts.map(
+    ({ type, ttlSeconds, data }) =>
+      new StoredRRset(
+        name,
+        type,
+        ttlSeconds,
+        inCanonicalOrder(data, (one) => canonicalData(type, one)),
+      ),
+  );
+  if (sets.length > 1) sets.sort((a, b) => a.type - b.type);
+  if (name === apex) return new StoredNode(name, sets, false);
+  let isDelegation = false;
+  for (const { type } of sets) {
+    if (type === rrType.SOA)
+      throw new ZoneContentError(`${name}. has a SOA record, which belongs at the zone's top, ${apex}.`);
+    if (type === rrType.NS) isDelegation = true;
+  }
+  return new StoredNode(name, sets, isDelegation);
+}
+
+function apexOf(apex: string, nodes: ReadonlyMap<string, StoredNode>): StoredNode {
   const top = nodes.get(apex);
   const soaCount = top?.rrset(rrType.SOA)?.data.length ?? 0;
   if (!top || soaCount !== 1)
     throw new ZoneContentError(
       `zone ${apex}. has ${soaCount === 0 ? 'no SOA record' : `${soaCount} SOA records`}`,
     );
-  return new StoredZone(new ZoneContent(apex, nodes, count), top);
+  return top;
 }
 
 /** Names that exist only because there are names below them (RFC 8499). */

@@ -148,7 +148,10 @@ class ImageWriter {
   }
 }
 
-/** Nodes that were asked for lately are kept as objects; a power of two. */
+/**
+ * Nodes that are asked for again and again are kept as objects, at most so many of a zone (a power of two); the others are
+ * read anew each time, as objects that live briefly cost the collector little.
+ */
 const keptNodes = 4096;
 
 /** Reads an image made by {@link zoneImage}; throws when the buffer is none. */
@@ -160,11 +163,12 @@ class ImageReader implements ZoneReader {
   readonly origin: string;
   readonly serial: number;
   readonly soa: RRset;
-  readonly #image: SharedArrayBuffer;
   readonly #words: Uint32Array;
-  readonly #octets: Uint8Array;
+  readonly #octets: Buffer;
   readonly #mask: number;
-  readonly #kept: (ImageNode | undefined)[] = [];
+  readonly #kept: (ImageNode | undefined)[];
+  /** By the same slots, the node that was asked for last. */
+  readonly #last: Uint32Array;
   readonly #keptMask: number;
 
   constructor(image: SharedArrayBuffer) {
@@ -179,11 +183,12 @@ class ImageReader implements ZoneReader {
       number,
       number,
     ];
-    this.#image = image;
     this.#words = new Uint32Array(image, 0, originStart >> 2);
-    this.#octets = new Uint8Array(image);
+    this.#octets = Buffer.from(image);
     this.#mask = mask;
-    this.#keptMask = Math.min(keptNodes, 2 ** Math.ceil(Math.log2(nodes + 1))) - 1;
+    this.#keptMask = Math.min(keptNodes, 2 ** Math.ceil(Math.log2(nodes + 1) + 1)) - 1;
+    this.#kept = Array.from({ length: this.#keptMask + 1 });
+    this.#last = new Uint32Array(this.#keptMask + 1);
     this.serial = serial;
     this.origin = this.#text(originStart, originLength);
     this.soa = this.node(this.origin)?.rrset(rrType.SOA) as RRset;
@@ -211,34 +216,43 @@ class ImageReader implements ZoneReader {
   }
 
   #open(node: number, name: string, hash: number): ImageNode {
-    const sets: StoredRRset[] = [];
-    const count = this.#words[node + 3] as number;
-    for (let i = 0; i < count; i++) sets.push(this.#set(name, node + wordsOfNode + i * wordsOfSet));
     const opened = new ImageNode(
+      this,
       node,
       name,
-      sets,
       ((this.#words[node + 2] as number) & flagDelegation) !== 0,
     );
-    this.#kept[hash & this.#keptMask] = opened;
+    const slot = hash & this.#keptMask;
+    if (this.#last[slot] === node) this.#kept[slot] = opened;
+    else this.#last[slot] = node;
     return opened;
   }
 
-  #set(name: string, at: number): StoredRRset {
-    const [type, ttlSeconds, count, start] = this.#words.subarray(at, at + wordsOfSet) as unknown as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const data: Buffer[] = [];
-    let position = start;
-    for (let i = 0; i < count; i++) {
-      const length = ((this.#octets[position] as number) << 8) | (this.#octets[position + 1] as number);
-      data.push(Buffer.from(this.#image, position + 2, length));
-      position += 2 + length;
+  /** The set of a type; undefined: the node has none. */
+  readSet(node: number, name: string, type: number): StoredRRset | undefined {
+    const words = this.#words;
+    const end = node + wordsOfNode + (words[node + 3] as number) * wordsOfSet;
+    for (let at = node + wordsOfNode; at < end; at += wordsOfSet) {
+      if (words[at] !== type) continue;
+      const count = words[at + 2] as number;
+      const data: Buffer[] = [];
+      let position = words[at + 3] as number;
+      for (let i = 0; i < count; i++) {
+        const length = ((this.#octets[position] as number) << 8) | (this.#octets[position + 1] as number);
+        data.push(this.#octets.subarray(position + 2, position + 2 + length));
+        position += 2 + length;
+      }
+      return new StoredRRset(name, type, words[at + 1] as number, data);
     }
-    return new StoredRRset(name, type, ttlSeconds, data);
+    return undefined;
+  }
+
+  readTypes(node: number): number[] {
+    const count = this.#words[node + 3] as number;
+    return Array.from(
+      { length: count },
+      (_, i) => this.#words[node + wordsOfNode + i * wordsOfSet] as number,
+    );
   }
 
   #text(start: number, length: number): string {
@@ -251,21 +265,24 @@ class ImageNode implements ZoneNode {
   readonly position: number;
   readonly name: string;
   readonly isDelegation: boolean;
-  readonly #sets: readonly StoredRRset[];
+  readonly #image: ImageReader;
+  #sets: StoredRRset[] | undefined;
 
-  constructor(position: number, name: string, sets: readonly StoredRRset[], isDelegation: boolean) {
+  constructor(image: ImageReader, position: number, name: string, isDelegation: boolean) {
+    this.#image = image;
     this.position = position;
     this.name = name;
-    this.#sets = sets;
     this.isDelegation = isDelegation;
   }
 
   rrset(type: number): RRset | undefined {
-    for (const set of this.#sets) if (set.type === type) return set;
-    return undefined;
+    if (this.#sets) for (const set of this.#sets) if (set.type === type) return set;
+    const set = this.#image.readSet(this.position, this.name, type);
+    if (set) (this.#sets ??= []).push(set);
+    return set;
   }
 
   types(): readonly number[] {
-    return this.#sets.map(({ type }) => type);
+    return this.#image.readTypes(this.position);
   }
 }

@@ -1,6 +1,6 @@
 import { rrType } from '../../wire/name.ts';
 import { zoneOf } from '../build.ts';
-import type { ZoneProblem } from '../zone.ts';
+import type { Zone, ZoneProblem } from '../zone.ts';
 import { Draft, type DraftRecord } from './draft.ts';
 import { checkHostNames } from './host-names.ts';
 import { checkName } from './name-rules.ts';
@@ -10,9 +10,9 @@ import { checkTargets } from './target-rules.ts';
 /**
  * Judges records that are to become a zone as named-checkzone does: errors are what BIND does not load, warnings what it
  * complains about. One thing is milder: name servers without an address are a warning, since theirs may come from a
- * Service later. Names are lower case, at or below `origin`.
+ * Service later. Names are lower case, at or below `origin`. `zone`: the zone of these records, if it was made already.
  */
-export function checkZone(origin: string, records: Iterable<DraftRecord>): ZoneProblem[] {
+export function checkZone(origin: string, records: Iterable<DraftRecord>, zone?: Zone): ZoneProblem[] {
   const draft = new Draft(origin, records);
   checkApex(draft);
   for (const [name, sets] of draft.names) {
@@ -20,7 +20,7 @@ export function checkZone(origin: string, records: Iterable<DraftRecord>): ZoneP
     checkHostNames(draft, name, sets);
   }
   // Where names lead can be told only of what makes a zone at all.
-  if (hasOneSoa(draft)) checkTargets(draft, zoneOf(origin, records));
+  if (hasOneSoa(draft)) checkTargets(draft, zone ?? zoneOf(origin, records));
   return draft.problems;
 }
 

@@ -1,7 +1,7 @@
 import { lowerName } from '../../wire/name.ts';
 import type { ZoneText } from '../../external/config.ts';
 import { checkZone } from '../check/check-zone.ts';
-import { zoneOf } from '../build.ts';
+import { ZoneContentError, zoneOf } from '../build.ts';
 import type { Zone, ZoneProblem } from '../zone.ts';
 import { parseZone, type PlacedRecord } from './parse.ts';
 
@@ -19,12 +19,23 @@ export interface ReadZone {
 export function readZone(text: ZoneText): ReadZone {
   const parsed = parseZone(text);
   const origin = lowerName(text.origin);
+  const records = withOneTtl(parsed.records);
+  const zone = zoneIfAny(origin, records);
   // Errors of the text would be told again as what is missing for them.
   const hasErrors = parsed.problems.some(isError);
-  const checked = checkZone(origin, parsed.records);
+  const checked = checkZone(origin, parsed.records, zone);
   const problems = [...parsed.problems, ...(hasErrors ? checked.filter(hasPlace) : checked)];
-  const records = withOneTtl(parsed.records);
-  return { zone: problems.some(isError) ? undefined : zoneOf(origin, records), records, problems };
+  return { zone: problems.some(isError) ? undefined : zone, records, problems };
+}
+
+/** Undefined: there is not one SOA, which is among the problems then. */
+function zoneIfAny(origin: string, records: readonly PlacedRecord[]): Zone | undefined {
+  try {
+    return zoneOf(origin, records);
+  } catch (error) {
+    if (error instanceof ZoneContentError) return undefined;
+    throw error;
+  }
 }
 
 function isError({ severity }: ZoneProblem): boolean {
