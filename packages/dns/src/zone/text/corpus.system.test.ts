@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import * as fc from 'fast-check';
 import { missingPeer } from '@cloudless/kube/testing/peers';
 import type { IncludedText } from '../../external/config.ts';
 import { compileByBind } from '../testing/bind-zone.ts';
+import { zoneOf } from '../build.ts';
+import { arbitraryRecord } from '../testing/arbitrary-record.ts';
 import { printZone } from './print.ts';
 import { readZone } from './read.ts';
 
@@ -77,5 +80,31 @@ test(
     const gone = Object.keys(differences).filter((name) => !found.has(name));
     assert.deepEqual(gone, [], 'judged as by BIND now: take them off the list');
     t.diagnostic(`${zones.length} zones, ${found.size} of them judged differently on purpose`);
+  },
+);
+
+test(
+  'random zones go to BIND and come back the same',
+  { skip: missingPeer('named-compilezone') },
+  async (t) => {
+    const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+    const iterations = Number(process.env['ITERATIONS'] ?? 12);
+    t.diagnostic(`SEED=${seed} ITERATIONS=${iterations}`);
+    const plain = read('plain.zone').result.records;
+    const property = fc.asyncProperty(
+      fc.array(arbitraryRecord, { minLength: 50, maxLength: 200 }),
+      async (records) => {
+        const zone = zoneOf('example.org', [...plain, ...records]);
+        const { text, said } = await compileByBind('example.org', { text: printZone(zone) }, folder);
+        assert.ok(text, said);
+        const back = readZone({ origin: 'example.org', text, place: { source: 'BIND', line: 1 } });
+        assert.equal(
+          back.zone?.contentHash,
+          zone.contentHash,
+          back.problems.map(({ message }) => message).join('; '),
+        );
+      },
+    );
+    await fc.assert(property, { seed, numRuns: iterations });
   },
 );
