@@ -181,18 +181,29 @@ function startApi(
 /** What of the cluster our own parts need beside what every API server writes. */
 function hooksOf(config: ClusterConfig, context: NodeContext, ca: string): PostStartHook[] {
   const hooks: PostStartHook[] = [];
-  if (!config.disable.includes('dns'))
+  const { clock } = context;
+  if (!config.disable.includes('dns')) {
     hooks.push({
       name: 'cloudless/cluster-dns',
       run: ({ client, signal }) => provideClusterDns({ client, config, ca, signal }),
     });
+    hooks.push({
+      name: 'cloudless/external-dns',
+      run: ({ client, signal }) => {
+        // As below: what nobody may ever ask for keeps no start.
+        void import('./dns/provide-external.ts').then(({ provideExternalDns }) =>
+          provideExternalDns({ client, config, signal, clock, log: logger('dns') }),
+        );
+      },
+    });
+  }
   if (!config.disable.includes('loadbalancer'))
     hooks.push({
       name: 'cloudless/loadbalancer',
       run: ({ client, signal }) => {
         // The API serves meanwhile: a start does not wait for definitions that are in use later.
         void import('./load-balancer/provide.ts').then(({ provideLoadBalancer }) =>
-          provideLoadBalancer({ client, signal, clock: context.clock, log: logger('loadbalancer') }),
+          provideLoadBalancer({ client, signal, clock, log: logger('loadbalancer') }),
         );
       },
     });

@@ -4,6 +4,7 @@ import { logger } from '@cloudless/kube/logger';
 import { startClusterDns } from '@cloudless/dns';
 import { type ClusterConfig, contextOf } from '../../cluster-config.ts';
 import { appeared } from '../appeared.ts';
+import { startExternalWhenAsked } from './external.ts';
 import { dnsUid } from './user.ts';
 import { report, stopRequested } from '../report.ts';
 
@@ -24,8 +25,9 @@ export async function runDns(config: ClusterConfig): Promise<void> {
   // Relative paths from here on: the folders above may be closed to an unprivileged user.
   process.chdir(context.paths.dns);
   dropPrivileges();
+  const client = clientFromKubeconfig('kubeconfig', { userAgent: 'cloudless-dns' });
   const dns = await startClusterDns({
-    client: clientFromKubeconfig('kubeconfig', { userAgent: 'cloudless-dns' }),
+    client,
     addresses: ['127.0.0.1', config.nodeIp].filter((address, i, all) => all.indexOf(address) === i),
     port: context.ports.dns,
     healthPort: context.ports.dnsHealth,
@@ -36,6 +38,7 @@ export async function runDns(config: ClusterConfig): Promise<void> {
   });
   try {
     report({ type: 'progress', step: 'reading the Services' });
+    await using _external = startExternalWhenAsked({ client, config, clock: context.clock, log });
     await Promise.race([dns.ready.then(() => report({ type: 'ready' })), stop]);
     await stop;
   } finally {
