@@ -13,6 +13,8 @@ export interface WrittenZone {
   readonly zone: Zone | undefined;
   /** Of the newest text, also where an older one is in force. */
   readonly problems: readonly ZoneProblem[];
+  /** What is odd in the text alone; records of objects may mend it. */
+  readonly oddities?: readonly ZoneProblem[] | undefined;
 }
 
 /** `Service default/web`, or `Node one`. */

@@ -1,5 +1,7 @@
-import { lowerName, parentOf, printName } from '../wire/name.ts';
-import { soaSerial, ZoneContentError, zoneOf } from '../zone/build.ts';
+import { lowerName, parentOf } from '../wire/name.ts';
+import { soaSerial, zoneOf } from '../zone/build.ts';
+import { checkZone } from '../zone/check/check-zone.ts';
+import { recordsOf } from '../zone/rrset.ts';
 import { parseZone } from '../zone/text/parse.ts';
 import type { Zone, ZoneProblem } from '../zone/zone.ts';
 import { composeZone, type WrittenZone } from './compose.ts';
@@ -40,6 +42,26 @@ export class ZoneComposer {
 
   zone(origin: string): ComposedZone | undefined {
     return this.#zones.get(origin)?.composed;
+  }
+
+  /**
+   * What is wrong or odd in a zone's newest text. What it lacks and an object gives is not odd: the addresses of its name
+   * servers may be a Service's.
+   */
+  problems(origin: string): readonly ZoneProblem[] {
+    const entry = this.#zones.get(origin);
+    if (!entry) return [];
+    const { zone } = entry.composed;
+    const { problems, oddities = [], zone: base } = entry.written;
+    if (!zone || zone === base || oddities.length === 0) return [...problems, ...oddities];
+    let remaining = remainingOddities.get(zone);
+    if (!remaining) {
+      const records = [...zone.rrsets()].flatMap((rrset) => recordsOf(rrset));
+      remaining = new Set(checkZone(origin, records).map(({ message }) => message));
+      remainingOddities.set(zone, remaining);
+    }
+    const still = remaining;
+    return [...problems, ...oddities.filter(({ message }) => still.has(message))];
   }
 
   /** Serial in the text that is in force. */
@@ -154,6 +176,9 @@ export class ZoneComposer {
   }
 }
 
+/** What is odd in a composed zone; it is asked for again and again. */
+const remainingOddities = new WeakMap<Zone, ReadonlySet<string>>();
+
 function isSameText(a: ZoneText, b: ZoneText): boolean {
   if (a.text !== b.text || a.place.source !== b.place.source || a.place.line !== b.place.line) return false;
   // Only what the text includes would count, and few texts include anything.
@@ -167,16 +192,12 @@ function isSameText(a: ZoneText, b: ZoneText): boolean {
 export function readText(text: ZoneText, before: Zone | undefined): WrittenZone {
   const origin = lowerName(text.origin);
   const { records, problems } = parseZone(text);
-  if (problems.some(({ severity }) => severity === 'error')) return { origin, zone: before, problems };
-  try {
-    return { origin, zone: zoneOf(origin, records), problems };
-  } catch (error) {
-    if (!(error instanceof ZoneContentError)) throw error;
-    const problem: ZoneProblem = {
-      severity: 'error',
-      place: text.place,
-      message: `${error.message}; the text of ${printName(origin)} needs exactly one SOA, at ${printName(origin)}`,
-    };
-    return { origin, zone: before, problems: [...problems, problem] };
-  }
+  const isBad = (found: readonly ZoneProblem[]): boolean =>
+    found.some(({ severity }) => severity === 'error');
+  if (isBad(problems)) return { origin, zone: before, problems };
+  const oddities = checkZone(origin, records);
+  // What is wrong with a zone as a whole has no line: it is told where the text begins.
+  const placed = oddities.map((problem) => ({ ...problem, place: problem.place ?? text.place }));
+  if (isBad(oddities)) return { origin, zone: before, problems: [...problems, ...placed] };
+  return { origin, zone: zoneOf(origin, records), problems, oddities: placed };
 }

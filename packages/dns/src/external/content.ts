@@ -273,7 +273,7 @@ class WatchedContent implements Content {
   /** What is wrong with the configuration and with zones, with the objects that it stands in. */
   #placedProblems(): PlacedProblem[] {
     const problems = this.problems();
-    const written = Array.from(this.composer.composed, (zone) => zone.problems).flat();
+    const written = Array.from(this.composer.composed, ({ origin }) => this.composer.problems(origin)).flat();
     return [...problems, ...written].map((problem) => ({ ...problem, subject: this.#subjectOf(problem) }));
   }
 

@@ -24,7 +24,7 @@ export function statusOf(view: {
 }
 
 function primaries({ composer, publisher }: Content, zones: Zones): ZoneStatus[] {
-  return Array.from(composer.composed, ({ origin, zone, problems, won, lost }) => {
+  return Array.from(composer.composed, ({ origin, zone, won, lost }) => {
     const served = zones.all.get(origin);
     const isServed = served !== undefined && !served.isExpired;
     const isWaiting = publisher.pending.has(origin) || !isServed;
@@ -37,7 +37,7 @@ function primaries({ composer, publisher }: Content, zones: Zones): ZoneStatus[]
       derived: won.length,
       lost: lost.length,
       signed: served?.signing !== undefined,
-      problems,
+      problems: composer.problems(origin),
     };
   });
 }
