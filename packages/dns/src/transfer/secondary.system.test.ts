@@ -87,7 +87,10 @@ describe(
       const options = { zones, config: () => config, log: record.log, clock: systemClock };
       secondaries = startSecondaries(options);
       parts.push(secondaries);
-      const handler = createRequestHandler({ ...options, notified: secondaries.notified });
+      const handler = createRequestHandler({
+        ...options,
+        notified: (zone, from) => secondaries.notified(zone, from),
+      });
       parts.push(await startRequestServer(handler, { address: own, port: 53 }));
     });
 
