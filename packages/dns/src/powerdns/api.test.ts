@@ -5,7 +5,7 @@ import { selfSigned } from '@cloudless/kube/testing/certificate';
 import { rrType } from '../wire/types.ts';
 import { printData } from '../wire/rdata/data.ts';
 import { type PowerDnsApi, startPowerDnsApi } from './api.ts';
-import { type ApiCall, askApi } from './testing/ask-api.ts';
+import { askApi } from './testing/ask-api.ts';
 import { startKeeperZone } from './testing/keeper-zone.ts';
 
 const log = logger('test').child({}, { level: 'silent' });
@@ -38,7 +38,7 @@ after(async () => {
 });
 
 const ask = (method: string, path: string, body?: unknown, headers?: Record<string, string>) =>
-  askApi(server, { method, path, body, headers } as ApiCall);
+  askApi(server, { method, path, body, headers });
 const served = (name: string, type: keyof typeof rrType): string[] =>
   (started.zones.all.get('a.test')?.zone.node(name)?.rrset(rrType[type])?.data ?? []).map((one) =>
     printData(rrType[type], one),

@@ -144,7 +144,7 @@ function jsonOf(text: string): unknown {
 
 function sendError(request: IncomingMessage, response: ServerResponse, error: ApiError | undefined): void {
   const status = error?.status ?? 500;
-  const message = error?.message ?? (STATUS_CODES[500] as string);
+  const message = error?.message ?? STATUS_CODES[500];
   const isPlain = message === STATUS_CODES[status] && !request.headers.accept?.includes('application/json');
   send(response, status, isPlain ? message : { error: message });
 }
