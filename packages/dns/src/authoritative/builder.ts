@@ -58,7 +58,8 @@ export class Builder {
   answer(query: Query, mostBytes: number): Built {
     const { type } = query.question;
     const name = lowerName(query.question.name);
-    const answer = answerQuestion(this.#zones, { name, type, dnssecOk: query.edns?.dnssecOk ?? false });
+    const { dnssecOk = false, compactOk = false } = query.edns ?? {};
+    const answer = answerQuestion(this.#zones, { name, type, dnssecOk, compactOk });
     const bytes = write(query, answer, mostBytes);
     const zone = this.#zones.find(name);
     if (!zone?.zone || (answer.rcode !== rcode.noError && answer.rcode !== rcode.nxDomain))

@@ -26,6 +26,8 @@ export class Inquiry {
   type = 0;
   hasEdns = false;
   dnssecOk = false;
+  /** CO (RFC 9824 section 5.1). */
+  compactOk = false;
   udpSize = 512;
   /** Where the COOKIE option's data is; 0: there is none. */
   cookieAt = 0;
@@ -36,7 +38,9 @@ export class Inquiry {
 
   /** What of an answer depends on more than the question: OPT, signatures, and how long it may be. */
   flavour(isUdp: boolean): number {
-    return (this.hasEdns ? 1 : 0) | (this.dnssecOk ? 2 : 0) | (isUdp ? 4 : 0);
+    // CO changes signed answers alone.
+    const signed = this.dnssecOk ? (this.compactOk ? 10 : 2) : 0;
+    return (this.hasEdns ? 1 : 0) | signed | (isUdp ? 4 : 0);
   }
 
   clear(): void {
@@ -44,6 +48,7 @@ export class Inquiry {
     this.type = 0;
     this.hasEdns = false;
     this.dnssecOk = false;
+    this.compactOk = false;
     this.udpSize = 512;
     this.cookieAt = 0;
     this.wantsNsid = false;
@@ -111,6 +116,7 @@ export class Inquiry {
     this.hasEdns = true;
     this.udpSize = Math.max(512, u16(bytes, start + 3));
     this.dnssecOk = ((bytes[start + 7] as number) & 0x80) !== 0;
+    this.compactOk = ((bytes[start + 7] as number) & 0x40) !== 0;
     for (let at = start + 11; at < end;) {
       if (at + 4 > end) return false;
       const next = at + 4 + u16(bytes, at + 2);

@@ -44,6 +44,8 @@ const smallCacheBytes = 512 * 1024;
 const smallCacheSlots = 4096;
 /** Signatures in a ready answer are not given out for longer. */
 const readySeconds = 300;
+/** A clock that is put right by less is left alone. */
+const clockStepSeconds = 60;
 /** How long an idle connection is kept, for clients that ask (RFC 7828). */
 export const keepaliveMs = 10_000;
 
@@ -92,7 +94,10 @@ export class AuthoritativeThread {
   }
 
   setZone(origin: string, snapshot: ZoneSnapshot | undefined): void {
-    if (!this.#zones.set(origin, snapshot)) return;
+    if (this.#zones.set(origin, snapshot)) this.#forget();
+  }
+
+  #forget(): void {
     this.#cache.clear();
     this.#small.clear();
   }
@@ -114,8 +119,12 @@ export class AuthoritativeThread {
     this.#nowMs = nowMs;
     const seconds = Math.floor((nowMs - this.#startMs) / 1000);
     if (seconds !== this.#steadySeconds || this.#wallSeconds === 0) {
+      const wallSeconds = Math.floor(this.#clock.nowMs() / 1000);
+      const step = wallSeconds - this.#wallSeconds - (seconds - this.#steadySeconds);
+      this.#wallSeconds = wallSeconds;
       this.#steadySeconds = seconds;
-      this.#wallSeconds = Math.floor(this.#clock.nowMs() / 1000);
+      // The clock was set: signatures in ready answers may be none of this time.
+      if (Math.abs(step) > clockStepSeconds) this.#forget();
     }
     return nowMs;
   }
@@ -324,6 +333,7 @@ export class AuthoritativeThread {
     inquiry.hasEdns = true;
     inquiry.udpSize = edns.udpSize;
     inquiry.dnssecOk = edns.dnssecOk;
+    inquiry.compactOk = edns.compactOk;
   }
 
   #answer(query: Query, isAllowed: boolean, isUdp: boolean): Built {
