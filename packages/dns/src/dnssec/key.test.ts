@@ -6,7 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPeer, missingPeer } from '@cloudless/kube/testing/peers';
 import { dsOf, generateKey, keyState, keyTagOf, signingKeysAt, type StoredKey } from './key.ts';
-import { keysOfSecret, readKeyFolder, secretData, secretEntryName, writeKeyFiles } from './key-store.ts';
+import {
+  hasUnreadableKey,
+  keysOfSecret,
+  readKeyFolder,
+  secretData,
+  secretEntryName,
+  writeKeyFiles,
+} from './key-store.ts';
 import { parseKeyText, printKeyText } from './key-text.ts';
 import { signingPolicyAt } from './policy.ts';
 
@@ -72,7 +79,7 @@ test('a bad entry is told with its name and a remedy, without the secret, and th
   const other = printKeyText(generateKey({ origin: 'good.example', nowMs }));
   const mine = printKeyText(good);
   const encode = (text: string): string => Buffer.from(text).toString('base64');
-  const { keys, problems } = keysOfSecret({
+  const stored = keysOfSecret({
     ...secretData([good]),
     'mixed.1': encode(other.public + mine.private),
     'private-only.2': encode(mine.private),
@@ -81,6 +88,7 @@ test('a bad entry is told with its name and a remedy, without the secret, and th
     'short.5': encode(mine.public + mine.private.replace(/PrivateKey: .*/, 'PrivateKey: AAAA')),
     'noise.6': Buffer.from([255, 254, 0, 1]).toString('base64'),
   });
+  const { keys, problems } = stored;
   assert.deepEqual([...keys.keys()], ['good.example']);
   assert.equal(problems.length, 6);
   const secret = /PrivateKey: (\S+)/.exec(mine.private)?.[1] as string;
@@ -90,6 +98,8 @@ test('a bad entry is told with its name and a remedy, without the secret, and th
       `${name}: ${problems.join('\n')}`,
     );
   assert.ok(!problems.join().includes(secret));
+  assert.ok(hasUnreadableKey(stored, 'rsa') && hasUnreadableKey(stored, 'private-only'));
+  assert.ok(!hasUnreadableKey(stored, 'good.example') && !hasUnreadableKey(stored, 'example'));
 });
 
 test('a key waits, is published, signs, retires and goes, by its times alone', () => {

@@ -9,6 +9,7 @@ import type { Secret } from '@cloudless/kube/types/core-v1';
 import { policyDigest } from '../dnssec/apex.ts';
 import { generateKey, type StoredKey } from '../dnssec/key.ts';
 import {
+  hasUnreadableKey,
   keysOfSecret,
   readKeyFolder,
   secretData,
@@ -55,7 +56,7 @@ const retryMs = 5000;
 export function startSigning(options: SigningOptions): ZoneSignings {
   const { keys: place, log, clock = systemClock } = options;
   const stopping = new AbortController();
-  let stored: StoredKeys = { keys: new Map(), problems: [] };
+  let stored: StoredKeys = { keys: new Map(), problems: [], unreadable: [] };
   let signings = new Map<string, ZoneSigning>();
   let timer: ClockTimer | undefined;
   let making: Promise<void> | undefined;
@@ -100,13 +101,27 @@ export function startSigning(options: SigningOptions): ZoneSignings {
     if (changed.size > 0) options.onChange([...changed]);
   };
   const missing = (): string[] =>
-    [...options.config().dnssec.keys()].filter((origin) => !stored.keys.has(origin));
+    [...options.config().dnssec.keys()].filter(
+      (origin) => !stored.keys.has(origin) && !hasUnreadableKey(stored, origin),
+    );
+  /** What was read last: a key that is damaged signs on as it was, one whose entry is gone comes back. */
+  const lastGood = new Map<string, readonly StoredKey[]>();
+  const take = (fresh: StoredKeys): void => {
+    const keys = new Map(fresh.keys);
+    for (const origin of options.config().dnssec.keys()) {
+      const known = lastGood.get(origin);
+      if (known && hasUnreadableKey(fresh, origin)) keys.set(origin, known);
+      const now = keys.get(origin);
+      if (now) lastGood.set(origin, now);
+    }
+    stored = { ...fresh, keys };
+  };
 
   const read = (): void => {
     if (isInCluster) {
       if (!informer?.hasSynced) return;
-      stored = keysOfSecret(current()?.data ?? {});
-    } else stored = readKeyFolder(place.folder);
+      take(keysOfSecret(current()?.data ?? {}));
+    } else take(readKeyFolder(place.folder));
     isRead = true;
     for (const problem of stored.problems) log.warn({}, problem);
     if (missing().length === 0) return judge();
@@ -114,14 +129,16 @@ export function startSigning(options: SigningOptions): ZoneSignings {
   };
 
   const make = async (): Promise<void> => {
-    const fresh: StoredKey[] = missing().map((origin) => generateKey({ origin, nowMs: clock.nowMs() }));
+    const fresh = missing().flatMap(
+      (origin) => lastGood.get(origin) ?? [generateKey({ origin, nowMs: clock.nowMs() })],
+    );
     try {
       if (isInCluster) await storeKeys(place.client, place.namespace, current(), fresh, stopping.signal);
       else for (const key of fresh) writeKeyFiles(place.folder, key);
       for (const { origin, keyTag } of fresh)
-        log.info({ zone: origin, keyTag }, 'made a key for the zone; its DS belongs at the parent');
+        log.info({ zone: origin, keyTag }, 'stored a key of the zone; its DS belongs at the parent');
       if (!isInCluster) {
-        stored = readKeyFolder(place.folder);
+        take(readKeyFolder(place.folder));
         judge();
       }
     } catch (error) {
@@ -142,7 +159,10 @@ export function startSigning(options: SigningOptions): ZoneSignings {
     served,
     get waitingFor() {
       const isWaiting =
-        !isRead || [...options.config().dnssec.keys()].some((origin) => !signings.has(origin));
+        !isRead ||
+        [...options.config().dnssec.keys()].some(
+          (origin) => !signings.has(origin) && !hasUnreadableKey(stored, origin),
+        );
       return isWaiting
         ? isInCluster
           ? `the keys in Secret ${keysSecret}`
