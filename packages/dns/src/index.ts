@@ -11,11 +11,15 @@ import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { KubeClient } from '@cloudless/kube/client/client';
 import { serveHealth } from '@cloudless/kube/health';
 import type { Logger } from '@cloudless/kube/logger';
-import { ClusterRecords } from './cluster/records.ts';
-import { answerQuery } from './cluster/resolver.ts';
-import { watchRecords } from './cluster/watch.ts';
-import { startForwarder } from './forward/forwarder.ts';
-import { readUpstreams, type Upstream } from './forward/upstreams.ts';
+import { watchCorefile } from './cluster/corefile-watch.ts';
+import { Networks, privateNetworks } from './cluster/networks.ts';
+import { Responder } from './cluster/responder.ts';
+import { ServerBlocks } from './cluster/server-blocks.ts';
+import { watchCluster } from './cluster/watch.ts';
+import type { CorefileConfig } from './corefile/config.ts';
+import { defaultCorefile } from './corefile/default.ts';
+import { LoopWatch } from './forward/loop.ts';
+import { CacheCounts, cacheMetrics, forwardMetrics } from './forward/metrics.ts';
 import { dnsMetrics } from './metrics.ts';
 import { listen } from './server/listener.ts';
 
@@ -27,10 +31,19 @@ export interface ClusterDnsOptions {
   /** Port of health and metrics, on loopback. */
   healthPort: number;
   clusterDomain: string;
-  /** Where the upstream servers are read from. */
+  /** Where the upstream servers are read from, unless a Corefile says otherwise. */
   resolvConf: string;
   /** ClusterIP of the kube-dns Service: never asked as an upstream. */
   clusterIp: string;
+  /**
+   * Networks and addresses that may ask: the ranges of pods and Services, the nodes' addresses. Loopback and `addresses`
+   * always may. Everybody else is refused, for names of the cluster too. Default: every range that is private.
+   */
+  allowFrom?: readonly string[] | undefined;
+  /** Ranges of Services and pods: reverse names of addresses in them are denied here and never asked for elsewhere. */
+  clusterNetworks?: readonly string[] | undefined;
+  /** What `{$NAME}` in a Corefile may refer to. Default: nothing. */
+  environment?: Readonly<Record<string, string | undefined>> | undefined;
   log: Logger;
 }
 
@@ -39,42 +52,56 @@ export interface ClusterDns extends Running {
   readonly ready: Promise<void>;
 }
 
-/** How long an upstream list is believed before resolv.conf is read again. */
-const upstreamsMs = 5000;
-
-/** Starts cluster DNS. Rejects when an address or port cannot be bound. */
+/** Starts cluster DNS. Rejects when an address or port cannot be bound, or a network of the options is none. */
 export async function startClusterDns(options: ClusterDnsOptions): Promise<ClusterDns> {
-  const records = new ClusterRecords(options.clusterDomain);
+  const { client, log } = options;
   const metrics = dnsMetrics();
-  const own = new Set([options.clusterIp, ...(options.port === 53 ? options.addresses : [])]);
-  let upstreams: { list: Upstream[]; readMs: number } | undefined;
-  const currentUpstreams = (): Upstream[] => {
-    const nowMs = performance.now();
-    if (!upstreams || nowMs - upstreams.readMs > upstreamsMs)
-      upstreams = { list: readUpstreams(options.resolvConf, own), readMs: nowMs };
-    return upstreams.list;
-  };
-  const forwarder = startForwarder();
-  const parts: Running[] = [forwarder];
+  const counts = new CacheCounts();
+  const loops = new LoopWatch();
+  const access = new Networks([
+    ...(options.allowFrom ?? privateNetworks),
+    '127.0.0.0/8',
+    '::1/128',
+    ...options.addresses,
+  ]);
+  const responder = new Responder({ access, loops, metrics, log });
+  const networks = new Networks(options.clusterNetworks ?? []);
+  const watch = watchCluster({ client, log, networks, clusterIp: options.clusterIp });
+  const parts: Array<{ stop(): Promise<void> }> = [watch];
   const stopAll = async (): Promise<void> => {
     for (const part of parts.reverse()) await part.stop();
   };
-  const watch = watchRecords(options.client, records, options.log);
-  parts.push(watch);
   try {
+    const blocks = new ServerBlocks(
+      {
+        state: watch.state,
+        isSynced: () => watch.hasSynced,
+        own: new Set([options.clusterIp, ...(options.port === 53 ? options.addresses : [])]),
+        loops,
+        metrics: forwardMetrics(metrics.registry),
+        counts,
+        log,
+        nowMs: () => performance.now(),
+      },
+      responder,
+    );
+    parts.push(blocks);
+    cacheMetrics(metrics.registry, counts, () => sizesOf(blocks));
     for (const address of options.addresses)
-      parts.push(
-        await listen(address, options.port, (message, { transport }) =>
-          answerQuery(message, transport === 'udp' ? 'udp' : 'tcp', {
-            records,
-            forwarder,
-            upstreams: currentUpstreams,
-            isSynced: () => watch.hasSynced,
-            onAnswer: (code, source, tookMs) => metrics.answered(code, source, tookMs),
-            onError: (error) => options.log.error({ err: String(error) }, 'could not answer a query'),
-          }),
-        ),
-      );
+      parts.push(await listen(address, options.port, (message, peer) => responder.handle(message, peer)));
+    const corefile = watchCorefile({
+      client,
+      log,
+      defaultText: defaultCorefile(options.clusterDomain, options.resolvConf),
+      environment: options.environment ?? {},
+      onConfig(config) {
+        blocks.use(config);
+        if (wantsPods(config)) void watch.watchPods().catch(() => {});
+      },
+    });
+    parts.push(corefile);
+    const ready = Promise.all([watch.synced, corefile.configured]).then(() => undefined);
+    ready.catch(() => {});
     parts.push(
       await serveHealth({
         port: options.healthPort,
@@ -83,9 +110,21 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
         metrics: [() => metrics.registry.metrics()],
       }),
     );
+    return { ready, ...running(stopAll) };
   } catch (error) {
     await stopAll();
     throw error;
   }
-  return { ready: watch.synced, ...running(stopAll) };
+}
+
+const wantsPods = (config: CorefileConfig): boolean =>
+  config.servers.some((server) => server.kubernetes?.pods === 'verified');
+
+function sizesOf(blocks: ServerBlocks): { success: number; denial: number } {
+  const sizes = { success: 0, denial: 0 };
+  for (const { cache } of blocks.all) {
+    sizes.success += cache.sizes.success;
+    sizes.denial += cache.sizes.denial;
+  }
+  return sizes;
 }

@@ -1,19 +1,12 @@
 import { Counter, Histogram, Registry } from 'prom-client';
+import { rcodeName } from './wire/types.ts';
 
 /** Metrics under CoreDNS's names (plugin/metrics). */
 export interface DnsMetrics {
   readonly registry: Registry;
-  answered(code: number, source: 'cluster' | 'forward', tookMs: number): void;
+  /** `plugin`: which one answered; `none`: nobody may, or nobody does. */
+  answered(code: number, plugin: string, tookMs: number): void;
 }
-
-const codeNames: Record<number, string> = {
-  0: 'NOERROR',
-  1: 'FORMERR',
-  2: 'SERVFAIL',
-  3: 'NXDOMAIN',
-  4: 'NOTIMP',
-  5: 'REFUSED',
-};
 
 /** A registry with the DNS server's metrics. */
 export function dnsMetrics(): DnsMetrics {
@@ -31,12 +24,19 @@ export function dnsMetrics(): DnsMetrics {
     buckets: [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.064, 0.256, 1, 2, 4],
     registers: [registry],
   });
+  // Looking labels up for each answer would cost more than answering from memory.
+  const counters = new Map<string, Counter.Internal>();
+  const timers = new Map<string, Histogram.Internal<'plugin'>>();
   return {
     registry,
-    answered(code, source, tookMs) {
-      const plugin = source === 'cluster' ? 'kubernetes' : 'forward';
-      responses.inc({ rcode: codeNames[code] ?? String(code), plugin });
-      duration.observe({ plugin }, tookMs / 1000);
+    answered(code, plugin, tookMs) {
+      const key = `${code} ${plugin}`;
+      let counter = counters.get(key);
+      if (!counter) counters.set(key, (counter = responses.labels({ rcode: rcodeName(code), plugin })));
+      let timer = timers.get(plugin);
+      if (!timer) timers.set(plugin, (timer = duration.labels({ plugin })));
+      counter.inc();
+      timer.observe(tookMs / 1000);
     },
   };
 }
