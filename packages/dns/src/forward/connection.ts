@@ -63,6 +63,7 @@ export class StreamConnection {
   /** The answer to a query whose id {@link canTake}. Rejects when there is none in time, or the connection ends. */
   ask(query: Buffer, options: { timeoutMs: number; accepts: (answer: Buffer) => boolean }): Promise<Buffer> {
     return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
       const id = query.readUInt16BE(0);
       const timer = setTimeout(() => {
         this.#waiting.delete(id);

@@ -1,12 +1,22 @@
 import { createSocket } from 'node:dgram';
+import { StreamConnection } from './connection.ts';
+import { isAnswerTo } from './question.ts';
+
+interface Server {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How long one server may take for one answer. */
+const attemptMs = 2000;
 
 /**
  * Sends a query by UDP from a port of its own and resolves to the first message that `accepts` takes. Rejects when the
  * server refuses, is silent for `timeoutMs`, or `signal` aborts.
  */
-export function askUdp(
+export function exchangeUdp(
   query: Buffer,
-  to: { readonly host: string; readonly port: number },
+  to: Server,
   options: { timeoutMs: number; signal: AbortSignal; accepts(answer: Buffer): boolean },
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -37,4 +47,25 @@ export function askUdp(
       else if (!done) socket.send(query, (failure) => failure && finish(failure));
     });
   });
+}
+
+/** One query, one answer by UDP; rejects after 2 s. Answers with another id or question do not count. */
+export function askUdp(query: Buffer, server: Server, signal: AbortSignal): Promise<Buffer> {
+  const accepts = (answer: Buffer): boolean => isAnswerTo(query, answer, false);
+  return exchangeUdp(query, server, { timeoutMs: attemptMs, signal, accepts });
+}
+
+/** The same on a TCP connection of its own. */
+export async function askTcp(query: Buffer, server: Server, signal: AbortSignal): Promise<Buffer> {
+  const connection = new StreamConnection(server, undefined, attemptMs);
+  const aborted = (): void => connection.close();
+  signal.addEventListener('abort', aborted, { once: true });
+  if (signal.aborted) aborted();
+  try {
+    const accepts = (answer: Buffer): boolean => isAnswerTo(query, answer, false);
+    return await connection.ask(query, { timeoutMs: attemptMs, accepts });
+  } finally {
+    signal.removeEventListener('abort', aborted);
+    connection.close();
+  }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ForwardConfig, UpstreamConfig } from '../corefile/config.ts';
 import { rcode } from '../wire/types.ts';
 import { type ConnectionTls, StreamConnection } from './connection.ts';
-import { askUdp } from './exchange.ts';
+import { exchangeUdp } from './exchange.ts';
 import { type ForwardedAnswer, readForwarded } from './forwarded-answer.ts';
 import type { ForwardMetrics } from './metrics.ts';
 import { type ForwardedQuestion, isAnswerTo, type QueryForm, writeQuery } from './question.ts';
@@ -102,7 +102,7 @@ export class Upstream {
   #askDatagram(question: ForwardedQuestion, form: QueryForm, timeoutMs: number): Promise<Buffer> {
     const query = writeQuery(question, form);
     const accepts = (answer: Buffer): boolean => isAnswerTo(query, answer, form.randomCase);
-    return askUdp(query, this.config, { timeoutMs, signal: this.#ended.signal, accepts });
+    return exchangeUdp(query, this.config, { timeoutMs, signal: this.#ended.signal, accepts });
   }
 
   /** A connection that was kept may have ended meanwhile; then a new one is tried once. */
