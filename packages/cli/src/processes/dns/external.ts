@@ -17,12 +17,18 @@ export function startExternalWhenAsked(options: {
   config: ClusterConfig;
   clock: Clock;
   log: Logger;
+  /** The cluster's own names come first. */
+  after: Promise<void>;
 }): Running {
   const stopping = new AbortController();
   const { signal } = stopping;
   const { client, config, clock, log } = options;
   let external: Running | undefined;
   const run = async (): Promise<void> => {
+    const stopped = new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+    await Promise.race([options.after, stopped]);
     await awaitConfiguration({ client, namespace: externalDnsNamespace, clock, log, signal });
     while (!signal.aborted && external === undefined) {
       try {

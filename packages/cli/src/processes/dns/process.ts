@@ -38,7 +38,13 @@ export async function runDns(config: ClusterConfig): Promise<void> {
   });
   try {
     report({ type: 'progress', step: 'reading the Services' });
-    await using _external = startExternalWhenAsked({ client, config, clock: context.clock, log });
+    await using _external = startExternalWhenAsked({
+      client,
+      config,
+      clock: context.clock,
+      log,
+      after: dns.ready,
+    });
     await Promise.race([dns.ready.then(() => report({ type: 'ready' })), stop]);
     await stop;
   } finally {
