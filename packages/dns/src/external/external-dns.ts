@@ -42,8 +42,12 @@ export interface ExternalDnsOptions {
    * `/why?name=NAME`.
    */
   healthPort?: number | undefined;
-  /** Port of PowerDNS's HTTP API, on the same addresses; needs `api` in the configuration. */
+  /** Port of PowerDNS's HTTP API; nobody may ask it before the configuration has `api`. */
   apiPort?: number | undefined;
+  /** Where the API listens. Default loopback alone: without `apiTls` its key goes over the wire as it is. */
+  apiAddresses?: readonly string[] | undefined;
+  /** Both PEM. */
+  apiTls?: { readonly certificate: string; readonly key: string } | undefined;
   /** Serving threads. Default 1. */
   threads?: number | undefined;
   log: Logger;

@@ -6,6 +6,8 @@ import { everybody, startDnsServer, unlimited } from '../server/server.ts';
 import { startNotifier } from '../transfer/notifier.ts';
 import { createRequestHandler } from '../transfer/request-handler.ts';
 import { startSecondaries } from '../transfer/secondaries.ts';
+import type { PowerDnsApi, PowerDnsApiOptions } from '../powerdns/api.ts';
+import { engineSwitch } from '../powerdns/engine-switch.ts';
 import { lowerName, parseName } from '../wire/name.ts';
 import { ZoneRegistry } from '../zone/registry.ts';
 import type { ExternalDnsConfig } from './config.ts';
@@ -23,6 +25,18 @@ import { statusOf } from './status.ts';
 import { makersIn, servedRecords, whyOf } from './why.ts';
 
 export type * from './external-dns.ts';
+
+/** PowerDNS's HTTP API, loaded where a port is given. */
+async function startApi(
+  options: ExternalDnsOptions,
+  subject: Omit<PowerDnsApiOptions, 'addresses' | 'port' | 'tls' | 'version'>,
+): Promise<PowerDnsApi | undefined> {
+  const { apiPort: port, apiAddresses: addresses = ['127.0.0.1'], apiTls: tls } = options;
+  if (port === undefined) return undefined;
+  const { startPowerDnsApi } = await import('../powerdns/api.ts');
+  const version = options.identity?.version ?? 'cloudless';
+  return startPowerDnsApi({ ...subject, addresses, port, tls, version });
+}
 
 const ownNamespace = 'cloudless-dns';
 
@@ -126,6 +140,14 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
     notifier.reload();
   });
   if (content.config) for (const reload of reloads) reload(content.config);
+  const api = await startApi(options, {
+    zones,
+    keeper,
+    key: () => content.config?.api?.key,
+    notify: () => notifier.reload(),
+    log,
+  });
+  if (api) add(api);
   let isReady = false;
   const ready = content.publisher.ready.then(async () => {
     await zones.settled();
@@ -134,10 +156,17 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
     isReady = true;
   });
   ready.catch(() => {});
+  const engine = add(engineSwitch({ zones, ready, log, clock }));
+  reloads.add((fresh) => engine.use(fresh.engine));
+  if (content.config) engine.use(content.config.engine);
   const registry = contentMetrics(content, zones);
   const metrics = async (): Promise<string> => `${await registry.metrics()}\n${server.metrics()}`;
-  const status = (): ExternalDnsStatus =>
-    statusOf({ content, zones, secondaries: secondaries.status(), isReady });
+  const status = (): ExternalDnsStatus => {
+    const whole = statusOf({ content, zones, secondaries: secondaries.status(), isReady });
+    if (engine.problem === undefined) return whole;
+    const problem = { severity: 'error' as const, place: undefined, message: engine.problem };
+    return { ...whole, problems: [...whole.problems, problem] };
+  };
   const why = (name: string): WhyAnswer => whyOf(name, content.composer, zones);
   const records = (origin?: string): ServedRecords[] => {
     const wanted = origin === undefined ? zones.all.values() : [zones.all.get(lowerName(parseName(origin)))];
@@ -164,7 +193,7 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
     },
     zones,
     keeper,
-    ports: { dns: server.port, tls: server.tlsPort, health: options.healthPort, api: undefined },
+    ports: { dns: server.port, tls: server.tlsPort, health: options.healthPort, api: api?.port },
     why,
     records,
     status,
