@@ -265,7 +265,8 @@ function readDnssec(value: Value): ExternalDnsConfig['dnssec'] {
       if (origin === undefined) one.error(`${quoted(key)} is no name of a zone`);
       if (value.isMap && !one.isMap && one.isSet && one.boolean() !== true) return [];
       const denial = one.at('denial').word(['compact', 'nsec3'] as const) ?? ('compact' as const);
-      return origin === undefined ? [] : [[origin, { denial }] as const];
+      const cds = one.at('cds').word(['publish', 'delete', 'none'] as const);
+      return origin === undefined ? [] : [[origin, { denial, ...(cds && { cds }) }] as const];
     }),
   );
 }

@@ -77,7 +77,7 @@ export const vocabulary: Readonly<Record<string, Term>> = {
   secondaries: { each: { below: { primaries: used } } },
   updates: { below: { allow: used } },
   tsigKeys: { each: used },
-  dnssec: { each: { below: { denial: used } } },
+  dnssec: { each: { below: { denial: used, cds: used } } },
   access: { below: { allow: used, deny: used } },
   rateLimit: {
     below: uses('enabled responsesPerSecond errorsPerSecond slip ipv4PrefixLength ipv6PrefixLength exempt'),

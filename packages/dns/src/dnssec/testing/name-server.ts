@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '@cloudless/kube/testing/free-port';
 import { findPeer } from '@cloudless/kube/testing/peers';
 import { emptyMessage, type Message, parseMessage, plainEdns, writeMessage } from '../../wire/message.ts';
 import { classIn } from '../../wire/types.ts';
@@ -78,8 +79,14 @@ async function end(child: ChildProcess, folder: string): Promise<void> {
   rmSync(folder, { recursive: true });
 }
 
-/** Asks by UDP until there is an answer. Rejects after `limitMs`. */
-async function exchange(port: number, name: string, type: number, limitMs = 10_000): Promise<Message> {
+/** Asks by UDP with DO, and CO if wanted, until there is an answer. Rejects after `limitMs`. */
+export async function exchange(
+  port: number,
+  name: string,
+  type: number,
+  limitMs = 10_000,
+  compactOk = false,
+): Promise<Message> {
   const socket = createSocket('udp4');
   const id = Math.floor(Math.random() * 65_536);
   const query = writeMessage({
@@ -88,7 +95,7 @@ async function exchange(port: number, name: string, type: number, limitMs = 10_0
     recursionDesired: true,
     authenticData: true,
     questions: [{ name, type, class: classIn }],
-    edns: { ...plainEdns, dnssecOk: true, udpSize: 4096 },
+    edns: { ...plainEdns, dnssecOk: true, compactOk, udpSize: 4096 },
   });
   socket.on('error', () => {});
   socket.connect(port, '127.0.0.1');
@@ -107,16 +114,6 @@ async function exchange(port: number, name: string, type: number, limitMs = 10_0
     clearTimeout(limit);
     socket.close();
   }
-}
-
-/** A port of the loopback that was free just now. */
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
 }
 
 /** Runs a peer's program to its end: its standard output and error. */
