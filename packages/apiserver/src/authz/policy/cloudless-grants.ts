@@ -1,4 +1,5 @@
 import type { ClusterGrant } from './cluster-grants.ts';
+import type { NamespacedGrant } from './namespace-roles.ts';
 import { type RoleTable, rule } from './rules.ts';
 import { account, group } from './subjects.ts';
 
@@ -43,7 +44,8 @@ export const cloudlessRoles: RoleTable = {
     rule('approve sign', 'certificates.k8s.io', 'signers', 'cloudless.io/speaker'),
   ],
   'cloudless:dns': [
-    rule('list watch', 'core', 'namespaces services'),
+    // As upstream's CoreDNS; pods are read where a Corefile asks for `pods verified`.
+    rule('list watch', 'core', 'namespaces pods services'),
     rule('list watch', 'discovery.k8s.io', 'endpointslices'),
   ],
 };
@@ -68,5 +70,19 @@ export const cloudlessGrants: readonly ClusterGrant[] = [
     binding: 'cloudless:speaker-signer',
     role: 'cloudless:speaker-signer',
     subjects: [account('speaker-signer')],
+  },
+];
+
+/** In single namespaces. */
+export const cloudlessNamespacedGrants: readonly NamespacedGrant[] = [
+  {
+    namespace: 'kube-system',
+    role: 'cloudless:dns',
+    rules: [
+      rule('get list watch', 'core', 'configmaps', 'coredns'),
+      rule('create patch', 'core events.k8s.io', 'events'),
+    ],
+    binding: 'cloudless:dns',
+    subjects: [account('cloudless-dns')],
   },
 ];

@@ -5,7 +5,7 @@ import type {
   Role,
   RoleBinding,
 } from '@cloudless/kube/types/rbac-v1';
-import { cloudlessGrants, cloudlessRoles } from './cloudless-grants.ts';
+import { cloudlessNamespacedGrants, cloudlessGrants, cloudlessRoles } from './cloudless-grants.ts';
 import { type ClusterGrant, systemGrants } from './cluster-grants.ts';
 import { controllerRoles } from './controller-roles.ts';
 import { kubeadmClusterGrants, kubeadmNamespacedGrants, kubeadmRoles } from './kubeadm-grants.ts';
@@ -110,6 +110,7 @@ export function defaultPolicy(): Policy {
   const inNamespaces = [
     ...namespacedGrants.map((grant) => namespaced(grant, kept())),
     ...kubeadmNamespacedGrants.map((grant) => namespaced(grant, {})),
+    ...cloudlessNamespacedGrants.map((grant) => namespaced(grant, kept())),
   ];
   return structuredClone({
     clusterRoles: [

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { logger } from '@cloudless/kube/logger';
 import { startClusterDns } from '@cloudless/dns';
+import { privateNetworks } from '@cloudless/dns/cluster/networks';
 import { type ClusterConfig, contextOf } from '../../cluster-config.ts';
 import { appeared } from '../appeared.ts';
 import { startExternalWhenAsked } from './external.ts';
@@ -34,6 +35,8 @@ export async function runDns(config: ClusterConfig): Promise<void> {
     clusterDomain: config.clusterDomain,
     resolvConf: '/etc/resolv.conf',
     clusterIp: config.dnsIp,
+    allowFrom: [...privateNetworks, config.podCidr, config.serviceCidr],
+    clusterNetworks: [config.podCidr, config.serviceCidr],
     log,
   });
   try {
