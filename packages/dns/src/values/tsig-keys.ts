@@ -33,7 +33,8 @@ export function readTsigKeys(value: Value): { keys: TsigKey[]; plain: Record<str
   const plain: Record<string, string> = {};
   for (const { key, value: one } of value.entries()) {
     const text = one.text();
-    if (text === undefined) continue;
+    // Nothing: it was moved into the Secret.
+    if (text === undefined || text === '') continue;
     const parsed = parseTsigKey(key, text);
     if ('reason' in parsed) one.error(parsed.reason);
     else {
