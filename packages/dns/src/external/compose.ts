@@ -1,8 +1,8 @@
 import { isSubdomain, lowerName, parentOf } from '../wire/name.ts';
 import { readTarget } from '../wire/rdata/typed.ts';
 import { rrType, typeName } from '../wire/types.ts';
-import { zoneOf } from '../zone/build.ts';
-import { inCanonicalOrder, recordsOf } from '../zone/rrset.ts';
+import { zoneWith } from '../zone/build.ts';
+import { inCanonicalOrder } from '../zone/rrset.ts';
 import type { RRset, Zone, ZoneProblem } from '../zone/zone.ts';
 import type { ComposedZone, LostRecords, ObjectReference, WantedRecords } from './records.ts';
 
@@ -56,7 +56,7 @@ export function composeZone(written: WrittenZone, wanted: Iterable<WantedRecords
   const composition = new Composition(base);
   for (const one of [...wanted].sort(compareWanted)) composition.add(one);
   const { won, lost } = composition;
-  const zone = won.length === 0 ? base : zoneOf(origin, composition.records());
+  const zone = won.length === 0 ? base : zoneWith(base, composition.sets());
   return { origin, zone, problems, won, lost };
 }
 
@@ -79,10 +79,9 @@ class Composition {
     this.#base = base;
   }
 
-  /** The text's records and those won, at most one set of a name and type. */
-  *records(): Iterable<ReturnType<typeof recordsOf>[number]> {
-    for (const rrset of this.#base.rrsets()) yield* recordsOf(rrset);
-    for (const sets of this.#held.values()) for (const { rrset } of sets.values()) yield* recordsOf(rrset);
+  /** What was won, one set of a name and type, none of which the text has. */
+  *sets(): Iterable<RRset> {
+    for (const sets of this.#held.values()) for (const { rrset } of sets.values()) yield rrset;
   }
 
   add(wanted: WantedRecords): void {

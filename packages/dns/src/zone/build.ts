@@ -1,92 +1,16 @@
-import { createHash } from 'node:crypto';
 import type { ResourceRecord } from '../wire/message.ts';
 import { isSubdomain, lowerName, parentOf, rrType } from '../wire/name.ts';
 import { canonicalData } from '../wire/rdata/data.ts';
-import { canonicalKey } from './name-tree.ts';
-import { hasSameData, inCanonicalOrder, recordsOf, StoredRRset } from './rrset.ts';
-import type { RRset, Zone, ZoneDifference, ZoneNode } from './zone.ts';
+import { StoredNode, ZoneContent } from './content.ts';
+import { inCanonicalOrder, StoredRRset } from './rrset.ts';
+import { soaSerial, withSoaSerial } from './serial.ts';
+import type { RRset, Zone, ZoneNode } from './zone.ts';
+
+export { isSerialHigher, soaSerial } from './serial.ts';
 
 /** Records that make no zone: `message` names the record and what is wrong. */
 export class ZoneContentError extends Error {
   override readonly name = 'ZoneContentError';
-}
-
-/** Where the serial is in the RDATA of a SOA: five numbers of four octets end it (RFC 1035 section 3.3.13). */
-const serialFromEnd = 20;
-
-/** The serial in the RDATA of a SOA. */
-export function soaSerial(data: Buffer): number {
-  return data.readUInt32BE(data.length - serialFromEnd);
-}
-
-/** Whether serial `a` is higher than `b` in the sense of RFC 1982 section 3.2. */
-export function isSerialHigher(a: number, b: number): boolean {
-  const distance = (a - b) >>> 0;
-  return distance !== 0 && distance < 0x8000_0000;
-}
-
-class StoredNode implements ZoneNode {
-  readonly name: string;
-  readonly sets: readonly StoredRRset[];
-  readonly isDelegation: boolean;
-
-  constructor(name: string, sets: readonly StoredRRset[], isDelegation: boolean) {
-    this.name = name;
-    this.sets = sets;
-    this.isDelegation = isDelegation;
-  }
-
-  rrset(type: number): RRset | undefined {
-    for (const set of this.sets) if (set.type === type) return set;
-    return undefined;
-  }
-
-  types(): readonly number[] {
-    return this.sets.map(({ type }) => type);
-  }
-}
-
-/** What versions of a zone that differ in the serial alone have in common. */
-class ZoneContent {
-  readonly origin: string;
-  readonly nodes: ReadonlyMap<string, StoredNode>;
-  readonly recordCount: number;
-  #ordered: readonly StoredNode[] | undefined;
-  #hash: string | undefined;
-
-  constructor(origin: string, nodes: ReadonlyMap<string, StoredNode>, recordCount: number) {
-    this.origin = origin;
-    this.nodes = nodes;
-    this.recordCount = recordCount;
-  }
-
-  /** Nodes in canonical order of their names. */
-  get ordered(): readonly StoredNode[] {
-    return (this.#ordered ??= [...this.nodes.values()]
-      .map((node) => ({ node, key: canonicalKey(node.name) }))
-      .sort((a, b) => (a.key < b.key ? -1 : 1))
-      .map(({ node }) => node));
-  }
-
-  get hash(): string {
-    return (this.#hash ??= this.#digest());
-  }
-
-  #digest(): string {
-    const digest = createHash('sha256');
-    for (const node of this.ordered)
-      for (const { name, type, ttlSeconds, data } of node.sets) {
-        digest.update(`${name} ${type} ${ttlSeconds} ${data.map((one) => one.length).join(' ')}\n`);
-        for (const one of data) digest.update(type === rrType.SOA ? withoutSerial(one) : one);
-      }
-    return digest.digest('hex');
-  }
-}
-
-function withoutSerial(soa: Buffer): Buffer {
-  const copy = Buffer.from(soa);
-  copy.writeUInt32BE(0, copy.length - serialFromEnd);
-  return copy;
 }
 
 /** A zone in the main thread's memory. */
@@ -116,13 +40,13 @@ class StoredZone implements Zone {
   }
 
   node(name: string): ZoneNode | undefined {
-    return name === this.#apex.name ? this.#apex : this.#content.nodes.get(name);
+    return name === this.#apex.name ? this.#apex : this.#content.node(name);
   }
 
   /** Every node, empty non-terminals too, in no order that means anything: quicker than {@link rrsets}. */
   *nodes(): Iterable<StoredNode> {
     yield this.#apex;
-    for (const node of this.#content.nodes.values()) if (node.name !== this.#apex.name) yield node;
+    for (const node of this.#content.nodes()) if (node.name !== this.#apex.name) yield node;
   }
 
   *rrsets(): Iterable<RRset> {
@@ -131,24 +55,39 @@ class StoredZone implements Zone {
     for (const node of this.#content.ordered) if (node.name !== this.#apex.name) yield* node.sets;
   }
 
+  get content(): ZoneContent {
+    return this.#content;
+  }
+
   withSerial(serial: number): Zone {
     if (serial === this.serial) return this;
-    const data = Buffer.from(this.soa.data[0] as Buffer);
-    data.writeUInt32BE(serial >>> 0, data.length - serialFromEnd);
+    const data = withSoaSerial(this.soa.data[0] as Buffer, serial);
     const soa = new StoredRRset(this.origin, rrType.SOA, this.soa.ttlSeconds, [data]);
     const sets = this.#apex.sets.map((set) => (set.type === rrType.SOA ? soa : set));
     return new StoredZone(this.#content, new StoredNode(this.origin, sets, false));
   }
 }
 
-/** Nodes of a zone with their record sets, quickest way, in no particular order. */
-export function* nodesOf(
-  zone: Zone,
-): Iterable<{ name: string; isDelegation: boolean; sets: readonly RRset[] }> {
-  if (zone instanceof StoredZone) {
-    yield* zone.nodes();
-    return;
-  }
+/** A name of a zone with its record sets. */
+export type ListedNode = Pick<StoredNode, 'name' | 'isDelegation' | 'sets'>;
+
+/** Nodes of a zone, the apex first, else in no particular order, the quickest way. */
+export function nodesOf(zone: Zone): Iterable<ListedNode> {
+  return stored(zone).nodes();
+}
+
+/** The nodes of a zone without those that it is known to share with another one. */
+export function nodesThatMayDiffer(zone: Zone, other: Zone): Iterable<ListedNode> {
+  const [own, others] = [stored(zone).content, stored(other).content];
+  if ((own.base ?? own) !== (others.base ?? others)) return nodesOf(zone);
+  const names = new Set([zone.origin]);
+  for (const { base, own: added } of [own, others])
+    if (base) for (const name of added.keys()) names.add(name);
+  return [...names].flatMap((name) => (zone.node(name) as StoredNode | undefined) ?? []);
+}
+
+function stored(zone: Zone): StoredZone {
+  if (zone instanceof StoredZone) return zone;
   throw new TypeError('only zones made by zoneOf can be listed by node');
 }
 
@@ -240,39 +179,37 @@ function addEmptyNonTerminals(nodes: Map<string, StoredNode>, apex: string): voi
 }
 
 /**
- * What must be taken away from and added to `from` to get `to`, SOA apart. A set whose TTL changed is taken away and
- * added whole, as RFC 1995 has it.
+ * The zone with these record sets instead of those that it has of their names and types. Everything else is shared, so it
+ * costs what is added, however large the zone is. Names are lower case, at or below the origin; not for SOA records.
  */
-export function differenceOf(from: Zone, to: Zone): ZoneDifference {
-  return { from: from.soa, to: to.soa, removed: missingIn(to, from), added: missingIn(from, to) };
-}
-
-/** Records of `whole` that `other` lacks. */
-function missingIn(other: Zone, whole: Zone): ResourceRecord[] {
-  const missing: ResourceRecord[] = [];
-  for (const { name, sets } of nodesOf(whole)) {
-    const node = other.node(name);
-    for (const set of sets) {
-      if (set.type === rrType.SOA) continue;
-      const there = node?.rrset(set.type);
-      if (there === set) continue;
-      if (!there || there.ttlSeconds !== set.ttlSeconds) missing.push(...recordsOf(set));
-      else if (!hasSameData(there, set)) {
-        const kept = new Set(there.data.map((one) => one.toString('latin1')));
-        missing.push(...recordsOf(set).filter(({ data }) => !kept.has(data.toString('latin1'))));
-      }
+export function zoneWith(zone: Zone, rrsets: Iterable<RRset>): Zone {
+  const { content } = stored(zone);
+  const origin = zone.origin;
+  const own = new Map(content.base ? content.own : []);
+  // The zone's serial may be another than its content was made with.
+  own.set(origin, zone.node(origin) as StoredNode);
+  let count = content.recordCount;
+  const nodeNow = (name: string): StoredNode | undefined => own.get(name) ?? content.node(name);
+  for (const { name, type, ttlSeconds, data } of rrsets) {
+    if (type === rrType.SOA || !isSubdomain(name, origin))
+      throw new ZoneContentError(`${name}. cannot be put into the zone ${origin}. so`);
+    const ordered = inCanonicalOrder([...data], (one) => canonicalData(type, one));
+    const before = nodeNow(name);
+    count += ordered.length - (before?.rrset(type)?.data.length ?? 0);
+    const others = before?.sets.filter((set) => set.type !== type) ?? [];
+    const sets = [...others, new StoredRRset(name, type, ttlSeconds, ordered)].sort(
+      (a, b) => a.type - b.type,
+    );
+    own.set(name, new StoredNode(name, sets, name !== origin && sets.some((set) => set.type === rrType.NS)));
+    for (
+      let above = parentOf(name);
+      above !== undefined && isSubdomain(above, origin);
+      above = parentOf(above)
+    ) {
+      if (nodeNow(above)) break;
+      own.set(above, new StoredNode(above, [], false));
     }
   }
-  return missing;
-}
-
-/** Whether nothing but the serial tells two versions apart; cheaper than their hashes when the difference is known. */
-export function isSameContent(from: Zone, to: Zone, difference: ZoneDifference): boolean {
-  const [a, b] = [from.soa, to.soa];
-  return (
-    difference.removed.length === 0 &&
-    difference.added.length === 0 &&
-    a.ttlSeconds === b.ttlSeconds &&
-    withoutSerial(a.data[0] as Buffer).equals(withoutSerial(b.data[0] as Buffer))
-  );
+  const made = new ZoneContent(origin, own, count, content.base ?? content);
+  return new StoredZone(made, nodeNow(origin) as StoredNode);
 }

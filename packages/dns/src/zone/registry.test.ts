@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import * as fc from 'fast-check';
 import type { ResourceRecord } from '../wire/message.ts';
 import { rrType } from '../wire/name.ts';
 import { addressData, soaData } from '../wire/rdata.ts';
-import { differenceOf, zoneOf } from './build.ts';
+import { zoneOf, zoneWith } from './build.ts';
+import { differenceOf } from './difference.ts';
 import { openImage, zoneImage } from './image.ts';
 import { SerialError, ZoneRegistry, type ZoneSnapshot } from './registry.ts';
 import type { Zone } from './zone.ts';
@@ -56,6 +58,48 @@ test('equal content has one hash, whatever its serial and the order of its recor
   assert.equal(zone(1, records).withSerial(9).contentHash, zone(1, records).contentHash);
   assert.equal(zone(1, records).withSerial(9).serial, 9);
   assert.notEqual(zone(1, records).contentHash, zone(1, records.slice(1)).contentHash);
+});
+
+test('a zone with sets put in is what it would be if made anew, and shares what it did not touch', (t) => {
+  const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+  t.diagnostic(`SEED=${seed}`);
+  const name = fc
+    .array(fc.constantFrom('a', 'b', 'c', '*'), { maxLength: 3 })
+    .map((labels) => [...labels, 'example.org'].join('.'));
+  const set = fc
+    .record({
+      name,
+      type: fc.constantFrom(rrType.A, rrType.NS, rrType.TXT),
+      last: fc.integer({ min: 1, max: 9 }),
+    })
+    .map(({ last, ...key }) => ({ ...key, ttlSeconds: 60, data: [Buffer.of(1, 2, 3, last)] }));
+  const sets = fc.array(set, { maxLength: 8 });
+  const property = fc.property(sets, sets, sets, (first, second, third) => {
+    const withAll = (...all: (typeof first)[]): Zone => {
+      const last = new Map(all.flat().map((one) => [`${one.name} ${one.type}`, one]));
+      return zone(
+        1,
+        [...last.values()].flatMap(({ data, ...one }) => data.map((each) => ({ ...one, data: each }))),
+      );
+    };
+    const base = withAll(first);
+    const two = zoneWith(base, second);
+    const three = zoneWith(two.withSerial(2), third);
+    const wanted = withAll(first, second, third);
+    assert.equal(three.contentHash, wanted.contentHash);
+    assert.equal(three.serial, 2);
+    assert.equal(three.recordCount, wanted.recordCount);
+    assert.deepEqual([...three.withSerial(1).rrsets()], [...wanted.rrsets()]);
+    const image = openImage(zoneImage(three));
+    for (const { name, type, data } of wanted.rrsets())
+      if (type !== rrType.SOA) assert.deepEqual(image.node(name)?.rrset(type)?.data, data);
+    for (const other of [base, two, withAll(first, second)]) {
+      const [quick, whole] = [differenceOf(other, three), differenceOf(other, wanted)];
+      assert.deepEqual(new Set(quick.removed), new Set(whole.removed));
+      assert.deepEqual(new Set(quick.added), new Set(whole.added));
+    }
+  });
+  fc.assert(property, { seed, numRuns: Number(process.env['ITERATIONS'] ?? 100) });
 });
 
 test('a serial that does not rise is refused with other content, and the zone before goes on', () => {

@@ -1,6 +1,7 @@
-import { differenceOf, isSameContent, isSerialHigher } from './build.ts';
+import { differenceOf, isSameContent } from './difference.ts';
 import { zoneImage, zoneImageInSlices } from './image.ts';
 import { parentOf } from '../wire/name.ts';
+import { isSerialHigher } from './serial.ts';
 import type { Zone, ZoneDifference } from './zone.ts';
 import type { ServedZone, SigningPolicy, ZoneChange, Zones } from './zones.ts';
 
