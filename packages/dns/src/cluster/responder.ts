@@ -6,14 +6,13 @@ import type { Peer } from '../server/request.ts';
 import { ednsUdpSize, formErrFor, parseQuery, type Query, writeAnswer } from '../wire/message.ts';
 import { classIn, lowerName, rcode, rrType, WireError } from '../wire/name.ts';
 import { extendedError } from '../wire/types.ts';
-import type { Networks } from './networks.ts';
 import { logLine } from './query-log.ts';
 import { type Asked, emptyAnswer, failure, type Outcome, type ServerBlock } from './server-block.ts';
 import { isBelow } from './zones.ts';
 
 export interface ResponderOptions {
   /** Who may ask. Others are refused, in no more bytes than they sent. */
-  access: Networks;
+  access: { has(address: string): boolean };
   loops: LoopWatch;
   metrics: DnsMetrics;
   log: Pick<Logger, 'error' | 'info'>;
