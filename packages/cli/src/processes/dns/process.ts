@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { logger } from '@cloudless/kube/logger';
-import { startClusterDns } from '@cloudless/dns';
 import { privateNetworks } from '@cloudless/dns/cluster/networks';
+import { startClusterDnsThread } from '@cloudless/dns/cluster/thread';
 import { type ClusterConfig, contextOf } from '../../cluster-config.ts';
 import { appeared } from '../appeared.ts';
 import { startExternalWhenAsked } from './external.ts';
@@ -27,8 +27,10 @@ export async function runDns(config: ClusterConfig): Promise<void> {
   process.chdir(context.paths.dns);
   dropPrivileges();
   const client = clientFromKubeconfig('kubeconfig', { userAgent: 'cloudless-dns' });
-  const dns = await startClusterDns({
-    client,
+  // In a thread of its own: large zones of the authoritative DNS must not hold up the cluster's names.
+  const dns = await startClusterDnsThread({
+    kubeconfig: 'kubeconfig',
+    userAgent: 'cloudless-dns',
     addresses: ['127.0.0.1', config.nodeIp].filter((address, i, all) => all.indexOf(address) === i),
     port: context.ports.dns,
     healthPort: context.ports.dnsHealth,
