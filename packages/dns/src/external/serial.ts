@@ -54,10 +54,13 @@ export type SerialVerdict =
 export function judgeSerial(view: SerialView): SerialVerdict {
   const { contentHash, textSerial, served, recorded, own, seen } = view;
   if (recorded?.contentHash === contentHash) {
-    const isEnough =
-      !isSerialHigher(textSerial, recorded.serial) &&
-      (!served || served.serial === recorded.serial || isSerialHigher(recorded.serial, served.serial));
-    if (isEnough) return { kind: 'adopt', serial: recorded.serial };
+    // Where a record was lost, another one may be lower than what is served here, or the same with other content.
+    const fits =
+      !served ||
+      isSerialHigher(recorded.serial, served.serial) ||
+      (served.serial === recorded.serial && served.contentHash === contentHash);
+    if (fits && !isSerialHigher(textSerial, recorded.serial))
+      return { kind: 'adopt', serial: recorded.serial };
   }
   const revisions: Record<string, string> = {};
   let isNewer = !recorded;

@@ -143,8 +143,9 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
   const api = await startApi(options, {
     zones,
     keeper,
-    key: () => content.config?.api?.key,
-    notify: () => notifier.reload(),
+    // Before the first sync there are no zones to show, and a client would take them for deleted.
+    key: () => (content.publisher.isReady ? content.config?.api?.key : undefined),
+    notify: (origin) => notifier.tellAgain(origin),
     log,
   });
   if (api) add(api);

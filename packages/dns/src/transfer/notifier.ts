@@ -20,6 +20,8 @@ export interface NotifierOptions {
 export interface Notifier extends Running {
   /** The configuration has changed: remotes that are new are told of every zone. */
   reload(): void;
+  /** Tells the servers of this zone once more, whether or not they know its serial. */
+  tellAgain(origin: string): void;
 }
 
 /** Tries by UDP before TCP is tried. */
@@ -55,6 +57,7 @@ export function startNotifier(options: NotifierOptions): Notifier {
   part.tellAll();
   return {
     reload: () => part.tellAll(),
+    tellAgain: (origin) => part.tellAgain(origin),
     ...running(async () => {
       end();
       await part.stop();
@@ -84,6 +87,11 @@ class ZoneNotifier {
     for (const [origin, served] of this.#options.zones.all)
       for (const key of this.changed(origin, served)) wanted.add(key);
     for (const key of this.#targets.keys()) if (!wanted.has(key)) this.#targets.delete(key);
+  }
+
+  tellAgain(origin: string): void {
+    for (const target of this.#targets.values()) if (target.origin === origin) target.toldSerial = undefined;
+    this.changed(origin, this.#options.zones.all.get(origin));
   }
 
   /** Sees to it that each server knows of this version; the targets' keys. */
