@@ -196,9 +196,10 @@ function simulate(seed: number): void {
     }
     if (chance(0.1)) head += 1;
     if (chance(0.2)) nowSeconds += 1;
-    if (chance(0.03)) restart(replica);
-    else if (chance(0.03)) list(replica, pick(resources));
-    else if (chance(0.5)) watch(replica, pick(resources));
+    const turn = next();
+    if (turn < 0.03) restart(replica);
+    else if (turn < 0.06) list(replica, pick(resources));
+    else if (turn < 0.5) watch(replica, pick(resources));
     if (chance(0.5)) stale.set(replica, record);
     if (replica.written && chance(0.7)) {
       publish(replica, replica.written);
