@@ -16,6 +16,7 @@ const all = [
   'arp',
   'network',
   'bgp',
+  'dns',
 ];
 const wanted = process.argv.slice(2).filter((name) => !name.startsWith('-'));
 const unknown = wanted.filter((name) => !all.includes(name));

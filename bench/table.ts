@@ -24,3 +24,14 @@ export const ms = (value: number): string =>
 export const perSecond = (count: number, elapsedMs: number): string =>
   `${Math.round((count * 1000) / elapsedMs)}/s`;
 export const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+
+/** Prints a table of any columns as Markdown. */
+export function printColumns(
+  title: string,
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): void {
+  console.log(`### ${title}\n\n| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|`);
+  for (const row of rows) console.log(`| ${row.join(' | ')} |`);
+  console.log('');
+}
