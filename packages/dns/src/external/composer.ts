@@ -1,8 +1,8 @@
 import { lowerName, parentOf } from '../wire/name.ts';
-import { soaSerial, zoneOf } from '../zone/build.ts';
+import { soaSerial } from '../zone/build.ts';
 import { checkZone } from '../zone/check/check-zone.ts';
 import { recordsOf } from '../zone/rrset.ts';
-import { parseZone } from '../zone/text/parse.ts';
+import { readZone } from '../zone/text/read.ts';
 import type { Zone, ZoneProblem } from '../zone/zone.ts';
 import { composeZone, type WrittenZone } from './compose.ts';
 import type { ZoneText } from './config.ts';
@@ -57,7 +57,7 @@ export class ZoneComposer {
     let remaining = remainingOddities.get(zone);
     if (!remaining) {
       const records = [...zone.rrsets()].flatMap((rrset) => recordsOf(rrset));
-      remaining = new Set(checkZone(origin, records).map(({ message }) => message));
+      remaining = new Set(checkZone(origin, records, zone).map(({ message }) => message));
       remainingOddities.set(zone, remaining);
     }
     const still = remaining;
@@ -191,13 +191,8 @@ function isSameText(a: ZoneText, b: ZoneText): boolean {
 /** The zone of a text; `before` stays in force when it has errors. */
 export function readText(text: ZoneText, before: Zone | undefined): WrittenZone {
   const origin = lowerName(text.origin);
-  const { records, problems } = parseZone(text);
-  const isBad = (found: readonly ZoneProblem[]): boolean =>
-    found.some(({ severity }) => severity === 'error');
-  if (isBad(problems)) return { origin, zone: before, problems };
-  const oddities = checkZone(origin, records);
-  // What is wrong with a zone as a whole has no line: it is told where the text begins.
-  const placed = oddities.map((problem) => ({ ...problem, place: problem.place ?? text.place }));
-  if (isBad(oddities)) return { origin, zone: before, problems: [...problems, ...placed] };
-  return { origin, zone: zoneOf(origin, records), problems, oddities: placed };
+  const { zone, problems, oddities } = readZone(text);
+  if (!zone) return { origin, zone: before, problems };
+  const ofWords = problems.filter((problem) => !oddities.includes(problem));
+  return { origin, zone, problems: ofWords, oddities };
 }

@@ -43,12 +43,7 @@ export class ZoneContent {
   #sums: Float64Array | undefined;
   #hash: string | undefined;
 
-  constructor(
-    origin: string,
-    own: ReadonlyMap<string, StoredNode>,
-    recordCount: number,
-    base?: ZoneContent,
-  ) {
+  constructor(origin: string, own: ReadonlyMap<string, StoredNode>, recordCount: number, base?: ZoneContent) {
     this.origin = origin;
     this.own = own;
     this.recordCount = recordCount;

@@ -1,4 +1,5 @@
 import type { ResourceRecord } from '../../wire/message.ts';
+import { zoneTextLimits } from '../text/limits.ts';
 import type { Place, ZoneProblem } from '../zone.ts';
 
 /** A record that may know where it was written. */
@@ -11,6 +12,7 @@ export class Draft {
   readonly origin: string;
   readonly names = new Map<string, Map<number, DraftRecord[]>>();
   readonly problems: ZoneProblem[] = [];
+  readonly #told = { error: 0, warning: 0 };
 
   constructor(origin: string, records: Iterable<DraftRecord>) {
     this.origin = origin;
@@ -24,10 +26,21 @@ export class Draft {
   }
 
   error(record: DraftRecord | undefined, message: string): void {
-    this.problems.push({ severity: 'error', place: record?.place, message });
+    this.#add('error', record, message);
   }
 
   warning(record: DraftRecord | undefined, message: string): void {
-    this.problems.push({ severity: 'warning', place: record?.place, message });
+    this.#add('warning', record, message);
+  }
+
+  #add(severity: ZoneProblem['severity'], record: DraftRecord | undefined, message: string): void {
+    const told = (this.#told[severity] += 1);
+    if (told <= zoneTextLimits.problems) this.problems.push({ severity, place: record?.place, message });
+    else if (told === zoneTextLimits.problems + 1)
+      this.problems.push({
+        severity,
+        place: record?.place,
+        message: 'there are more of them than are told here',
+      });
   }
 }

@@ -9,6 +9,6 @@ export const zoneTextLimits = {
   includes: 1000,
   /** Records of one `$GENERATE`. */
   generated: 65_536,
-  /** Problems that are told one by one. */
+  /** Problems that are told one by one, of a kind. */
   problems: 100,
 } as const;

@@ -120,6 +120,9 @@ describe('texts without end have one', () => {
   it('problems without number', () => {
     const { problems } = read(`${head}${'x FOO\n'.repeat(10_000)}`);
     assert.ok(problems.length <= zoneTextLimits.problems + 1);
+    const odd = read(`${head}$GENERATE 1-10000 a_$ A 10.0.0.1\n`);
+    assert.equal(odd.problems.length, zoneTextLimits.problems + 1);
+    assert.ok(odd.zone);
   });
 });
 

@@ -11,8 +11,10 @@ export interface ReadZone {
   readonly zone: Zone | undefined;
   /** As written, for composing with others; all records of a name and type have one TTL. */
   readonly records: readonly PlacedRecord[];
-  /** In order of place, at most a few hundred. */
+  /** All of them; what is wrong with the zone as a whole stands where its text begins. */
   readonly problems: readonly ZoneProblem[];
+  /** Those among them of the zone that the text makes, not of its words: some go when records come from elsewhere. */
+  readonly oddities: readonly ZoneProblem[];
 }
 
 /** Reads a zone's text and judges it as named-checkzone does. */
@@ -21,11 +23,13 @@ export function readZone(text: ZoneText): ReadZone {
   const origin = lowerName(text.origin);
   const records = withOneTtl(parsed.records);
   const zone = zoneIfAny(origin, records);
-  // Errors of the text would be told again as what is missing for them.
+  // What the zone lacks may be in the lines that could not be read.
   const hasErrors = parsed.problems.some(isError);
-  const checked = checkZone(origin, parsed.records, zone);
-  const problems = [...parsed.problems, ...(hasErrors ? checked.filter(hasPlace) : checked)];
-  return { zone: problems.some(isError) ? undefined : zone, records, problems };
+  const oddities = checkZone(origin, parsed.records, zone)
+    .filter(({ place }) => place !== undefined || !hasErrors)
+    .map((problem) => ({ ...problem, place: problem.place ?? text.place }));
+  const problems = [...parsed.problems, ...oddities];
+  return { zone: problems.some(isError) ? undefined : zone, records, problems, oddities };
 }
 
 /** Undefined: there is not one SOA, which is among the problems then. */
@@ -40,10 +44,6 @@ function zoneIfAny(origin: string, records: readonly PlacedRecord[]): Zone | und
 
 function isError({ severity }: ZoneProblem): boolean {
   return severity === 'error';
-}
-
-function hasPlace({ place }: ZoneProblem): boolean {
-  return place !== undefined;
 }
 
 /**
