@@ -95,17 +95,20 @@ export class ThreadHost {
     const worker = this.#options.kind.start(this.#options.data());
     this.#startedMs = this.#options.clock.monotonicMs();
     return new Promise((resolve, reject) => {
+      let isListening = false;
       worker.on('message', (report: ThreadReport) => {
         if (report.kind === 'listening') {
+          isListening = true;
           this.#options.started();
           resolve(report);
-        } else if (report.kind === 'failed')
-          reject(Object.assign(new Error(report.message), { code: report.code }));
-        else this.#hear(report);
+        } else if (report.kind === 'failed') {
+          const failure = Object.assign(new Error(report.message), { code: report.code });
+          void worker.terminate().then(() => reject(failure));
+        } else this.#hear(report);
       });
       worker.once('error', (error) => {
-        reject(error);
-        this.#failed(error);
+        if (isListening) this.#failed(error);
+        else reject(error);
       });
     });
   }
@@ -138,7 +141,6 @@ export class ThreadHost {
     } catch (error) {
       if (this.#isStopped) return;
       this.#options.log.error({ err: error }, 'a thread that serves DNS could not be started');
-      await this.#options.kind.end();
       this.#again();
     }
   }
