@@ -16,15 +16,13 @@ import {
   type StoredKeys,
   writeKeyFiles,
 } from '../dnssec/key-store.ts';
+import { keysSecret } from '../dnssec/key-secret.ts';
 import { ServedSigning } from '../dnssec/served-signing.ts';
 import { signingPolicyAt } from '../dnssec/policy.ts';
 import { resignAfterMs, signingEpoch } from '../dnssec/sign-zone.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
 import type { ExternalDnsConfig } from './config.ts';
 import type { ZoneSigning } from './publisher.ts';
-
-/** The Secret in our namespace that has the keys. */
-export const keysSecret = 'dnssec-keys';
 
 /** The keys of signed zones: read, made when missing, and put to use as their times say. */
 export interface ZoneSignings extends Running {
