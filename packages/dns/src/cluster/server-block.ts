@@ -56,6 +56,9 @@ export const emptyAnswer: Answer = {
   additionals: [],
 };
 
+/** Types whose order says nothing; of PTR records the first is the best. */
+const balanced: ReadonlySet<number> = new Set([rrType.A, rrType.AAAA, rrType.MX, rrType.SRV]);
+
 /** Aliases that lead to aliases are followed so far. */
 const maxAliases = 8;
 
@@ -83,7 +86,7 @@ export class ServerBlock {
     this.#options = options;
     this.#rewriter = config.rewrites.length === 0 ? undefined : new NameRewriter(config.rewrites);
     this.#templates = config.templates.map(
-      (template) => new RecordTemplate(template, (error) => log.warn({ err: error.message }, 'template')),
+      (template) => new RecordTemplate(template, (error) => log.warn({ zones: config.zones }, error.message)),
     );
     this.#hosts = config.hosts && new Hosts(config.hosts);
     this.#kubernetes = config.kubernetes && new KubernetesZones(config.kubernetes, options.state);
@@ -263,7 +266,8 @@ export class ServerBlock {
   }
 
   #ordered(records: readonly ResourceRecord[]): readonly ResourceRecord[] {
-    return this.config.loadbalance && records.length > 1 ? shuffled(records) : records;
+    const isMixed = this.config.loadbalance && records.length > 1 && balanced.has(records[0]?.type ?? 0);
+    return isMixed ? shuffled(records) : records;
   }
 }
 

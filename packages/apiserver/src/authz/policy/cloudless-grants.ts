@@ -45,15 +45,9 @@ export const cloudlessRoles: RoleTable = {
   ],
   'cloudless:dns': [
     // As upstream's CoreDNS; pods are read where a Corefile asks for `pods verified`.
-    rule('list watch', 'core', 'namespaces pods services'),
+    // Nodes and the ranges of their pods may ask.
+    rule('list watch', 'core', 'namespaces nodes pods services'),
     rule('list watch', 'discovery.k8s.io', 'endpointslices'),
-    // Who may ask: nodes and the ranges of their pods.
-    rule('list watch', 'core', 'nodes'),
-    // For `pods verified`, as upstream's system:coredns.
-    rule('list watch', 'core', 'pods'),
-    // The Corefile, and what there is to say about it.
-    rule('list watch', 'core', 'configmaps', 'coredns'),
-    rule('create patch', 'core', 'events'),
   ],
 };
 
