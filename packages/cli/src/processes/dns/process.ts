@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { clientFromKubeconfig } from '@cloudless/kube/client/kubeconfig';
 import { logger } from '@cloudless/kube/logger';
-import { privateNetworks } from '@cloudless/dns/cluster/networks';
 import { startClusterDnsThread } from '@cloudless/dns/cluster/thread';
 import { type ClusterConfig, contextOf } from '../../cluster-config.ts';
 import { appeared } from '../appeared.ts';
@@ -37,7 +36,7 @@ export async function runDns(config: ClusterConfig): Promise<void> {
     clusterDomain: config.clusterDomain,
     resolvConf: '/etc/resolv.conf',
     clusterIp: config.dnsIp,
-    allowFrom: [...privateNetworks, config.podCidr, config.serviceCidr],
+    allowFrom: [config.podCidr, config.serviceCidr],
     clusterNetworks: [config.podCidr, config.serviceCidr],
     log,
   });
