@@ -44,8 +44,8 @@ export const cloudlessRoles: RoleTable = {
     rule('approve sign', 'certificates.k8s.io', 'signers', 'cloudless.io/speaker'),
   ],
   'cloudless:dns': [
-    // As upstream's CoreDNS; pods are read where a Corefile asks for `pods verified`.
-    // Nodes and the ranges of their pods may ask.
+    // Nodes and the ranges of their pods are who may ask. Pods are read where a Corefile says `pods verified`, as upstream's
+    // system:coredns.
     rule('list watch', 'core', 'namespaces nodes pods services'),
     rule('list watch', 'discovery.k8s.io', 'endpointslices'),
   ],
