@@ -152,6 +152,29 @@ describe('zones that cannot answer', () => {
       assert.deepEqual([ask(name, 'A').rcode, ask(name, 'A').authoritative], [rcode.refused, false], name);
   });
 
+  it('finds zones among each other, the root too, whatever dots are within labels', () => {
+    const text = '$TTL 60\n@ SOA ns host 1 2 3 4 5\n NS ns\nns A 192.0.2.1\n';
+    const origins = ['a.b.c', 'c', 'b\\.c', 'x\\\\.b.c', 'deep.er.a.b.c'];
+    const zones = tableOf(new Map(origins.map((origin) => [origin, text])));
+    const originFor = (name: string): string | undefined => zones.find(name)?.zone?.origin;
+    for (const origin of origins) assert.equal(originFor(`q.w.${origin}`), origin);
+    for (const origin of origins) assert.equal(originFor(origin), origin);
+    assert.equal(originFor('b.c'), 'c');
+    assert.equal(originFor('x\\.b.c'), 'c');
+    assert.equal(originFor('a\\.b\\.c'), undefined);
+    assert.equal(originFor('.'.padStart(2, '\\')), undefined);
+    zones.delete('deep.er.a.b.c');
+    assert.equal(originFor('deep.er.a.b.c'), 'a.b.c');
+    const root =
+      '$TTL 60\n. SOA ns. host. 1 2 3 4 5\n. NS ns.\nns. A 192.0.2.1\n* TXT "any"\norg NS ns.org.\nns.org. A 192.0.2.2\n';
+    const world = tableOf(new Map([['', root]]));
+    assert.equal(ask('', 'SOA', world).answers.length, 1);
+    assert.equal(ask('ns', 'A', world).answers.length, 1);
+    assert.deepEqual(lines(ask('q.w', 'TXT', world).answers), ['q.w TXT "any"']);
+    assert.equal(ask('www.org', 'A', world).requiredAdditionals, 1);
+    assert.equal(ask('org', 'DS', world).authorities[0]?.name, '');
+  });
+
   it('says SERVFAIL for a zone that is not loaded or has expired, and where a chain leads into one', () => {
     const zones = tableOf(oddZones);
     zones.set('example.net', { zone: undefined, isExpired: false, signer: undefined });

@@ -1,4 +1,4 @@
-import { parentOf } from '../wire/name.ts';
+import { labelsOf } from '../wire/name.ts';
 import type { ZoneReader } from '../zone/zone.ts';
 import type { AnswerSigner } from './signer.ts';
 
@@ -21,6 +21,8 @@ export interface ZoneTable {
 /** Zones by origin, changed one at a time. */
 export class ZonesByOrigin implements ZoneTable {
   readonly #zones = new Map<string, TableZone>();
+  /** Of the origin that has the most. */
+  #mostLabels = 0;
 
   get size(): number {
     return this.#zones.size;
@@ -32,17 +34,35 @@ export class ZonesByOrigin implements ZoneTable {
 
   set(origin: string, zone: TableZone): void {
     this.#zones.set(origin, zone);
+    this.#mostLabels = Math.max(this.#mostLabels, labelsOf(origin).length);
   }
 
   delete(origin: string): void {
-    this.#zones.delete(origin);
+    if (!this.#zones.delete(origin) || labelsOf(origin).length < this.#mostLabels) return;
+    this.#mostLabels = 0;
+    for (const other of this.#zones.keys())
+      this.#mostLabels = Math.max(this.#mostLabels, labelsOf(other).length);
   }
 
+  /** Looks from the right, no further than origins reach: a name of a hundred labels costs no more than others. */
   find(name: string): TableZone | undefined {
-    for (let at: string | undefined = name; at !== undefined; at = parentOf(at)) {
-      const found = this.#zones.get(at);
-      if (found) return found;
+    let found = this.#zones.get('');
+    let dot = name.length;
+    for (let labels = 0; labels < this.#mostLabels && dot >= 0; labels++) {
+      dot = separatorBefore(name, dot);
+      found = this.#zones.get(dot < 0 ? name : name.slice(dot + 1)) ?? found;
     }
-    return undefined;
+    return found;
   }
+}
+
+/** Where the last dot before `end` is that separates labels; -1: there is none. */
+function separatorBefore(name: string, end: number): number {
+  for (let dot = name.lastIndexOf('.', end - 1); dot >= 0 && end > 0; dot = name.lastIndexOf('.', dot - 1)) {
+    let backslashes = 0;
+    while (name.charCodeAt(dot - 1 - backslashes) === 0x5c) backslashes += 1;
+    if (backslashes % 2 === 0) return dot;
+    if (dot === 0) return -1;
+  }
+  return -1;
 }
