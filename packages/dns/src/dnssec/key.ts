@@ -170,6 +170,7 @@ export function signingKeysAt(
       isActive: keyState(times, nowMs) === 'active',
       isInParent:
         (key.flags & secureEntryPoint) !== 0 &&
+        keyState(times, nowMs) !== 'retired' &&
         (times.syncPublish ?? Infinity) <= nowMs &&
         nowMs < (times.syncDelete ?? Infinity),
     }))
