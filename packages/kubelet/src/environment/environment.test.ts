@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Pod, Service } from '@cloudless/kube/types/core-v1';
 import { fieldValue, resourceValue } from './downward.ts';
+import { hostResolver } from '../kubelet/node-facts.ts';
 import { hostsFile, podHostname } from './hosts-file.ts';
 import { parseResolvConf, podResolver } from './resolv-conf.ts';
 import { serviceVariables, visibleServices } from './service-links.ts';
@@ -14,7 +15,7 @@ const pod = (spec: Partial<NonNullable<Pod['spec']>> = {}): Pod => ({
 void describe('resolver configuration', () => {
   const host = parseResolvConf('# comment\nsearch lan. corp\nnameserver 192.0.2.53\noptions edns0\n');
   const of = (spec: Partial<NonNullable<Pod['spec']>>, clusterDns = ['10.96.0.10']) =>
-    podResolver({ pod: pod(spec), host, clusterDns, clusterDomain: 'cluster.local' });
+    podResolver({ pod: pod(spec), host, nodeIps: ['192.0.2.1'], clusterDns, clusterDomain: 'cluster.local' });
 
   void it('reads the host’s', () => {
     assert.deepEqual(host, { servers: ['192.0.2.53'], searches: ['lan', 'corp'], options: ['edns0'] });
@@ -52,6 +53,53 @@ void describe('resolver configuration', () => {
     const { config, warnings } = of({ dnsPolicy: 'None', dnsConfig: { nameservers: servers } });
     assert.equal(config.servers.length, 3);
     assert.match(warnings[0]!.message, /^Nameserver limits were exceeded.*1\.1\.1\.1 2\.2\.2\.2 3\.3\.3\.3$/);
+  });
+  void it('reads as upstream does: the last search, each option once, no search path of a dot alone', () => {
+    const text =
+      'search a b\n  search . c.\noptions ndots:2 rotate\noptions ndots:3\nnameserver\nnameserver ::1 x\n';
+    assert.deepEqual(parseResolvConf(text), {
+      servers: ['::1'],
+      searches: ['c'],
+      options: ['ndots:3', 'rotate'],
+    });
+  });
+  void it('cuts search paths: at most 32, of 253 characters, 2,048 in all', () => {
+    const cut = (searches: string[]): { searches: string[]; warnings: number } => {
+      const { config, warnings } = of({
+        dnsPolicy: 'None',
+        dnsConfig: { nameservers: ['1.1.1.1'], searches },
+      });
+      return { searches: config.searches, warnings: warnings.length };
+    };
+    const many = Array.from({ length: 40 }, (_, i) => `s${i}`);
+    assert.deepEqual(cut(many), { searches: many.slice(0, 32), warnings: 1 });
+    const wide = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(200, 'x'));
+    assert.deepEqual(cut(wide), { searches: wide.slice(0, 10), warnings: 1 });
+    assert.deepEqual(cut(['x'.repeat(254), 'short']), { searches: ['short'], warnings: 1 });
+    assert.deepEqual(cut(['same', 'same']), { searches: ['same'], warnings: 0 });
+  });
+  void it('an empty resolvConf: the machine’s own name server for Default, the cluster’s names alone for others', () => {
+    const without = (spec: Partial<NonNullable<Pod['spec']>>) =>
+      podResolver({
+        pod: pod(spec),
+        host: undefined,
+        nodeIps: ['192.0.2.1', 'fd00::1'],
+        clusterDns: ['10.96.0.10'],
+        clusterDomain: 'cluster.local',
+      }).config;
+    assert.deepEqual(without({ dnsPolicy: 'Default' }), {
+      servers: ['127.0.0.1', '::1'],
+      searches: ['.'],
+      options: [],
+    });
+    assert.deepEqual(without({}).searches, ['shop.svc.cluster.local', 'svc.cluster.local', 'cluster.local']);
+  });
+  void it('a resolvConf that cannot be read is an error with its path', async () => {
+    await assert.rejects(
+      hostResolver('/nowhere/resolv.conf'),
+      /resolvConf cannot be read: .*\/nowhere\/resolv\.conf/,
+    );
+    assert.equal(await hostResolver(''), undefined);
   });
   void it('falls back to the host’s without cluster DNS', () => {
     const { config, warnings } = of({}, []);

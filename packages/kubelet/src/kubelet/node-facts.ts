@@ -5,14 +5,24 @@ import { parseResolvConf, type ResolverConfig } from '../environment/resolv-conf
 import { amountOf, type Amounts } from '../resources/amounts.ts';
 import type { NodeFacts } from '../worker/services.ts';
 
-/** The node's resolver configuration, past a stub resolver on the loopback. */
-export async function hostResolver(path: string): Promise<ResolverConfig> {
-  if (path === '') return { servers: [], searches: [], options: [] };
-  const own = parseResolvConf(await readFile(path, 'utf8').catch(() => ''));
+/**
+ * The node's resolver configuration, past a stub resolver on the loopback; undefined for an empty path. A file that was
+ * asked for by name and cannot be read is an error (upstream: dns.getDNSConfig); a machine without any is not.
+ */
+export async function hostResolver(path: string): Promise<ResolverConfig | undefined> {
+  if (path === '') return undefined;
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (path === defaultPath) return '';
+    const { message } = error as Error;
+    throw new Error(`the kubelet's resolvConf cannot be read: ${message}`, { cause: error });
+  });
+  const own = parseResolvConf(text);
   if (!own.servers.includes('127.0.0.53')) return own;
   const behind = await readFile(resolvedServersFile, 'utf8').catch(() => undefined);
   return behind === undefined ? own : parseResolvConf(behind);
 }
+
+const defaultPath = '/etc/resolv.conf';
 
 export function nodeFacts(options: {
   nodeName: string;

@@ -25,7 +25,7 @@ export interface NodeFacts {
   allocatable(): Amounts;
   readonly memoryCapacityBytes: number;
   /** The node's own resolver configuration, read anew. */
-  resolver(): Promise<ResolverConfig>;
+  resolver(): Promise<ResolverConfig | undefined>;
   /** The node's own hosts file. */
   hostsFile(): Promise<string>;
   /** Why pods with a network of their own cannot start yet; undefined when they can. */

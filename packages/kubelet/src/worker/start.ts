@@ -8,9 +8,9 @@ import { CriError } from '../cri/error.ts';
 import type { Image, Init, PodSandboxConfig } from '../cri/generated/types.ts';
 import { DownwardError } from '../environment/downward.ts';
 import { hostsFile, podHostname } from '../environment/hosts-file.ts';
-import { podResolver } from '../environment/resolv-conf.ts';
+import { missingClusterDns, podResolver } from '../environment/resolv-conf.ts';
 import { ConfigError, environmentOf } from '../environment/variables.ts';
-import { podReference } from '../events.ts';
+import { nodeReference, podReference } from '../events.ts';
 import { fieldPathOf, identityOf } from '../naming/pod.ts';
 import { rotatedFiles } from '../logs/rotate.ts';
 import { ImageError } from '../pull/images.ts';
@@ -35,14 +35,27 @@ export async function describeSandbox(
   attempt: number,
 ): Promise<Init<PodSandboxConfig>> {
   const { node } = services;
+  const host = await node.resolver().catch((error: Error) => {
+    services.events(
+      podReference(pod),
+      'Warning',
+      'FailedCreatePodSandBox',
+      `Failed to create pod sandbox: ${error.message}`,
+    );
+    throw error;
+  });
   const resolver = podResolver({
     pod,
-    host: await node.resolver(),
+    host,
+    nodeIps: node.hostIps(),
     clusterDns: node.clusterDns,
     clusterDomain: node.clusterDomain,
   });
-  for (const { reason, message } of resolver.warnings)
+  for (const { reason, message } of resolver.warnings) {
     services.events(podReference(pod), 'Warning', reason, message);
+    if (reason === 'MissingClusterDNS')
+      services.events(nodeReference(node.name), 'Warning', reason, missingClusterDns);
+  }
   return sandboxConfig({
     pod,
     attempt,
