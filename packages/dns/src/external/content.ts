@@ -10,6 +10,7 @@ import type { ServedSigning } from '../dnssec/served-signing.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
 import type { Zones } from '../zone/zones.ts';
 import { watchConfig } from '../values/watch.ts';
+import { type Acknowledger, startAcknowledger } from './acknowledger.ts';
 import { isConfiguration } from './await-configuration.ts';
 import { ZoneComposer } from './composer.ts';
 import type { ExternalDnsConfig } from './config.ts';
@@ -64,6 +65,7 @@ class WatchedContent implements Content {
   readonly #tracker = new RevisionTracker();
   readonly #configuration: ReturnType<typeof watchConfig>;
   readonly #reporter: ReturnType<typeof startReporter>;
+  readonly #acknowledger: Acknowledger | undefined;
   readonly #parts: Running[] = [];
   readonly #ending = new Set<Promise<void>>();
   readonly #running: Running;
@@ -81,6 +83,7 @@ class WatchedContent implements Content {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     const { client, namespace, log, zones } = options;
+    this.#acknowledger = client && startAcknowledger({ client, log });
     const serials = client && watchSerialRecord({ client, namespace, log, clock: this.#clock });
     this.publisher = startPublisher({
       composer: this.composer,
@@ -92,7 +95,10 @@ class WatchedContent implements Content {
       refresh: () => this.#refresh(),
       signing: (origin) => (typeof this.#signing === 'object' ? this.#signing.of(origin) : undefined),
       prunes: options.config.from === 'cluster',
-      onRound: () => this.#reporter.look(),
+      onRound: () => {
+        this.#reporter.look();
+        if (this.publisher.waitingFor === undefined) this.#acknowledger?.published();
+      },
       log,
       clock: this.#clock,
     });
@@ -125,6 +131,7 @@ class WatchedContent implements Content {
         this.#tracker.track('configmaps', informer, isConfiguration);
     this.#parts.push(this.publisher, this.#reporter, this.#configuration);
     if (serials) this.#parts.push(serials);
+    if (this.#acknowledger) this.#parts.push(this.#acknowledger);
     this.#running = running(() => this.#end());
   }
 
@@ -226,6 +233,7 @@ class WatchedContent implements Content {
         log,
         clock: this.#clock,
         onChange: () => this.publisher.poke(),
+        read: (object) => this.#acknowledger?.read(object),
       });
       this.#sourceProblem = undefined;
     } catch (error) {

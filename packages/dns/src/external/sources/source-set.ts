@@ -39,6 +39,8 @@ export interface Derivation<T extends KubeObject> {
   endpoints(object: T): readonly Endpoint[];
   /** Whether filters and managed types count for the object; not given: they do. */
   isFiltered?(object: T): boolean;
+  /** The object passed the filters and was read. */
+  read?(object: T): void;
 }
 
 interface Kind {
@@ -204,6 +206,7 @@ export class SourceSet implements Running {
     const { labels, annotations } = object.metadata;
     if (isFiltered && !(this.#labels.matches(labels) && this.#annotations.matches(annotations)))
       return undefined;
+    derivation.read?.(object);
     const from = referenceOf(object, apiVersionOf(resource), resource.kind);
     return wishOf(object, from, derivation.endpoints(object), {
       defaultTtlSeconds: this.options.settings.defaultTtlSeconds,

@@ -1,5 +1,5 @@
 import { core, networking } from '@cloudless/kube/resources';
-import { dnsEndpoints, routes } from '../kinds.ts';
+import { type DnsEndpoint, dnsEndpoints, routes } from '../kinds.ts';
 import { dnsEndpointEndpoints } from './dns-endpoint.ts';
 import { ingressEndpoints } from './ingress.ts';
 import { nodeEndpoints } from './node.ts';
@@ -11,7 +11,9 @@ import { SourceSet, type SourceSetOptions } from './source-set.ts';
  * Watches what the settings name as sources. DNSEndpoints of our own namespace always count, whatever the filters and the
  * managed types say: records made through an API are there. Throws SelectorError for a filter that is none.
  */
-export function watchSources(options: SourceSetOptions & { namespace: string }): SourceSet {
+export function watchSources(
+  options: SourceSetOptions & { namespace: string; read?: (object: DnsEndpoint) => void },
+): SourceSet {
   const { settings, namespace } = options;
   const { sources } = settings;
   const set = new SourceSet(options);
@@ -24,6 +26,7 @@ export function watchSources(options: SourceSetOptions & { namespace: string }):
       {
         endpoints: dnsEndpointEndpoints,
         isFiltered: (object) => object.metadata.namespace !== namespace,
+        ...(options.read ? { read: options.read } : {}),
       },
       sources.includes('crd') ? undefined : namespace,
     ),
