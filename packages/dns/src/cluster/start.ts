@@ -22,6 +22,8 @@ export interface ClusterDnsOptions {
   port: number;
   /** Port of health and metrics, on loopback. */
   healthPort: number;
+  /** Where that is, instead of loopback: probes of a pod come from its node. */
+  healthAddress?: string | undefined;
   clusterDomain: string;
   /** Where the upstream servers are read from, unless a Corefile says otherwise. */
   resolvConf: string;
@@ -96,6 +98,7 @@ export async function startAnswers(options: ClusterDnsOptions): Promise<ClusterA
     parts.push(
       await serveHealth({
         port: options.healthPort,
+        host: options.healthAddress,
         isReady: () => watch.hasSynced,
         notReady: 'the first sync is not done',
         metrics: [() => metrics.registry.metrics()],

@@ -42,6 +42,8 @@ export interface ExternalDnsOptions {
    * `/why?name=NAME`.
    */
   healthPort?: number | undefined;
+  /** Where that is, instead of loopback: probes of a pod come from its node. */
+  healthAddress?: string | undefined;
   /** Port of PowerDNS's HTTP API; nobody may ask it before the configuration has `api`. */
   apiPort?: number | undefined;
   /** Where the API listens. Default loopback alone: without `apiTls` its key goes over the wire as it is. */

@@ -177,6 +177,7 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
     add(
       await serveHealth({
         port: options.healthPort,
+        host: options.healthAddress,
         isReady: () => isReady,
         notReady: content.publisher.waitingFor ?? 'the first sync is not done',
         metrics: [metrics],

@@ -6,7 +6,8 @@ import { logger } from '@cloudless/kube/logger';
 import { startController } from '@cloudless/loadbalancer/controller/controller';
 import { ensureMemberlistSecret } from '@cloudless/loadbalancer/gossip/secret';
 import { UsageError } from '../../options.ts';
-import { interrupted, namedCluster, namespaceOf, portOf } from './cluster.ts';
+import { interrupted, namedCluster, portOf } from '../named-cluster.ts';
+import { namespaceOf, userAgent } from './namespace.ts';
 
 export interface ControllerFlags {
   kubeconfig?: string;
@@ -19,7 +20,7 @@ export interface ControllerFlags {
 /** `cloudless loadbalancer controller`: MetalLB's controller for any cluster. */
 export async function controller(flags: ControllerFlags): Promise<void> {
   const log = logger('loadbalancer');
-  const client = namedCluster(flags.kubeconfig);
+  const client = namedCluster(flags.kubeconfig, userAgent);
   if (!client) throw new UsageError('which cluster? Name one with --kubeconfig or KUBECONFIG');
   const namespace = namespaceOf(flags.namespace);
   const stop = interrupted();

@@ -4,7 +4,8 @@ import { deployment } from '@cloudless/loadbalancer/deploy/manifests';
 import { stringify } from 'yaml';
 import { UsageError } from '../../options.ts';
 import { Progress } from '../../progress.ts';
-import { clusterOf } from './cluster.ts';
+import { clusterOf } from '../named-cluster.ts';
+import { userAgent } from './namespace.ts';
 
 export interface InstallFlags {
   kubeconfig?: string;
@@ -29,7 +30,7 @@ export async function install(flags: InstallFlags): Promise<void> {
     process.stdout.write(all.map((object) => `---\n${stringify(object)}`).join(''));
     return;
   }
-  const { client } = clusterOf(flags);
+  const { client } = clusterOf(flags, userAgent);
   const progress = new Progress();
   progress.step('definitions of metallb.io');
   const { applied, foreign } = await installDefinitions(client);

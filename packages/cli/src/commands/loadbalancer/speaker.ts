@@ -10,7 +10,8 @@ import { speakerParts } from '@cloudless/loadbalancer/speaker/parts';
 import { type SpeakerGossip, startSpeaker } from '@cloudless/loadbalancer/speaker/start';
 import { detectNodeIp } from '../../machine.ts';
 import { UsageError } from '../../options.ts';
-import { interrupted, namedCluster, namespaceOf, portOf } from './cluster.ts';
+import { interrupted, namedCluster, portOf } from '../named-cluster.ts';
+import { namespaceOf, userAgent } from './namespace.ts';
 
 export interface SpeakerFlags {
   kubeconfig?: string;
@@ -33,7 +34,7 @@ export interface SpeakerFlags {
 /** `cloudless loadbalancer speaker`: MetalLB's speaker, flags and variables included, or a file's announcer without any API. */
 export async function speaker(flags: SpeakerFlags): Promise<void> {
   const log = logger('speaker');
-  const client = namedCluster(flags.kubeconfig);
+  const client = namedCluster(flags.kubeconfig, userAgent);
   if (!client && flags.announcements === undefined)
     throw new UsageError('announce what? Name a cluster with --kubeconfig, or a file with --announcements');
   const namespace = namespaceOf(flags.namespace);

@@ -5,7 +5,8 @@ import { reportText } from '@cloudless/loadbalancer/status/text';
 import { resolve } from 'node:path';
 import { loadConfig } from '../../cluster-config.ts';
 import { UsageError } from '../../options.ts';
-import { clusterOf } from './cluster.ts';
+import { clusterOf } from '../named-cluster.ts';
+import { userAgent } from './namespace.ts';
 
 export interface StatusFlags {
   kubeconfig?: string;
@@ -24,7 +25,7 @@ export async function status(flags: StatusFlags): Promise<void> {
   let cluster: ClusterState | undefined;
   let why: string | undefined;
   try {
-    cluster = await readCluster(clusterOf(flags).client, AbortSignal.timeout(apiTimeoutMs));
+    cluster = await readCluster(clusterOf(flags, userAgent).client, AbortSignal.timeout(apiTimeoutMs));
   } catch (error) {
     // With neither there is nothing to tell but this.
     if (!speaker) throw error;
