@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addDatastoreCommands } from './commands/datastore/index.ts';
+import { addDnsCommands } from './commands/dns/index.ts';
 import { addLoadBalancerCommands } from './commands/loadbalancer/index.ts';
 import { errorPrefix, errorText } from './error-text.ts';
 import type { RawOptions } from './options.ts';
@@ -129,6 +130,7 @@ export function program(): Command {
   );
   addDatastoreCommands(cli);
   addLoadBalancerCommands(cli);
+  addDnsCommands(cli);
   cli
     .command('version')
     .description('versions of Cloudless and of Kubernetes')
