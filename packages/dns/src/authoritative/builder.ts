@@ -78,7 +78,7 @@ export class Builder {
     let last = name;
     for (const section of [answer.answers, answer.authorities, answer.additionals])
       for (const record of section) {
-        if (record.name === last) continue;
+        if (record.name === last || record.name === zone.zone?.origin) continue;
         last = record.name;
         if (this.#zones.find(record.name) !== zone) return false;
       }

@@ -16,6 +16,8 @@ export class HeldZones implements ZoneTable {
   readonly #indexes = new Map<string, number>();
   readonly #free: number[] = [];
   #stamp = 0;
+  #lastName: string | undefined;
+  #lastZone: HeldZone | undefined;
   /** By index: ready answers count while they bear this stamp. */
   readonly stamps: number[] = [];
 
@@ -25,12 +27,18 @@ export class HeldZones implements ZoneTable {
   }
 
   find(name: string): HeldZone | undefined {
-    return this.#zones.find(name) as HeldZone | undefined;
+    // One question asks for the same name from several sides.
+    if (name !== this.#lastName) {
+      this.#lastZone = this.#zones.find(name) as HeldZone | undefined;
+      this.#lastName = name;
+    }
+    return this.#lastZone;
   }
 
   /** True: a zone came or went, so that any name may have another zone now. */
   set(origin: string, snapshot: ZoneSnapshot | undefined): boolean {
     const known = this.#indexes.get(origin);
+    this.#lastName = undefined;
     if (snapshot === undefined) {
       if (known === undefined) return false;
       this.#zones.delete(origin);

@@ -20,6 +20,7 @@ import { AnswerCache, type ReadyAnswer } from './answer-cache.ts';
 import { Builder, type Built } from './builder.ts';
 import { HeldZones } from './held-zones.ts';
 import { Inquiry } from './inquiry.ts';
+import { queryOf } from './plain-query.ts';
 import { OptionWriter, sizeOfOpt } from './option-writer.ts';
 
 /** {@link AuthoritativeThread.respond} says so: the main thread is to be asked. */
@@ -294,16 +295,18 @@ export class AuthoritativeThread {
     isAllowed: boolean,
     isUdp: boolean,
   ): ReadyAnswer | typeof handOver | undefined {
-    let query: Query;
+    let query = isPlain ? queryOf(this.#inquiry, message) : undefined;
     try {
-      query = parseQuery(message);
-      readCookie(query.edns);
+      query ??= parseQuery(message);
+      if (!isPlain) readCookie(query.edns);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       return this.#malformed(message);
     }
-    if (!isPlain) this.#inquireOf(query.edns);
-    if (isSpecial(query)) return handOver;
+    if (!isPlain) {
+      this.#inquireOf(query.edns);
+      if (isSpecial(query)) return handOver;
+    }
     const made = this.#answer(query, isAllowed, isUdp);
     this.#built.bytes = made.bytes;
     this.#built.length = made.bytes.length;

@@ -17,9 +17,9 @@ export function runFirst(): string | undefined {
 
 /**
  * Puts the calling thread after other work of the machine: what strangers can make busy must not delay what the cluster
- * lives by. `nice` 10 is a tenth of a processor when another thread wants it too, and all of it when none does.
+ * lives by. `nice` 5 is a quarter of a processor when another thread wants it too, and all of it when none does.
  */
-export function runAfterOthers(nice = 10): void {
+export function runAfterOthers(nice = 5): void {
   try {
     setPriority(0, nice);
   } catch {
