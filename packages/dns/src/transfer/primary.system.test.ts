@@ -90,7 +90,7 @@ describe('a primary', { skip: missingPeer(...tools), timeout: 60_000 }, () => {
     await Promise.all(
       secondaries.map(async ({ start, address }) => {
         mkdirSync(join(folder, address));
-        const held = [origin, largeOrigin].map((one) => ({ origin: one, primary: own }));
+        const held = [origin, largeOrigin].map((one) => ({ origin: one, primaries: [own] }));
         const peer = await start({ folder: join(folder, address), address, key, zones: held });
         peers.push(peer);
         parts.push(peer);

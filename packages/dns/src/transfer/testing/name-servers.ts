@@ -11,8 +11,8 @@ import type { TsigKey } from '../keys.ts';
 /** A zone of a real name server. */
 export interface PeerZone {
   readonly origin: string;
-  /** Address of its primary; undefined: the server is the primary, and `text` is the zone. */
-  readonly primary?: string;
+  /** Addresses of its primaries; none: the server is the primary, and `text` is the zone. */
+  readonly primaries?: readonly string[];
   readonly text?: string;
   /** Addresses that are told of changes. */
   readonly notify?: readonly string[];
@@ -41,13 +41,13 @@ const zoneFile = ({ folder }: PeerServerOptions, origin: string): string => join
 /** BIND's named. */
 export function startBind(options: PeerServerOptions): Promise<PeerServer> {
   const { folder, address, zones, key } = options;
-  const blocks = zones.map(({ origin, primary, notify = [] }) => {
+  const blocks = zones.map(({ origin, primaries = [], notify = [] }) => {
     const also =
       notify.length > 0 ? `also-notify { ${notify.map((to) => `${to} key "${key.name}";`).join(' ')} };` : '';
     const kind =
-      primary === undefined
+      primaries.length === 0
         ? `type primary; ixfr-from-differences yes; allow-transfer { key "${key.name}"; };`
-        : `type secondary; primaries { ${primary} key "${key.name}"; }; masterfile-format text; allow-transfer { any; };`;
+        : `type secondary; primaries { ${primaries.map((one) => `${one} key "${key.name}";`).join(' ')} }; masterfile-format text; allow-transfer { any; };`;
     return `zone "${origin}" { ${kind} ${also} file "${zoneFile(options, origin)}"; };`;
   });
   const config = `
@@ -66,14 +66,16 @@ export function startBind(options: PeerServerOptions): Promise<PeerServer> {
 /** NLnet Labs' NSD. */
 export function startNsd(options: PeerServerOptions): Promise<PeerServer> {
   const { folder, address, zones, key } = options;
-  const blocks = zones.map(({ origin, primary, notify = [] }) =>
+  const blocks = zones.map(({ origin, primaries = [], notify = [] }) =>
     [
       `zone:\n  name: "${origin}"\n  zonefile: "${zoneFile(options, origin)}"`,
-      ...(primary === undefined
+      ...(primaries.length === 0
         ? [`  provide-xfr: 127.0.0.0/8 ${key.name}`, '  store-ixfr: yes', '  create-ixfr: yes']
         : [
-            `  request-xfr: ${primary}@53 ${key.name}`,
-            `  allow-notify: ${primary} ${key.name}`,
+            ...primaries.flatMap((one) => [
+              `  request-xfr: ${one}@53 ${key.name}`,
+              `  allow-notify: ${one} ${key.name}`,
+            ]),
             `  outgoing-interface: ${address}`,
             `  provide-xfr: 127.0.0.0/8 ${key.name}`,
             '  min-retry-time: 1',
@@ -110,11 +112,7 @@ ${blocks.join('\n')}
 /** CZ.NIC's Knot DNS. */
 export function startKnot(options: PeerServerOptions): Promise<PeerServer> {
   const { folder, address, zones, key } = options;
-  const remotes = [
-    ...new Set(
-      zones.flatMap(({ primary, notify = [] }) => [...notify, ...(primary === undefined ? [] : [primary])]),
-    ),
-  ];
+  const remotes = [...new Set(zones.flatMap(({ primaries = [], notify = [] }) => [...notify, ...primaries]))];
   const id = (remote: string): string => `r${remote.replaceAll('.', '-')}`;
   const config = `server:
     listen: ${address}@53
@@ -144,13 +142,13 @@ acl:
 zone:
 ${zones
   .map(
-    ({ origin, primary, notify = [] }) => `  - domain: ${origin}
+    ({ origin, primaries = [], notify = [] }) => `  - domain: ${origin}
     storage: "${folder}"
     file: "${zoneFile(options, origin)}"
-    zonefile-load: ${primary === undefined ? 'difference' : 'none'}
+    zonefile-load: ${primaries.length === 0 ? 'difference' : 'none'}
     journal-content: changes
     acl: transfers
-${primary === undefined ? '' : `    master: ${id(primary)}\n    refresh-min-interval: 2\n`}${notify.length > 0 ? `    notify: [${notify.map(id).join(', ')}]\n` : ''}`,
+${primaries.length === 0 ? '' : `    master: [${primaries.map(id).join(', ')}]\n    refresh-min-interval: 2\n`}${notify.length > 0 ? `    notify: [${notify.map(id).join(', ')}]\n` : ''}`,
   )
   .join('\n')}
 `;
