@@ -6,7 +6,7 @@ import { logger } from '@cloudless/kube/logger';
 
 const [kubeconfig = '', address = ''] = process.argv.slice(2);
 const client = clientFromKubeconfig(readFileSync(kubeconfig, 'utf8'));
-const log = logger('replica').child({ address }, { level: process.env['LEVEL'] ?? 'silent' });
+const log = logger('replica').child({ address }, { level: process.env['LEVEL'] ?? 'info' });
 const dns = await startExternalDns({
   client,
   config: { from: 'cluster' },

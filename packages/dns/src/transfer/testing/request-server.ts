@@ -53,7 +53,10 @@ function serve(socket: Socket, handler: RequestHandler): void {
         port: socket.remotePort ?? 0,
         transport: 'tcp',
       };
-      turn = turn.then(() => answerTcp(socket, handler({ message, peer, signal: ended.signal })));
+      turn = turn
+        .then(() => answerTcp(socket, handler({ message, peer, signal: ended.signal })))
+        // A script that fails has the connection closed.
+        .catch(() => void socket.end());
     }
   });
 }
