@@ -2,7 +2,7 @@ import type { ResourceRecord } from '../wire/message.ts';
 import { isSubdomain, lowerName, nameAt, rrType } from '../wire/name.ts';
 import { recordsOf, StoredRRset } from '../zone/rrset.ts';
 import type { RRset, ZoneNode, ZoneReader } from '../zone/zone.ts';
-import { findName } from '../zone/find-name.ts';
+import { findName, type Match } from '../zone/find-name.ts';
 import type { AnswerSigner } from './signer.ts';
 
 /** Octets in front of the name that a record points to, by types whose targets' addresses are sent along. */
@@ -22,7 +22,10 @@ const maxTargets = 16;
 
 const addressTypes = [rrType.A, rrType.AAAA] as const;
 
-/** Adds the addresses that the zone has for what the set's records point to. `signer`: signatures are wanted. */
+/**
+ * Adds the addresses that the zone has for what the set's records point to; of a service's alias what it leads to in the
+ * zone (RFC 9460 section 4.2). `signer`: signatures are wanted.
+ */
 export function addAdditionals(
   additionals: ResourceRecord[],
   zone: ZoneReader,
@@ -31,18 +34,49 @@ export function addAdditionals(
 ): void {
   const offset = octetsBeforeTarget[rrset.type];
   if (offset === undefined) return;
-  for (const target of targetsOf(rrset, offset)) {
-    if (!isSubdomain(target, zone.origin)) continue;
-    const { kind, node } = findName(zone, target, rrType.A);
-    if (kind !== 'exact' && kind !== 'wildcard') continue;
-    for (const type of addressTypes) {
-      const found = (node as ZoneNode).rrset(type);
-      if (!found) continue;
-      const given = kind === 'exact' ? found : new StoredRRset(target, type, found.ttlSeconds, found.data);
-      additionals.push(...recordsOf(given));
-      if (signer) additionals.push(...signer.sign(given, kind === 'wildcard' ? node?.name : undefined));
-    }
+  const gathered: Gathered = { additionals, zone, signer, names: new Set() };
+  const service = isService(rrset.type) ? rrset.type : undefined;
+  for (const { target, isAlias } of targetsOf(rrset, offset)) addTarget(gathered, target, service, isAlias);
+}
+
+interface Gathered {
+  readonly additionals: ResourceRecord[];
+  readonly zone: ZoneReader;
+  readonly signer: AnswerSigner | undefined;
+  /** What was added already. */
+  readonly names: Set<string>;
+}
+
+/** `isAlias`: the target stands for a service of that type, and may be an alias itself. */
+function addTarget(gathered: Gathered, target: string, service: number | undefined, isAlias: boolean): void {
+  const { zone, names } = gathered;
+  if (!isSubdomain(target, zone.origin) || names.has(target) || names.size >= maxTargets) return;
+  names.add(target);
+  const match = findName(zone, target, rrType.A);
+  const { kind, node } = match;
+  if (!node || (kind !== 'exact' && kind !== 'wildcard')) return;
+  const add = (type: number): RRset | undefined => {
+    const found = node.rrset(type);
+    if (found) addSet(gathered, kind === 'exact' ? found : withOwner(found, target), match);
+    return found;
+  };
+  if (isAlias && service !== undefined) {
+    const cname = add(rrType.CNAME);
+    if (cname) return addTarget(gathered, lowerName(nameAt(cname.data[0] as Buffer, 0)), service, true);
+    const next = add(service);
+    for (const one of next ? targetsOf(withOwner(next, target), 2) : [])
+      addTarget(gathered, one.target, service, one.isAlias);
   }
+  for (const type of addressTypes) add(type);
+}
+
+function addSet({ additionals, signer }: Gathered, rrset: RRset, { kind, node }: Match): void {
+  additionals.push(...recordsOf(rrset));
+  if (signer) additionals.push(...signer.sign(rrset, kind === 'wildcard' ? node?.name : undefined));
+}
+
+function withOwner({ type, ttlSeconds, data }: RRset, name: string): RRset {
+  return new StoredRRset(name, type, ttlSeconds, data);
 }
 
 /**
@@ -50,7 +84,8 @@ export function addAdditionals(
  * Others of the zone help too, below another delegation as well (RFC 9471 sections 2.1 and 2.2).
  */
 export function addGlue(additionals: ResourceRecord[], zone: ZoneReader, servers: RRset): number {
-  const targets = targetsOf(servers, 0).filter((target) => isSubdomain(target, zone.origin));
+  const all = targetsOf(servers, 0).map(({ target }) => target);
+  const targets = [...new Set(all)].filter((target) => isSubdomain(target, zone.origin));
   const within = targets.filter((target) => isSubdomain(target, servers.name));
   for (const target of within) addAddresses(additionals, zone.node(target));
   const required = additionals.length;
@@ -65,13 +100,15 @@ function addAddresses(additionals: ResourceRecord[], node: ZoneNode | undefined)
   }
 }
 
-/** The names that a set's records point to, each once. A service at `.` is at its own name (RFC 9460 section 2.5.2). */
-function targetsOf(rrset: RRset, offset: number): string[] {
-  const targets = new Set<string>();
-  const isService = rrset.type === rrType.SVCB || rrset.type === rrType.HTTPS;
-  for (const data of rrset.data.slice(0, maxTargets)) {
+/** The names that a set's records point to. A service at `.` is at its own name, an alias to it is none (RFC 9460 section 2.5). */
+function targetsOf(rrset: RRset, offset: number): { target: string; isAlias: boolean }[] {
+  return rrset.data.slice(0, maxTargets).map((data) => {
     const target = lowerName(nameAt(data, offset));
-    targets.add(target === '' && isService ? rrset.name : target);
-  }
-  return [...targets];
+    const isAlias = isService(rrset.type) && data.readUInt16BE(0) === 0;
+    return { target: target === '' && isService(rrset.type) && !isAlias ? rrset.name : target, isAlias };
+  });
+}
+
+function isService(type: number): boolean {
+  return type === rrType.SVCB || type === rrType.HTTPS;
 }

@@ -72,7 +72,24 @@ function originOf(name: string, origins: readonly string[]): string | undefined 
   return origins.filter((origin) => isSubdomain(name, origin)).sort((a, b) => b.length - a.length)[0];
 }
 
-const asked = ['A', 'AAAA', 'NS', 'SOA', 'MX', 'TXT', 'CNAME', 'DS', 'SRV', 'DNAME', 'ANY'] as const;
+const asked = [
+  'A',
+  'AAAA',
+  'NS',
+  'SOA',
+  'MX',
+  'TXT',
+  'CNAME',
+  'DS',
+  'SRV',
+  'DNAME',
+  'AFSDB',
+  'KX',
+  'RT',
+  'SVCB',
+  'HTTPS',
+  'ANY',
+] as const;
 
 test(
   'hundreds of questions about odd and random zones have the answers that BIND gives',

@@ -58,11 +58,12 @@ export class ZonesByOrigin implements ZoneTable {
 
 /** Where the last dot before `end` is that separates labels; -1: there is none. */
 function separatorBefore(name: string, end: number): number {
-  for (let dot = name.lastIndexOf('.', end - 1); dot >= 0 && end > 0; dot = name.lastIndexOf('.', dot - 1)) {
+  let dot = end;
+  while (dot > 0) {
+    dot = name.lastIndexOf('.', dot - 1);
     let backslashes = 0;
     while (name.charCodeAt(dot - 1 - backslashes) === 0x5c) backslashes += 1;
     if (backslashes % 2 === 0) return dot;
-    if (dot === 0) return -1;
   }
   return -1;
 }

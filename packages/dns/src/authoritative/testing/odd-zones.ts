@@ -61,6 +61,14 @@ dd DNAME d
 din DNAME wild
 under.d A 192.0.2.99
 caf AFSDB 1 mail
+kx KX 1 mail
+rt RT 1 mail
+svc HTTPS 1 . alpn=h2
+svc A 192.0.2.80
+svc2 HTTPS 0 svc
+svc3 SVCB 1 www port=53
+svc4 SVCB 0 svc3
+svc5 HTTPS 0 alias
 null MX 0 .
 long DNAME ${['a', 'b', 'c', 'd'].map(long).join('.')}.x.
 weird\\.label TXT "one label"
