@@ -64,18 +64,18 @@ describe('DNS as pods', () => {
     for (const { object, resource } of external) {
       if (resource.namespaced) assert.equal(object.metadata.namespace, 'elsewhere');
     }
-    const rules = (kind: string): unknown =>
-      (external.find(({ object }) => object.kind === kind)?.object as unknown as { rules: unknown }).rules;
+    const rules = (kind: string): unknown => {
+      const role = external.find(({ object }) => object.kind === kind)?.object;
+      return (role as { rules?: unknown } | undefined)?.rules;
+    };
     assert.deepEqual(rules('ClusterRole'), clusterRules);
     assert.deepEqual(rules('Role'), namespaceRules);
     assert.deepEqual(deploymentOf(external).spec.selector.matchLabels, externalPodLabels);
   });
 
   it("cluster DNS takes the Service's address", () => {
-    const service = cluster.find(({ object }) => object.kind === 'Service')?.object as unknown as {
-      spec: { clusterIP: string };
-    };
-    assert.equal(service.spec.clusterIP, '10.43.0.10');
+    const service = cluster.find(({ object }) => object.kind === 'Service')?.object;
+    assert.equal((service as { spec?: { clusterIP?: string } } | undefined)?.spec?.clusterIP, '10.43.0.10');
     assert.ok(
       deploymentOf(cluster).spec.template.spec.containers[0]?.args.includes('--cluster-ip=10.43.0.10'),
     );
