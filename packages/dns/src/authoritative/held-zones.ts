@@ -1,3 +1,4 @@
+import { presignedSigner } from '../dnssec/presigned.ts';
 import { answerSigner, SignatureMemory } from '../dnssec/signer.ts';
 import { openImage } from '../zone/image.ts';
 import type { ZoneSnapshot } from '../zone/registry.ts';
@@ -51,7 +52,9 @@ export class HeldZones implements ZoneTable {
     this.#indexes.set(origin, index);
     this.stamps[index] = this.#nextStamp();
     const zone = openImage(snapshot.image);
-    const signer = snapshot.signing && answerSigner(zone, snapshot.signing, this.#memory());
+    const signer = snapshot.signing
+      ? answerSigner(zone, snapshot.signing, this.#memory())
+      : presignedSigner(zone);
     const held: HeldZone = { zone, isExpired: snapshot.isExpired, signer, index };
     this.#zones.set(origin, held);
     return known === undefined;

@@ -3,15 +3,18 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '@cloudless/kube/clock';
 import { missingPeer } from '@cloudless/kube/testing/peers';
 import { listen } from '../server/listener.ts';
 import { emptyMessage, parseMessage, plainEdns, writeMessage } from '../wire/message.ts';
 import { rrType } from '../wire/types.ts';
+import { zoneOf } from '../zone/build.ts';
 import { recordsOf } from '../zone/rrset.ts';
 import { printZone } from '../zone/text/print.ts';
 import { generateKey } from './key.ts';
 import { signZone } from './sign-zone.ts';
 import { anchorOf, assertSecure, policyOf, secureQuestions, zone } from './testing/judged-zone.ts';
+import { serve, SignedZones } from './testing/served-zones.ts';
 import { startSecondary } from './testing/secondaries.ts';
 import { runPeer } from './testing/name-server.ts';
 import { startUnbound } from './testing/validators.ts';
@@ -90,3 +93,24 @@ for (const kind of ['named', 'nsd'] as const)
         }
       },
     );
+
+for (const denial of ['compact', 'nsec3'] as const)
+  test(
+    `a zone that came here signed is served so that unbound validates it, ${denial}`,
+    { skip: missingPeer('unbound') },
+    async () => {
+      const policy = policyOf(keySets['two keys'], denial);
+      const records = [...signZone(zone, policy, nowMs).rrsets()].flatMap((set) => recordsOf(set));
+      const zones = new SignedZones(systemClock);
+      zones.set(zoneOf('test', records), undefined);
+      await using listener = await serve(zones);
+      await using resolver = await startUnbound(listener.port, [
+        { origin: 'test', lines: anchorOf('test', policy) },
+      ]);
+      for (const question of secureQuestions) {
+        const [name, type] = question;
+        if (name.endsWith('signed.test') && type !== 'DS') continue;
+        await assertSecure(resolver, question, false);
+      }
+    },
+  );

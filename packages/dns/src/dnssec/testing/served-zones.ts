@@ -10,6 +10,7 @@ import { openImage, zoneImage } from '../../zone/image.ts';
 import { parseZone } from '../../zone/text/parse.ts';
 import type { Zone } from '../../zone/zone.ts';
 import type { SigningPolicy } from '../../zone/zones.ts';
+import { presignedSigner } from '../presigned.ts';
 import { answerSigner, SignatureMemory } from '../signer.ts';
 
 /** A zone of these lines of a master file; SOA (negative TTL 60) and NS are there already. Throws when it is a bad one. */
@@ -38,7 +39,9 @@ export class SignedZones {
 
   set(zone: Zone, policy: SigningPolicy | undefined): void {
     const reader = openImage(zoneImage(zone));
-    const signer = policy && answerSigner(reader, structuredClone(policy), this.memory);
+    const signer = policy
+      ? answerSigner(reader, structuredClone(policy), this.memory)
+      : presignedSigner(reader);
     this.table.set(zone.origin, { zone: reader, isExpired: false, signer });
   }
 }
