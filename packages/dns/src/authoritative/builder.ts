@@ -16,6 +16,8 @@ export interface Built {
   readonly rcode: number;
   /** Undefined: this answer is not to be given to others. */
   readonly keep: { readonly zone: HeldZone; readonly isLasting: boolean } | undefined;
+  /** A name of this zone is denied with this record alone. */
+  readonly denial?: { readonly zone: HeldZone; readonly soa: ResourceRecord } | undefined;
 }
 
 /** Types that clients ask for all the time: that a name lacks them is worth keeping. */
@@ -69,7 +71,16 @@ export class Builder {
     const kind = exists ? hashOf(name) ^ type : ~zone.index;
     const isOfThisZone = this.#isWithin(zone, name, type, answer);
     const isLasting = exists && (answer.answers.length > 0 || usualTypes.has(type));
-    return { bytes, kind, rcode: answer.rcode, keep: isOfThisZone ? { zone, isLasting } : undefined };
+    const [soa] = answer.authorities;
+    const isDenial = answer.rcode === rcode.nxDomain && answer.authorities.length === 1 && !dnssecOk;
+    return {
+      bytes,
+      kind,
+      rcode: answer.rcode,
+      keep: isOfThisZone ? { zone, isLasting } : undefined,
+      // At the end of a chain the SOA may be another zone's.
+      denial: soa && isDenial && isOfThisZone && answer.answers.length === 0 ? { zone, soa } : undefined,
+    };
   }
 
   /** Whether all that the answer says is of one zone, so that it holds until that zone changes. */

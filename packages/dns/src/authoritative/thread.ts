@@ -22,6 +22,7 @@ import { HeldZones } from './held-zones.ts';
 import { Inquiry } from './inquiry.ts';
 import { queryOf } from './plain-query.ts';
 import { OptionWriter, sizeOfOpt } from './option-writer.ts';
+import { QuickDenials } from './quick-denial.ts';
 
 /** {@link AuthoritativeThread.respond} says so: the main thread is to be asked. */
 export const handOver = -1;
@@ -60,6 +61,7 @@ export class AuthoritativeThread {
   readonly #cache = new AnswerCache(cacheBytes, cacheSlots);
   readonly #small = new AnswerCache(smallCacheBytes, smallCacheSlots);
   readonly #builder: Builder;
+  readonly #denials: QuickDenials;
   readonly #options = new OptionWriter();
   readonly #isReady: () => boolean;
   #access: Access;
@@ -87,6 +89,7 @@ export class AuthoritativeThread {
     let memory: SignatureMemory | undefined;
     this.#zones = new HeldZones(() => (memory ??= new SignatureMemory(options.clock)));
     this.#builder = new Builder(this.#zones);
+    this.#denials = new QuickDenials(this.#zones);
     this.#settings = options.settings;
     this.#access = new Access(options.settings.access);
     this.#cookies = new Cookies(options.settings.cookies);
@@ -153,6 +156,8 @@ export class AuthoritativeThread {
         this.#cache.find(inquiry, flavour, stamps, this.#steadySeconds) ??
         this.#small.find(inquiry, flavour, stamps, this.#steadySeconds);
       counters.event(answer ? 'cacheHits' : 'cacheMisses');
+      const mostBytes = inquiry.hasEdns ? ednsUdpSize : 512;
+      if (answer === undefined && this.#denials.deny(inquiry, mostBytes, this.#built)) answer = this.#built;
     }
     const sizeLimit = isUdp ? this.#udpLimit() : 65_535;
     if (answer === undefined) {
@@ -313,6 +318,7 @@ export class AuthoritativeThread {
     this.#built.kind = made.kind;
     this.#built.rcode = made.rcode;
     if (isPlain && made.keep) this.#keep(made, isUdp);
+    if (made.denial) this.#denials.learn(made.denial.zone, made.denial.soa);
     return this.#built;
   }
 

@@ -22,6 +22,11 @@ const escapes: readonly (string | undefined)[] = Array.from({ length: 256 }, (_,
 });
 const isEscaped = Uint8Array.from(escapes, (text) => (text === undefined ? 0 : 1));
 
+/** Whether a byte of a label is written with an escape. */
+export function isEscapedByte(byte: number): boolean {
+  return isEscaped[byte] === 1;
+}
+
 /** Where {@link readName} found the end of the last name: it saves an object for each name of a message. */
 let lastEnd = 0;
 
