@@ -4,7 +4,6 @@ import { logger } from '@cloudless/kube/logger';
 import { groupResourceOf, type KubeObject, type Resource } from '@cloudless/kube/object';
 import { apiextensions, core, discovery } from '@cloudless/kube/resources';
 import { FakeCluster } from '@cloudless/kube/testing/fake-cluster';
-import type { CustomResourceDefinition } from '@cloudless/kube/types/apiextensions-v1';
 import type { SourceName } from '../config.ts';
 import { gateways, type Route, routes } from '../kinds.ts';
 import { RevisionTracker } from '../revisions.ts';
@@ -71,7 +70,7 @@ function define(cluster: FakeCluster, resource: Resource, version = resource.ver
       versions: [{ name: version, served: true, storage: true }],
     },
     status: { conditions: [{ type: 'Established', status: 'True' }] },
-  } as CustomResourceDefinition);
+  });
 }
 
 describe('sources', () => {
