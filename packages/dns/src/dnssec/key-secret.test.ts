@@ -7,7 +7,8 @@ import type { Secret } from '@cloudless/kube/types/core-v1';
 import { generateKey, KeyError, type StoredKey } from './key.ts';
 import { changeKeys, keysSecret, zoneKeys } from './key-secret.ts';
 import { secretData } from './key-store.ts';
-import { beginRollover } from './rollover.ts';
+import { describeKeys } from './key-status.ts';
+import { beginRollover, retireReplaced } from './rollover.ts';
 
 const nowMs = Date.UTC(2027, 0, 1);
 const namespace = 'cloudless-dns';
@@ -64,4 +65,22 @@ test('a zone without keys, or with a damaged one, is told and left alone', async
     entries: [],
     resourceVersion: undefined,
   });
+});
+
+test('what is said of keys follows a rollover', () => {
+  const key = generateKey({ origin: 'a.test', nowMs, taken: new Set() });
+  assert.deepEqual(describeKeys([key], nowMs), [`${key.keyTag}: combined, signs, in CDS`]);
+  const hourMs = 3_600_000;
+  const rolling = beginRollover([key], 'csk', nowMs);
+  const fresh = rolling[1]?.keyTag;
+  assert.deepEqual(describeKeys(rolling, nowMs), [
+    `${key.keyTag}: combined, signs, in CDS; out of CDS from 2027-01-01T01:00:00.000Z`,
+    `${fresh}: combined, signs; in CDS from 2027-01-01T01:00:00.000Z`,
+    'next: from 2027-01-01T01:00:00.000Z on give the parent the new DS (cloudless dns ds), then --retire',
+  ]);
+  const retired = retireReplaced(rolling, nowMs + 2 * hourMs, 3600);
+  assert.deepEqual(describeKeys(retired, nowMs + 3 * hourMs), [
+    `${key.keyTag}: combined, gone: its entry may be deleted`,
+    `${fresh}: combined, signs, in CDS`,
+  ]);
 });

@@ -3,6 +3,7 @@ import type { ClusterFlags } from './cluster.ts';
 import type { DsFlags } from './ds.ts';
 import type { ExternalFlags } from './external.ts';
 import type { InstallFlags } from './install.ts';
+import type { KeysFlags } from './keys.ts';
 import type { LocalFlags } from './local-dns.ts';
 import type { QueryFlags } from './query.ts';
 import type { ValuesFlags } from './values.ts';
@@ -82,6 +83,14 @@ export function addDnsCommands(cli: Command): void {
     .option('--root <dir>', 'the cluster below this folder', '/')
     .option('--server <address:port>', 'another server')
     .action(async (zone: string, flags: DsFlags) => (await import('./ds.ts')).ds(zone, flags));
+  withCluster(dns.command('keys <zone>').description('the keys of a signed zone, and how they are replaced'))
+    .option('--root <dir>', 'the cluster below this folder', '/')
+    .option('--namespace <name>', 'where they are kept', 'cloudless-dns')
+    .option('--roll', 'begin to replace the key that the parent knows')
+    .option('--zone-key', 'with --roll: replace the zone-signing key instead')
+    .option('--retire', 'end the old key, once the parent has the DS of the new one alone')
+    .option('--parent-ttl <seconds>', 'TTL of the DS at the parent, after which the old key goes', '86400')
+    .action(async (zone: string, flags: KeysFlags) => (await import('./keys.ts')).keys(zone, flags));
   withCluster(
     dns.command('install').description('bring the kind DNSEndpoint into a cluster (up does so itself)'),
   )
