@@ -100,6 +100,17 @@ describe('keys', () => {
     ]);
   });
 
+  it('that the chart knows and we do otherwise are accepted, and that is said', () => {
+    assert.match(
+      said('externalDNS: {policy: upsert-only}').join(),
+      /^1 warning: externalDNS\.policy: no effect/,
+    );
+    assert.match(
+      said('externalDNS: {sources: [crd, istio-gateway]}').join(),
+      /warning: .* istio-gateway is a source/,
+    );
+  });
+
   for (const [what, text, expected] of [
     ['a port', 'service: {dnsUdp: {port: x}}', /port: expected a whole number from 1 to 65535, not "x"/],
     ['a truth', 'service: {dnsUdp: {enabled: maybe}}', /enabled: expected true or false, not "maybe"/],

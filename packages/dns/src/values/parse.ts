@@ -207,7 +207,13 @@ function readSources(
   if (policy === 'create-only')
     value
       .at('policy')
-      .error('create-only is not there: records always follow their object; choose upsert-only or sync');
+      .error('create-only is not there: records always follow their object; leave it out, or write sync');
+  if (policy === 'upsert-only')
+    value
+      .at('policy')
+      .warning(
+        'no effect: records go with their object here; what is to stay belongs into a zone or a DNSEndpoint',
+      );
   const types = value.at('managedRecordTypes');
   return {
     sources: value.at('sources').isSet ? sourcesIn(value.at('sources')) : defaults.sources,
