@@ -31,18 +31,18 @@ export class SerialError extends Error {
 
 interface Entry {
   served: ServedZone;
-  /** Of `served` or, while a large image is under way, of the version before. */
+  /** Of `told`. */
   snapshot: ZoneSnapshot | undefined;
-  /** Ends the making of an image that is out of date. */
+  /** Ends the image that is under way. */
   building: AbortController | undefined;
-  /** The version that listeners were told last. */
+  /** The version that serving threads and listeners have. */
   told: ServedZone | undefined;
 }
 
 /**
  * The zones of this process. Small zones are handed to the serving threads before `publish` returns; of large ones the
- * image is made in slices of a few milliseconds, and if another version comes meanwhile only that one is finished:
- * {@link ZoneRegistry.settled} tells when all that was published is served.
+ * image is made in slices of a few milliseconds, and of the versions that come meanwhile only the last one gets an image
+ * after it: {@link ZoneRegistry.settled} tells when all that was published is served.
  */
 export class ZoneRegistry implements Zones {
   readonly #entries = new Map<string, Entry>();
@@ -73,16 +73,11 @@ export class ZoneRegistry implements Zones {
       isExpired: options.isExpired ?? false,
       history: previous ? historyWith(previous, zone) : [],
     };
-    if (entry) {
-      entry.served = served;
-      this.#all.set(zone.origin, served);
-      this.#handOut(entry, previous?.zone === zone);
-    } else {
-      const fresh: Entry = { served, snapshot: undefined, building: undefined, told: undefined };
-      this.#entries.set(zone.origin, fresh);
-      this.#all.set(zone.origin, served);
-      this.#handOut(fresh, false);
-    }
+    const kept: Entry = entry ?? { served, snapshot: undefined, building: undefined, told: undefined };
+    kept.served = served;
+    this.#entries.set(zone.origin, kept);
+    this.#all.set(zone.origin, served);
+    this.#handOut(kept);
   }
 
   withdraw(origin: string): void {
@@ -113,26 +108,27 @@ export class ZoneRegistry implements Zones {
   }
 
   /** Makes the image, or takes the one that is there, and hands it to the serving threads; then tells the listeners. */
-  #handOut(entry: Entry, isSameZone: boolean): void {
-    const isBuilding = entry.building !== undefined;
-    if (isSameZone && entry.snapshot && !isBuilding) return this.#handedOut(entry, entry.snapshot.image);
-    entry.building?.abort();
-    entry.building = undefined;
-    const { zone } = entry.served;
-    if (zone.recordCount <= maxRecordsAtOnce) return this.#handedOut(entry, zoneImage(zone));
+  #handOut(entry: Entry): void {
+    // The image under way is finished first, or a zone that changes faster than images are made would never be served.
+    if (entry.building) return;
+    const { served } = entry;
+    const { zone } = served;
+    if (entry.snapshot && entry.told?.zone === zone)
+      return this.#handedOut(entry, served, entry.snapshot.image);
+    if (zone.recordCount <= maxRecordsAtOnce) return this.#handedOut(entry, served, zoneImage(zone));
     const building = (entry.building = new AbortController());
     const work = zoneImageInSlices(zone, building.signal)
       .then((image) => {
         if (building.signal.aborted || image === undefined) return;
         entry.building = undefined;
-        this.#handedOut(entry, image);
+        this.#handedOut(entry, served, image);
+        if (entry.served !== served && this.#entries.get(zone.origin) === entry) this.#handOut(entry);
       })
       .finally(() => this.#underWay.delete(work));
     this.#underWay.add(work);
   }
 
-  #handedOut(entry: Entry, image: SharedArrayBuffer): void {
-    const { served } = entry;
+  #handedOut(entry: Entry, served: ServedZone, image: SharedArrayBuffer): void {
     entry.snapshot = { image, signing: served.signing, isExpired: served.isExpired };
     for (const listener of this.#snapshotListeners) listener(served.zone.origin, entry.snapshot);
     const previous = entry.told;

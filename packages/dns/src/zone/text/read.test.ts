@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
@@ -148,4 +149,52 @@ describe('print and read', () => {
       { seed, numRuns: Number(process.env['ITERATIONS'] ?? 100) },
     );
   });
+});
+
+it('any text is a zone or has problems, and what is a zone is printed so that it is that zone', (t) => {
+  const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+  t.diagnostic(`SEED=${seed}`);
+  const folder = join(import.meta.dirname, '../testing/corpus');
+  const texts = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'latin1'));
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '(',
+      ')',
+      '"',
+      ';',
+      '\n',
+      ' ',
+      '\\',
+      '$',
+      '@',
+      '.',
+      '*',
+      'CNAME ',
+      '\\065',
+      '60 ',
+      '\\# ',
+      '{',
+      '\0',
+    ),
+    fc.string({ maxLength: 3 }),
+  );
+  const change = fc.record({ at: fc.nat(400), remove: fc.nat(6), put: piece });
+  const mutated = fc
+    .tuple(fc.constantFrom(...texts), fc.array(change, { minLength: 1, maxLength: 5 }))
+    .map(([text, changes]) =>
+      changes.reduce((before, { at, remove, put }) => {
+        const place = at % (before.length + 1);
+        return before.slice(0, place) + put + before.slice(place + remove);
+      }, text),
+    );
+  const property = fc.property(mutated, (text) => {
+    const { zone, problems } = read(text);
+    assert.equal(
+      zone === undefined,
+      problems.some(({ severity }) => severity === 'error'),
+    );
+    for (const { place } of problems) assert.ok(place && place.line >= 20);
+    if (zone) assert.equal(read(printZone(zone)).zone?.contentHash, zone.contentHash);
+  });
+  fc.assert(property, { seed, numRuns: Number(process.env['ITERATIONS'] ?? 300) });
 });

@@ -21,8 +21,10 @@ export interface ReadZone {
 export function readZone(text: ZoneText): ReadZone {
   const parsed = parseZone(text);
   const origin = lowerName(text.origin);
-  const records = withOneTtl(parsed.records);
-  const zone = zoneIfAny(origin, records);
+  const asWritten = zoneIfAny(origin, parsed.records);
+  const hasOneTtl = parsed.records.every((record) => hasTtlOf(asWritten, record));
+  const records = hasOneTtl ? parsed.records : withOneTtl(parsed.records);
+  const zone = hasOneTtl ? asWritten : zoneIfAny(origin, records);
   // What the zone lacks may be in the lines that could not be read.
   const hasErrors = parsed.problems.some(isError);
   const oddities = checkZone(origin, parsed.records, zone)
@@ -44,6 +46,10 @@ function zoneIfAny(origin: string, records: readonly PlacedRecord[]): Zone | und
 
 function isError({ severity }: ZoneProblem): boolean {
   return severity === 'error';
+}
+
+function hasTtlOf(zone: Zone | undefined, { name, type, ttlSeconds }: PlacedRecord): boolean {
+  return zone?.node(name)?.rrset(type)?.ttlSeconds === ttlSeconds;
 }
 
 /**
