@@ -249,6 +249,36 @@ describe('what the authoritative DNS serves', () => {
     await fake.until(() => !records('a.test').some((one) => one.startsWith('TXT')), 'no TXT record');
   });
 
+  it('keeps what is gone under the policy upsert-only, through restarts, until somebody else asks for it', async () => {
+    const fake = cluster({ 'a.test': text(1) }, 'externalDNS: {policy: upsert-only, sources: [service]}');
+    defineDnsEndpoint(fake);
+    fake.seed(core.services, balancer('web', 'www.a.test', '192.0.2.1'));
+    const { content, records } = replica(fake);
+    await content.publisher.ready;
+    const kept = (): string =>
+      JSON.stringify(fake.object(dnsEndpoints, 'kept.a.test', namespace)?.spec ?? '');
+    await fake.until(() => kept().includes('192.0.2.1'), 'the note');
+    fake.change(core.services, 'web', 'default', (copy) => {
+      copy.status = { loadBalancer: { ingress: [{ ip: '192.0.2.2' }] } };
+    });
+    await fake.until(
+      () => records('a.test').includes('A www.a.test 192.0.2.2') && kept().includes('192.0.2.2'),
+    );
+    fake.remove(core.services, 'web', 'default');
+    const again = replica(fake);
+    await again.content.publisher.ready;
+    assert.ok(again.records('a.test').includes('A www.a.test 192.0.2.2'));
+    fake.seed(core.services, balancer('new', 'www.a.test', '192.0.2.3'));
+    await fake.until(() => again.records('a.test').includes('A www.a.test 192.0.2.3'));
+    assert.deepEqual(again.records('a.test'), records('a.test'));
+    assert.ok(!records('a.test').includes('A www.a.test 192.0.2.2'));
+    fake.change(core.configmaps, 'values', namespace, (copy) => {
+      copy.data = { 'values.yaml': 'externalDNS: {sources: [service]}' };
+    });
+    fake.remove(core.services, 'new', 'default');
+    await fake.until(() => again.records('a.test').length === 2, 'the record to go');
+  });
+
   it('goes on serving while the API is away, and catches up', async () => {
     const fake = cluster({ 'a.test': text(1) });
     const { content, records } = replica(fake);

@@ -18,6 +18,7 @@ import type { ConfigSource } from './external-dns.ts';
 import { type Publisher, startPublisher } from './publisher.ts';
 import type { ObjectReference } from './records.ts';
 import { type PlacedProblem, startReporter } from './reporter.ts';
+import type { Retention } from './retention.ts';
 import { RevisionTracker } from './revisions.ts';
 import { watchSerialRecord } from './serial-record.ts';
 import type { ZoneSignings } from './signing.ts';
@@ -77,6 +78,7 @@ class WatchedContent implements Content {
   #settings: SourceSettings | undefined;
   #sourceProblem: string | undefined;
   #signing: ZoneSignings | 'loading' | undefined;
+  #retention: Retention | 'loading' | undefined;
   #isStopped = false;
 
   constructor(options: ContentOptions) {
@@ -97,7 +99,9 @@ class WatchedContent implements Content {
       prunes: options.config.from === 'cluster',
       onRound: () => {
         this.#reporter.look();
-        if (this.publisher.waitingFor === undefined) this.#acknowledger?.published();
+        if (this.publisher.waitingFor !== undefined) return;
+        this.#acknowledger?.published();
+        if (typeof this.#retention === 'object') this.#retention.look();
       },
       log,
       clock: this.#clock,
@@ -171,6 +175,7 @@ class WatchedContent implements Content {
     await this.publisher.stop();
     await Promise.all(this.#parts.map((part) => part.stop()));
     if (typeof this.#signing === 'object') await this.#signing.stop();
+    if (typeof this.#retention === 'object') await this.#retention.stop();
     await this.#sources?.stop();
     await Promise.all(this.#ending);
   }
@@ -194,6 +199,7 @@ class WatchedContent implements Content {
     this.#isConfigNew = true;
     this.#watchSources(config);
     this.#watchSigning(config);
+    this.#watchRetention(config);
     this.#options.onConfig(config);
     this.publisher.poke();
   }
@@ -213,15 +219,17 @@ class WatchedContent implements Content {
     return this.composer.setTexts(this.config.zones);
   }
 
-  #watchSources({
-    sources,
-    managedRecordTypes,
-    annotationFilter,
-    labelFilter,
-    defaultTtlSeconds,
-  }: ExternalDnsConfig): void {
+  #watchSources(config: ExternalDnsConfig): void {
     const { client, namespace, log } = this.#options;
-    const settings = { sources, managedRecordTypes, annotationFilter, labelFilter, defaultTtlSeconds };
+    const { sources, policy, managedRecordTypes, annotationFilter, labelFilter, defaultTtlSeconds } = config;
+    const settings = {
+      sources,
+      policy,
+      managedRecordTypes,
+      annotationFilter,
+      labelFilter,
+      defaultTtlSeconds,
+    };
     if (!client || this.#isStopped || isDeepStrictEqual(settings, this.#settings)) return;
     let fresh: SourceSet;
     try {
@@ -248,6 +256,32 @@ class WatchedContent implements Content {
     if (!old) return;
     const ended = old.stop().finally(() => this.#ending.delete(ended));
     this.#ending.add(ended);
+  }
+
+  /** Under the policy upsert-only, which few have. */
+  #watchRetention({ policy }: ExternalDnsConfig): void {
+    const { client, namespace, log } = this.#options;
+    if (policy === 'sync') {
+      if (typeof this.#retention === 'object') void this.#retention.stop();
+      this.#retention = undefined;
+      return;
+    }
+    if (!client || this.#retention) return;
+    this.#retention = 'loading';
+    const loaded = import('./retention.ts')
+      .then(({ startRetention }) => {
+        if (this.#isStopped || this.config?.policy !== 'upsert-only') return;
+        this.#retention = startRetention({
+          client,
+          namespace,
+          composer: this.composer,
+          log,
+          clock: this.#clock,
+        });
+        this.publisher.poke();
+      })
+      .finally(() => this.#ending.delete(loaded));
+    this.#ending.add(loaded);
   }
 
   /** Loaded with the first signed zone only. */

@@ -6,6 +6,7 @@ import { typeName } from '../wire/types.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
 import type { ZoneComposer } from './composer.ts';
 import type { LostRecords, ObjectReference } from './records.ts';
+import { isKept } from './wanted.ts';
 
 /** Something wrong, and the object that it is wrong in. */
 export interface PlacedProblem extends ZoneProblem {
@@ -45,6 +46,7 @@ export function startReporter(options: {
     const lost: LostRecords[] = [...composer.invalid()];
     for (const zone of composer.composed) lost.push(...zone.lost);
     for (const one of lost) {
+      if (isKept(one.wanted)) continue;
       const { from, rrset } = one.wanted;
       const key = `${from.uid} ${rrset.name} ${typeName(rrset.type)} ${one.message}`;
       now.set(key, { subject: from, reason: eventReason(one), message: one.message });

@@ -30,6 +30,16 @@ const reserved: ReadonlySet<number> = new Set([
 const maxSetBytes = 48 * 1024;
 const maxTtlSeconds = 2 ** 31 - 1;
 
+/** The label of DNSEndpoints with what stays when its object goes (the policy `upsert-only`): served where nobody else asks. */
+export const keptLabel = 'dns.cloudless.dev/kept';
+/** The youngest of all. */
+const keptMs = Number.MAX_SAFE_INTEGER;
+
+/** Whether the records are kept for an object that may be gone. */
+export function isKept({ createdMs }: WantedRecords): boolean {
+  return createdMs === keptMs;
+}
+
 /** The reference to an object that lists and watches may have left without a kind. */
 export function referenceOf(object: KubeObject, apiVersion: string, kind: string): ObjectReference {
   const { namespace, name = '', uid = '' } = object.metadata;
@@ -45,7 +55,8 @@ export function wishOf(
 ): Wish {
   const wanted: WantedRecords[] = [];
   const lost: LostRecords[] = [];
-  const createdMs = parseTime(object.metadata.creationTimestamp) || 0;
+  const isOfNobody = object.metadata.labels?.[keptLabel] === 'true';
+  const createdMs = isOfNobody ? keptMs : parseTime(object.metadata.creationTimestamp) || 0;
   for (const endpoint of endpoints) {
     if (!settings.isManaged(endpoint.recordType)) continue;
     const { dnsName, ttlSeconds = settings.defaultTtlSeconds, setIdentifier } = endpoint;

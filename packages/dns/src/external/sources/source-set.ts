@@ -14,7 +14,7 @@ import type { Endpoint } from './endpoint.ts';
 
 export type SourceSettings = Pick<
   ExternalDnsConfig,
-  'sources' | 'managedRecordTypes' | 'annotationFilter' | 'labelFilter' | 'defaultTtlSeconds'
+  'sources' | 'policy' | 'managedRecordTypes' | 'annotationFilter' | 'labelFilter' | 'defaultTtlSeconds'
 >;
 
 export interface SourceSetOptions {

@@ -1,5 +1,6 @@
 import { core, networking } from '@cloudless/kube/resources';
 import { type DnsEndpoint, dnsEndpoints, routes } from '../kinds.ts';
+import { keptLabel } from '../wanted.ts';
 import { dnsEndpointEndpoints } from './dns-endpoint.ts';
 import { ingressEndpoints } from './ingress.ts';
 import { nodeEndpoints } from './node.ts';
@@ -24,7 +25,11 @@ export function watchSources(
     set.derive(
       resource,
       {
-        endpoints: dnsEndpointEndpoints,
+        // What was kept under the policy upsert-only counts under it alone.
+        endpoints: (object) =>
+          settings.policy === 'sync' && object.metadata.labels?.[keptLabel] === 'true'
+            ? []
+            : dnsEndpointEndpoints(object),
         isFiltered: (object) => object.metadata.namespace !== namespace,
         ...(options.read ? { read: options.read } : {}),
       },

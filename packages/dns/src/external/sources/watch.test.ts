@@ -29,6 +29,7 @@ function watch(
     namespace: 'cloudless-dns',
     settings: {
       sources,
+      policy: 'sync',
       managedRecordTypes: ['A', 'AAAA', 'CNAME', 'SRV'],
       annotationFilter: filters.annotationFilter,
       labelFilter: filters.labelFilter,
