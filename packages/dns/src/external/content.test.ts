@@ -249,6 +249,34 @@ describe('what the authoritative DNS serves', () => {
     await fake.until(() => !records('a.test').some((one) => one.startsWith('TXT')), 'no TXT record');
   });
 
+  it('signs with keys that it makes once, for all replicas, and raises the serial when signatures are renewed', async () => {
+    const fake = cluster({ 'a.test': text(1) }, 'dnssec: [a.test]');
+    const [one, two] = [replica(fake), replica(fake)];
+    await Promise.all([one.content.publisher.ready, two.content.publisher.ready]);
+    const signing = ({ zones }: Replica): string | undefined =>
+      zones.all
+        .get('a.test')
+        ?.signing?.keys.map(({ dnskey }) => dnskey.toString('hex'))
+        .join();
+    assert.ok(signing(one));
+    assert.equal(signing(one), signing(two));
+    assert.equal(Object.keys(fake.object(core.secrets, 'dnssec-keys', namespace)?.data ?? {}).length, 1);
+    assert.equal(one.serial('a.test'), two.serial('a.test'));
+    const before = one.serial('a.test') as number;
+    fake.change(core.configmaps, 'values', namespace, (copy) => {
+      copy.data = { 'values.yaml': 'dnssec: {a.test: {denial: nsec3}}' };
+    });
+    await fake.until(() =>
+      [one, two].every(({ zones }) => zones.all.get('a.test')?.signing?.denial === 'nsec3'),
+    );
+    assert.ok((one.serial('a.test') as number) > before, 'secondaries have to fetch the other chain');
+    assert.equal(one.serial('a.test'), two.serial('a.test'));
+    fake.change(core.configmaps, 'values', namespace, (copy) => {
+      copy.data = { 'values.yaml': '{}' };
+    });
+    await fake.until(() => one.zones.all.get('a.test')?.signing === undefined, 'no signatures');
+  });
+
   it('keeps what is gone under the policy upsert-only, through restarts, until somebody else asks for it', async () => {
     const fake = cluster({ 'a.test': text(1) }, 'externalDNS: {policy: upsert-only, sources: [service]}');
     defineDnsEndpoint(fake);
