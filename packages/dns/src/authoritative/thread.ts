@@ -204,7 +204,7 @@ export class AuthoritativeThread {
     }
     const options = this.#options;
     options.clear();
-    if (hasOpt) this.#addOptions(bytes, client);
+    if (hasOpt) this.#addOptions(bytes, client, hasCookie);
     if (answer.length + options.length > sizeLimit) isTruncated = true;
     const length = isTruncated
       ? this.#copyTruncated(answer, hasOpt, out, outStart)
@@ -246,22 +246,9 @@ export class AuthoritativeThread {
     return isValid;
   }
 
-  #addOptions(bytes: Buffer, client: Client): void {
+  #addOptions(bytes: Buffer, client: Client, hasCookie: boolean): void {
     const inquiry = this.#inquiry;
-    if (inquiry.cookieAt !== 0) {
-      const { bytes: options } = this.#options;
-      const at = this.#options.add(ednsOption.cookie, 24);
-      this.#cookies.write(
-        bytes,
-        inquiry.cookieAt,
-        client.bytes,
-        client.start,
-        client.length,
-        this.#wallSeconds,
-        options,
-        at,
-      );
-    }
+    if (inquiry.cookieAt !== 0) this.#addCookie(bytes, client, hasCookie);
     if (inquiry.wantsNsid && this.#settings.id !== undefined)
       this.#options.addText(ednsOption.nsid, this.#settings.id);
     if (inquiry.wantsKeepalive && client.transport !== 0) {
@@ -269,6 +256,15 @@ export class AuthoritativeThread {
       this.#options.bytes[at] = (keepaliveMs / 100) >> 8;
       this.#options.bytes[at + 1] = (keepaliveMs / 100) & 0xff;
     }
+  }
+
+  #addCookie(bytes: Buffer, client: Client, hasCookie: boolean): void {
+    const { cookieAt } = this.#inquiry;
+    const { bytes: options } = this.#options;
+    const at = this.#options.add(ednsOption.cookie, 24);
+    const now = this.#wallSeconds;
+    if (hasCookie && this.#cookies.isYoung(bytes, cookieAt, now)) copy(bytes, cookieAt, 24, options, at);
+    else this.#cookies.write(bytes, cookieAt, client.bytes, client.start, client.length, now, options, at);
   }
 
   /** The answer's header, question and OPT alone. */

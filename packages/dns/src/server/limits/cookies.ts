@@ -13,6 +13,7 @@ export const serverCookieBytes = 16;
 /** RFC 9018 section 4.3: accepted for an hour, and five minutes ahead. */
 const oldestSeconds = 3600;
 const aheadSeconds = 300;
+const refreshSeconds = 1800;
 
 /** Server cookies (RFC 7873) of the form that servers have agreed on (RFC 9018): who has one can be reached at its address. */
 export class Cookies {
@@ -40,14 +41,7 @@ export class Cookies {
     nowSeconds: number,
   ): boolean {
     if (length !== clientCookieBytes + serverCookieBytes || cookie[start + 8] !== 1) return false;
-    const time =
-      (((cookie[start + 12] as number) << 24) |
-        ((cookie[start + 13] as number) << 16) |
-        ((cookie[start + 14] as number) << 8) |
-        (cookie[start + 15] as number)) >>>
-      0;
-    // Serial number arithmetic: 32 bits of seconds last until 2106.
-    const ageSeconds = (nowSeconds - time) | 0;
+    const ageSeconds = ageOf(cookie, start, nowSeconds);
     if (ageSeconds > oldestSeconds || ageSeconds < -aheadSeconds) return false;
     const input = this.#fill(cookie, start, address, addressStart, addressLength);
     for (let i = 8; i < 16; i++) this.#input[i] = cookie[start + i] as number;
@@ -55,6 +49,11 @@ export class Cookies {
       this.#matches(this.#current, input, cookie, start + 16) ||
       (this.#previous !== undefined && this.#matches(this.#previous, input, cookie, start + 16))
     );
+  }
+
+  /** Whether a cookie that is valid may be given back as it is: until it is half an hour old (RFC 9018 section 4.3). */
+  isYoung(cookie: Uint8Array, start: number, nowSeconds: number): boolean {
+    return ageOf(cookie, start, nowSeconds) < refreshSeconds;
   }
 
   /** Writes client's and server's part, 24 octets. */
@@ -96,4 +95,15 @@ export class Cookies {
     for (let i = 0; i < 8; i++) difference |= (this.#hash[i] as number) ^ (cookie[at + i] as number);
     return difference === 0;
   }
+}
+
+/** In serial number arithmetic: 32 bits of seconds last until 2106. */
+function ageOf(cookie: Uint8Array, start: number, nowSeconds: number): number {
+  const at = start + 12;
+  const time =
+    ((cookie[at] as number) << 24) |
+    ((cookie[at + 1] as number) << 16) |
+    ((cookie[at + 2] as number) << 8) |
+    (cookie[at + 3] as number);
+  return (nowSeconds - time) | 0;
 }
