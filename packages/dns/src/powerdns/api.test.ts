@@ -197,6 +197,25 @@ describe("PowerDNS's API", () => {
     assert.equal(search.status, 422);
   });
 
+  it('outlives requests for what is no path, and bodies that are cut off', async () => {
+    const { connect } = await import('node:net');
+    const first = 'X-API-Key: secret\r\nHost: x\r\nConnection: close\r\n';
+    for (const text of [
+      `GET // HTTP/1.1\r\n${first}\r\n`,
+      `GET http://[ HTTP/1.1\r\n${first}\r\n`,
+      `GET /api/%zz HTTP/1.1\r\n${first}\r\n`,
+      `PATCH ${zonePath} HTTP/1.1\r\n${first}Content-Length: 100\r\n\r\n{`,
+      'nonsense\r\n\r\n',
+    ]) {
+      const socket = connect(api.port, '127.0.0.1');
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.on('error', () => undefined).resume();
+      socket.end(text);
+      await closed;
+    }
+    assert.equal((await ask('GET', '/api')).status, 200);
+  });
+
   it('speaks TLS where it has a certificate', async () => {
     const { cert: certificate, key: privateKey } = await selfSigned();
     const secure = await startPowerDnsApi({

@@ -76,7 +76,7 @@ async function serve(
   response: ServerResponse,
 ): Promise<void> {
   const { method = 'GET' } = request;
-  const url = new URL(request.url ?? '/', 'http://localhost');
+  const [path = '/', query] = (request.url ?? '/').split('?', 2);
   try {
     if (!isAllowed(request.headers['x-api-key'], options.key())) {
       response.setHeader('www-authenticate', 'X-API-Key realm="PowerDNS"');
@@ -86,22 +86,19 @@ async function serve(
     const text = await bodyOf(request);
     const { status, body } = await answerApi(options, {
       method,
-      path: decoded(url.pathname),
-      query: url.searchParams,
+      path: decoded(path),
+      query: new URLSearchParams(query),
       accept: request.headers.accept ?? '',
       body: () => jsonOf(text),
       by: request.headers['user-agent']?.slice(0, 200) ?? 'PowerDNS API',
     });
     send(response, status, body);
-    if (method !== 'GET') options.log.info({ method, path: url.pathname, status }, 'the API was used');
+    if (method !== 'GET') options.log.info({ method, path, status }, 'the API was used');
   } catch (error) {
     const known = error instanceof ApiError ? error : undefined;
-    if (!known) options.log.error({ err: error, method, path: url.pathname }, 'the API failed');
+    if (!known) options.log.error({ err: error, method, path }, 'the API failed');
     else if (method !== 'GET')
-      options.log.info(
-        { method, path: url.pathname, status: known.status, why: known.message },
-        'the API refused',
-      );
+      options.log.info({ method, path, status: known.status, why: known.message }, 'the API refused');
     if (!response.headersSent) sendError(request, response, known);
     // What is left of a body that was too long is not read.
     if (known?.status === 413) request.destroy();
