@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { measureReload } from './dns/reload.ts';
 import type { ServerProcess } from './dns/server-process.ts';
 import { contestants } from './dns/servers.ts';
+import { resolvers } from './dns/resolvers.ts';
 import { measureService } from './dns/service.ts';
 import { type Load, measure, nothingYet, type Speed, speedCells, speedColumns } from './dns/speed.ts';
 import { writeQuestions, writeZoneSet, type ZoneSet } from './dns/zone-set.ts';
@@ -23,27 +24,29 @@ const layouts = [
 
 type Layout = (typeof layouts)[number];
 
+interface Entrant {
+  name: string;
+  start(): Promise<ServerProcess>;
+}
+
 /** All servers run at the same time, and are measured in turn: what disturbs one round disturbs all of them. */
 async function compare(
   title: string,
-  set: ZoneSet,
   layout: Layout,
+  entrants: readonly Entrant[],
   loads: Record<string, Load>,
-  signed = false,
 ): Promise<void> {
-  const taking = contestants.filter(({ canSign }) => canSign || !signed);
   const servers: ServerProcess[] = [];
-  const tables = new Map(Object.keys(loads).map((name) => [name, taking.map(nothingYet)]));
+  const tables = new Map(Object.keys(loads).map((name) => [name, entrants.map(nothingYet)]));
   try {
-    for (const contestant of taking)
-      servers.push(await contestant.start({ set, cores: layout.server, signed, folder }));
+    for (const entrant of entrants) servers.push(await entrant.start());
     for (let round = 0; round < rounds; round++)
       for (const [name, load] of Object.entries(loads))
         for (const [i, server] of servers.entries())
           await measure(server, load, (tables.get(name) as Speed[])[i] as Speed, seconds);
     for (const [name, speeds] of tables) {
       const rows = speeds.map((speed, i) => [
-        taking[i]?.name as string,
+        entrants[i]?.name as string,
         ...speedCells(speed, i === 0 ? undefined : speeds[0]),
         `${(servers[i] as ServerProcess).residentMegabytes().toFixed(0)} MB`,
       ]);
@@ -58,19 +61,28 @@ async function compare(
   }
 }
 
+function serving(set: ZoneSet, layout: Layout, signed = false): Entrant[] {
+  return contestants
+    .filter(({ canSign }) => canSign || !signed)
+    .map((one) => ({
+      name: one.name,
+      start: () => one.start({ set, cores: layout.server, signed, folder }),
+    }));
+}
+
 const parts: Record<string, () => Promise<void>> = {
   async small() {
     const set = writeZoneSet(folder, 1, 10);
     const questions = writeQuestions(join(folder, 'small'), set, 10_000);
     for (const layout of layouts)
-      await compare(set.what, set, layout, { '': { questions, cores: layout.client } });
+      await compare(set.what, layout, serving(set, layout), { '': { questions, cores: layout.client } });
   },
   async large() {
     const set = writeZoneSet(folder, 1000, 100);
     const existing = writeQuestions(join(folder, 'large'), set, 60_000);
     const missing = writeQuestions(join(folder, 'missing'), set, 60_000, true);
     for (const layout of layouts)
-      await compare(set.what, set, layout, {
+      await compare(set.what, layout, serving(set, layout), {
         '': { questions: existing, cores: layout.client },
         ', random names that do not exist': { questions: missing, cores: layout.client },
       });
@@ -81,13 +93,29 @@ const parts: Record<string, () => Promise<void>> = {
     const missing = writeQuestions(join(folder, 'signed-missing'), set, 60_000, true);
     const [layout] = layouts;
     const load = { dnssecOk: true, cores: layout.client };
-    await compare(
-      `Signed answers, ${set.what}`,
-      set,
-      layout,
-      { '': { ...load, questions }, ', random names that do not exist': { ...load, questions: missing } },
-      true,
-    );
+    await compare(`Signed answers, ${set.what}`, layout, serving(set, layout, true), {
+      '': { ...load, questions },
+      ', random names that do not exist': { ...load, questions: missing },
+    });
+  },
+  async cache() {
+    const set = writeZoneSet(folder, 1, 1000);
+    const questions = writeQuestions(join(folder, 'cached'), set, 10_000);
+    const [layout] = layouts;
+    const upstream = await contestants[0]?.start({ set, cores: layout.client, folder });
+    if (!upstream) throw new Error('there is no server to ask');
+    try {
+      const ready = `h0.${set.origins[0]}`;
+      const entrants = resolvers.map((one) => ({
+        name: one.name,
+        start: () => one.start(upstream.port, layout.server, ready, folder),
+      }));
+      await compare('Answers from the cache, 1000 names', layout, entrants, {
+        '': { questions, cores: layout.client },
+      });
+    } finally {
+      await upstream.stop();
+    }
   },
   reload: () => measureReload(folder),
   service: () => measureService(),

@@ -22,6 +22,7 @@ const questions = readFileSync(file, 'utf8')
     const edns = dnssec === 'do' ? { ...plainEdns, dnssecOk: true } : undefined;
     return writeMessage({
       ...emptyMessage,
+      recursionDesired: true,
       id: i & 0xffff,
       questions: [{ name, type: typeNumber(type) ?? 1, class: 1 }],
       edns,

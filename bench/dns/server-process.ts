@@ -71,7 +71,14 @@ export async function ask(port: number, name: string): Promise<string | undefine
       socket.on('error', () => resolve(undefined));
       socket.on('message', (bytes) => resolve(parseMessage(bytes).answers[0]?.data.join('.')));
       socket.connect(port, '127.0.0.1', () =>
-        socket.send(writeMessage({ ...emptyMessage, id: 1, questions: [{ name, type: 1, class: 1 }] })),
+        socket.send(
+          writeMessage({
+            ...emptyMessage,
+            id: 1,
+            recursionDesired: true,
+            questions: [{ name, type: 1, class: 1 }],
+          }),
+        ),
       );
     });
   } finally {
