@@ -24,12 +24,12 @@ export async function runDns(config: ClusterConfig): Promise<void> {
   if (!(await appeared(kubeconfig, stopping.signal))) return;
   // Relative paths from here on: the folders above may be closed to an unprivileged user.
   process.chdir(context.paths.dns);
-  dropPrivileges();
   const client = clientFromKubeconfig('kubeconfig', { userAgent: 'cloudless-dns' });
   // In a thread of its own: large zones of the authoritative DNS must not hold up the cluster's names.
   const dns = await startClusterDnsThread({
     kubeconfig: 'kubeconfig',
     userAgent: 'cloudless-dns',
+    onLoaded: dropPrivileges,
     addresses: ['127.0.0.1', config.nodeIp].filter((address, i, all) => all.indexOf(address) === i),
     port: context.ports.dns,
     healthPort: context.ports.dnsHealth,
