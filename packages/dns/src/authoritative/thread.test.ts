@@ -156,7 +156,7 @@ describe('what a serving thread answers', () => {
     console.log(`SEED=${seed}`);
     const names = ['www', 'WWW', 'none', 'x.any', 'alias', 'out', 'big', 'large', 'a.sub', 'sub', 'ns1', ''];
     const pick = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)] as T;
-    for (let i = 0; i < rounds * 40; i++) {
+    for (let i = 0; i < rounds * 15; i++) {
       const name = [pick(names), 'example.org'].filter(Boolean).join('.');
       const asked: Asked = {
         type: pick([rrType.A, rrType.AAAA, rrType.TXT, rrType.NS, rrType.SOA, rrType.ANY, rrType.DS]),
@@ -172,7 +172,7 @@ describe('what a serving thread answers', () => {
       const limit = bench.client.transport > 0 ? 65_535 : Math.min(asked.udpSize ?? 512, 1232);
       assert.ok((made?.length ?? 0) <= limit, `${name} ${made?.length}`);
     }
-    assert.ok(bench.event('cacheHits') > rounds * 20);
+    assert.ok(bench.event('cacheHits') > rounds * 7);
   });
 
   it('a new version of the zone, a zone below it, and its end count for the next query', () => {

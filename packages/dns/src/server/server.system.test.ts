@@ -119,28 +119,6 @@ for (const udp of ['native', 'node'] as const)
       assert.match(ignored, /flags: qr aa tc rd;[\s\S]*COOKIE: \w+ \(good\)/);
     });
 
-    it('answers over TLS, padded, and with a new certificate for new connections', async () => {
-      const kdig = (): Promise<string> =>
-        peer('kdig', '@127.0.0.1', '-p', String(server.tlsPort), '+tls', '+padding', 'www.example.org');
-      const answer = await kdig();
-      assert.match(answer, /TLS session \(TLS1\.3\)/);
-      assert.match(answer, /192\.0\.2\.1/);
-      assert.match(answer, /Received 468 B/);
-      const renewed = await selfSigned('renewed');
-      server.setCertificate({ certificate: renewed.cert, key: renewed.key });
-      await server.settled();
-      const ca = join(folder, 'ca.pem');
-      writeFileSync(ca, renewed.cert);
-      const checked = await peer(
-        'kdig',
-        ...`@127.0.0.1 -p ${server.tlsPort} +tls-ca=${ca} +tls-hostname=localhost +short www.example.org`.split(
-          ' ',
-        ),
-      );
-      assert.equal(checked.trim(), '192.0.2.1');
-      assert.throws(() => server.setCertificate({ certificate: renewed.cert, key: certificate.key }));
-    });
-
     it('follows the zones: what was published is served once it is settled', async () => {
       for (let serial = 2; serial < 12; serial++) {
         registry.publish(zoneFromText('example.org', text.replace('192.0.2.1', `192.0.2.${serial}`), serial));
@@ -203,6 +181,82 @@ for (const udp of ['native', 'node'] as const)
       assert.equal(underWay, 64);
       gate.resolve(undefined);
       socket.close();
+    });
+
+    it('threads that fail are started again, and go on', async () => {
+      const listeners: Array<Parameters<ZoneRegistry['onSnapshot']>[0]> = [];
+      const failing = await startTestServer({
+        zones: {
+          onSnapshot: (listener) => {
+            listeners.push(listener);
+            return registry.onSnapshot(listener);
+          },
+        },
+        udp,
+      });
+      // No snapshot: opening it is a mistake that ends the thread.
+      const image = new SharedArrayBuffer(64);
+      listeners[0]?.('broken.example', { image, signing: undefined, isExpired: false });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      listeners[0]?.('broken.example', undefined);
+      await until('it answers again', async () => {
+        const answer = await askUdp(failing.port, question('www.example.org'), 200);
+        return answer !== undefined && parseMessage(answer).answers.length === 1;
+      });
+      await until('by TCP too', async () => {
+        const socket = await open(failing.port).catch(() => undefined);
+        if (!socket) return false;
+        const messages = messagesOf(socket);
+        socket.write(framed(question('www.example.org')));
+        await until('an answer or the end', () => messages.length > 0 || socket.closed);
+        socket.destroy();
+        return messages.length > 0;
+      });
+      await failing.stop();
+    });
+
+    it('a port that is taken says so and leaves nothing; stop() frees it', async () => {
+      await assert.rejects(startTestServer({ zones: registry, udp, port: server.port }), {
+        code: 'EADDRINUSE',
+        message: new RegExp(String(server.port)),
+      });
+      const holder = createServer();
+      const port = await new Promise<number>((resolve) =>
+        holder.listen(0, '127.0.0.1', () => resolve((holder.address() as { port: number }).port)),
+      );
+      await assert.rejects(startTestServer({ zones: registry, udp, port }), { code: 'EADDRINUSE' });
+      await new Promise((resolve) => holder.close(resolve));
+      for (let i = 0; i < 3; i++) {
+        const again = await startTestServer({ zones: registry, udp, port });
+        assert.equal(again.port, port);
+        await again.stop();
+      }
+      await assert.rejects(startTestServer({ zones: registry, addresses: ['::'] }), /list each address/);
+    });
+
+    // The rest is the same code for both.
+    if (udp === 'node') return;
+
+    it('answers over TLS, padded, and with a new certificate for new connections', async () => {
+      const kdig = (): Promise<string> =>
+        peer('kdig', '@127.0.0.1', '-p', String(server.tlsPort), '+tls', '+padding', 'www.example.org');
+      const answer = await kdig();
+      assert.match(answer, /TLS session \(TLS1\.3\)/);
+      assert.match(answer, /192\.0\.2\.1/);
+      assert.match(answer, /Received 468 B/);
+      const renewed = await selfSigned('renewed');
+      server.setCertificate({ certificate: renewed.cert, key: renewed.key });
+      await server.settled();
+      const ca = join(folder, 'ca.pem');
+      writeFileSync(ca, renewed.cert);
+      const checked = await peer(
+        'kdig',
+        ...`@127.0.0.1 -p ${server.tlsPort} +tls-ca=${ca} +tls-hostname=localhost +short www.example.org`.split(
+          ' ',
+        ),
+      );
+      assert.equal(checked.trim(), '192.0.2.1');
+      assert.throws(() => server.setCertificate({ certificate: renewed.cert, key: certificate.key }));
     });
 
     it('a chunk of pipelined queries is answered whole; a killed client is forgotten', async () => {
@@ -278,56 +332,5 @@ for (const udp of ['native', 'node'] as const)
       server.setLimits({ allow: ['0.0.0.0/0', '::/0'], deny: [] }, unlimited);
       await server.settled();
       assert.equal((await dig(server, '::1', '+short', 'www.example.org')).trim(), '192.0.2.1');
-    });
-
-    it('threads that fail are started again, and go on', async () => {
-      const listeners: Array<Parameters<ZoneRegistry['onSnapshot']>[0]> = [];
-      const failing = await startTestServer({
-        zones: {
-          onSnapshot: (listener) => {
-            listeners.push(listener);
-            return registry.onSnapshot(listener);
-          },
-        },
-        udp,
-      });
-      // No snapshot: opening it is a mistake that ends the thread.
-      const image = new SharedArrayBuffer(64);
-      listeners[0]?.('broken.example', { image, signing: undefined, isExpired: false });
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      listeners[0]?.('broken.example', undefined);
-      await until('it answers again', async () => {
-        const answer = await askUdp(failing.port, question('www.example.org'), 200);
-        return answer !== undefined && parseMessage(answer).answers.length === 1;
-      });
-      await until('by TCP too', async () => {
-        const socket = await open(failing.port).catch(() => undefined);
-        if (!socket) return false;
-        const messages = messagesOf(socket);
-        socket.write(framed(question('www.example.org')));
-        await until('an answer or the end', () => messages.length > 0 || socket.closed);
-        socket.destroy();
-        return messages.length > 0;
-      });
-      await failing.stop();
-    });
-
-    it('a port that is taken says so and leaves nothing; stop() frees it', async () => {
-      await assert.rejects(startTestServer({ zones: registry, udp, port: server.port }), {
-        code: 'EADDRINUSE',
-        message: new RegExp(String(server.port)),
-      });
-      const holder = createServer();
-      const port = await new Promise<number>((resolve) =>
-        holder.listen(0, '127.0.0.1', () => resolve((holder.address() as { port: number }).port)),
-      );
-      await assert.rejects(startTestServer({ zones: registry, udp, port }), { code: 'EADDRINUSE' });
-      await new Promise((resolve) => holder.close(resolve));
-      for (let i = 0; i < 3; i++) {
-        const again = await startTestServer({ zones: registry, udp, port });
-        assert.equal(again.port, port);
-        await again.stop();
-      }
-      await assert.rejects(startTestServer({ zones: registry, addresses: ['::'] }), /list each address/);
     });
   });

@@ -191,6 +191,9 @@ describe('server cookies', () => {
     assert.ok(!valid(cookies, now + 3601));
     assert.ok(valid(cookies, now - 300));
     assert.ok(!valid(cookies, now - 301));
+    // Given back as it is for half an hour, then a new one.
+    assert.ok(cookies.isYoung(cookie, 0, now + 1799));
+    assert.ok(!cookies.isYoung(cookie, 0, now + 1800));
     assert.ok(!valid(cookies, now, addressData('198.51.100.101')));
     assert.ok(!valid(cookies, now, addressData('2001:db8::1')));
     assert.ok(!valid(cookies, now, address, cookie.slice(0, 16)));

@@ -8,6 +8,7 @@ import { Client } from '../client.ts';
 import { ConnectionLimits } from '../connection-limits.ts';
 import type { ServerCertificate } from '../dns-server.ts';
 import type { Peer } from '../request.ts';
+import { servFailFor } from '../serv-fail.ts';
 import { serveTcp } from '../tcp.ts';
 import type { StreamThreadData, ThreadCommand, ThreadReport } from './messages.ts';
 import { ServingThread } from './serving-thread.ts';
@@ -47,7 +48,7 @@ function answer(
   if (length === handOver) {
     const messages = requests.ask(message, peer, signal());
     thread.counters.event(messages ? 'handedOver' : 'handOverRefused');
-    return messages;
+    return messages ?? servFailFor(message);
   }
   if (thread.queryLog.isOn)
     thread.queryLog.add(message, client, thread.authority.lastRcode, length, performance.now());
