@@ -238,6 +238,18 @@ describe('signed zones', () => {
     assert.equal(denied('x.sub2.example.org', 'A'), undefined);
   });
 
+  it('gives signatures that are asked for: those it makes, or those of the text', () => {
+    assert.deepEqual(
+      ask('www.example.org', 'RRSIG', zones).answers.map(({ type }) => type),
+      [rrType.RRSIG],
+    );
+    const rrsig = 'RRSIG A 13 2 60 20300101000000 20200101000000 12345 a.test. AAAA';
+    const text = `$TTL 60\n@ SOA ns host 1 2 3 4 5\n NS ns\nns A 192.0.2.1\n ${rrsig}\n`;
+    assert.deepEqual(lines(ask('ns.a.test', 'RRSIG', tableOf(new Map([['a.test', text]]))).answers), [
+      `ns.a.test ${rrsig}`,
+    ]);
+  });
+
   it('signs what it answers with its wildcard, the DS of a referral, and nothing unless it is wanted', () => {
     signed.length = 0;
     ask('q.wild.example.org', 'A', zones, true);

@@ -149,8 +149,8 @@ class Answering {
       return undefined;
     }
     const given = match.kind === 'wildcard' ? withOwner(rrset, name) : rrset;
-    if (this.#type === rrType.RRSIG)
-      this.#answer.answers.push(...(held.signer?.sign(given, wildcardName(match)) ?? []));
+    if (this.#type === rrType.RRSIG && held.signer)
+      this.#answer.answers.push(...held.signer.sign(given, wildcardName(match)));
     else this.#give(given, held, match);
     if (!found) return lowerName(nameAt(rrset.data[0] as Buffer, 0));
     if (this.#type !== rrType.ANY)
