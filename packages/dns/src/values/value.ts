@@ -266,7 +266,8 @@ export function readYaml(text: string, findings: Findings): Value | undefined {
   return new Value({ document, lines, findings }, '', document.contents, 1);
 }
 
+/** Without the text that the parser quotes: it may be a secret. */
 function yamlReason(message: string): string {
-  const [first = ''] = message.split('\n');
-  return first.replace(/^./, (letter) => letter.toLowerCase());
+  const reason = message.split(/[:"'`\n]/)[0]?.trim() ?? '';
+  return reason.replace(/^./, (letter) => letter.toLowerCase());
 }
