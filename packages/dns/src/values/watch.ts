@@ -7,8 +7,10 @@ import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { KubeObject } from '@cloudless/kube/object';
 import { core } from '@cloudless/kube/resources';
+import type { ConfigMap } from '@cloudless/kube/types/core-v1';
 import { watchPath } from '@cloudless/kube/watch-path';
-import type { ExternalDnsConfig } from '../external/config.ts';
+import { isConfiguration } from '../external/await-configuration.ts';
+import type { ExternalDnsConfig, ZoneText } from '../external/config.ts';
 import type { ConfigSource } from '../external/external-dns.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
 import { configOf } from './cluster-config.ts';
@@ -54,7 +56,7 @@ export function watchConfig(options: WatchConfigOptions): ConfigWatch {
       problems = reading.problems;
       options.onProblems(problems);
     }
-    if (!reading.config || isDeepStrictEqual(reading.config, config)) return;
+    if (!reading.config || (config && isSameConfig(reading.config, config))) return;
     config = reading.config;
     options.onConfig(config);
     resolve(config);
@@ -65,6 +67,24 @@ export function watchConfig(options: WatchConfigOptions): ConfigWatch {
     await watch.stop();
   };
   return { first, informers, flush, ...running(stop) };
+}
+
+/** Thousands of zones may share what they can include: that is compared once. */
+function isSameConfig(a: ExternalDnsConfig, b: ExternalDnsConfig): boolean {
+  const [{ zones, ...rest }, { zones: others, ...otherRest }] = [a, b];
+  if (zones.length !== others.length || !isDeepStrictEqual(rest, otherRest)) return false;
+  const compared = new Map<ZoneText['includes'], { other: ZoneText['includes']; isSame: boolean }>();
+  const areSame = (one: ZoneText['includes'], other: ZoneText['includes']): boolean => {
+    const known = compared.get(one);
+    if (known && known.other === other) return known.isSame;
+    const isSame = isDeepStrictEqual(one, other);
+    compared.set(one, { other, isSame });
+    return isSame;
+  };
+  return zones.every(({ includes, ...zone }, i) => {
+    const { includes: otherIncludes, ...otherZone } = others[i] as ZoneText;
+    return isDeepStrictEqual(zone, otherZone) && areSame(includes, otherIncludes);
+  });
 }
 
 function tried(read: () => Reading, source: ConfigSource): Reading {
@@ -141,11 +161,14 @@ function watchCluster(
     // One look for all that came at once.
     setImmediate(flush);
   };
-  for (const informer of [configMaps, secrets] as Array<Informer<KubeObject>>) {
-    informer.addHandler({ add: look, update: look, delete: look });
-    // An empty namespace is a configuration too.
-    informer.synced.then(look, () => undefined);
-  }
+  // Serials are written to a ConfigMap beside these with every change of a zone.
+  const lookAt = (configMap: ConfigMap, old = configMap): void => {
+    if (isConfiguration(configMap) || isConfiguration(old)) look();
+  };
+  configMaps.addHandler({ add: (one) => lookAt(one), update: lookAt, delete: (one) => lookAt(one) });
+  secrets.addHandler({ add: look, update: look, delete: look });
+  // An empty namespace is a configuration too.
+  for (const { synced } of [configMaps, secrets]) synced.then(look, () => undefined);
   const stop = async (): Promise<void> => {
     isStopped = true;
     await Promise.all([configMaps.stop(), secrets.stop()]);
