@@ -101,6 +101,48 @@ describe('cluster DNS as dig sees it', () => {
     assert.match(await dig('named.shop.svc.cluster.local'), /status: NXDOMAIN/);
   });
 
+  it('follows the Corefile of kube-system/coredns; a bad one leaves the last good one, and both are told', async () => {
+    const answers = async (name: string, wanted: string[]): Promise<void> => {
+      const endMs = performance.now() + 5000;
+      while ((await short(name)).join() !== wanted.join())
+        assert.ok(performance.now() < endMs, `${name} never became ${wanted.join()}`);
+    };
+    const corefile = (address: string, more = ''): string =>
+      `. {\n  hosts {\n    ${address} own.example\n    fallthrough\n  }\n  kubernetes cluster.local\n${more}}\n`;
+    const put = async (text: string): Promise<void> => {
+      const current = await cluster.client.get(core.configmaps, 'coredns', { namespace: 'kube-system' });
+      await cluster.client.update(core.configmaps, { ...current, data: { Corefile: text } });
+    };
+    await cluster.client.create(core.configmaps, {
+      metadata: { name: 'coredns', namespace: 'kube-system' },
+      data: { Corefile: corefile('192.0.2.1', '  autopath\n') },
+    });
+    await answers('own.example', ['192.0.2.1']);
+    await put('. {\n  hosts {\n');
+    const endMs = performance.now() + 5000;
+    let reasons: string[] = [];
+    while (reasons.length < 2) {
+      const { items } = await cluster.client.list(core.events, { namespace: 'kube-system' });
+      reasons = items.map((event) => `${event.reason}: ${event.message}`).sort();
+      assert.ok(performance.now() < endMs, reasons.join('\n'));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.match(
+      reasons[0] ?? '',
+      /^CorefileInvalid: Not used, the last good one stays: line \d: a block is not closed/,
+    );
+    assert.match(
+      reasons[1] ?? '',
+      /^CorefileNotWhole: Served but for: line 7: plugin autopath is not done here/,
+    );
+    await answers('own.example', ['192.0.2.1']);
+    await put(corefile('192.0.2.2'));
+    await answers('own.example', ['192.0.2.2']);
+    await answers('web.shop.svc.cluster.local', ['10.96.0.20']);
+    await cluster.client.delete(core.configmaps, 'coredns', { namespace: 'kube-system' });
+    await answers('own.example', []);
+  });
+
   it('is healthy, ready and measured', async () => {
     for (const path of ['/healthz', '/livez', '/readyz'])
       assert.deepEqual(await health(path), [200, 'ok'], path);
