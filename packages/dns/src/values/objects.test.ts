@@ -52,6 +52,27 @@ describe('values as objects', () => {
     });
   });
 
+  it('lead to pods where there are some, the API and metrics among them', () => {
+    const text = 'service: {api: {annotations: {a: b}}, externalDNSMetrics: {port: 81}}';
+    const parsed = parseValues(text, 'values.yaml');
+    assert.ok(!('problems' in parsed));
+    const services = (selector?: Record<string, string>): unknown[] =>
+      valuesObjects(text, parsed, { namespace: 'x', selector })
+        .map(
+          ({ object }) =>
+            object as { kind?: string; metadata: { name?: string }; spec?: Record<string, unknown> },
+        )
+        .filter(({ kind }) => kind === 'Service')
+        .map(({ metadata, spec }) => [metadata.name, spec?.['type'], spec?.['selector']]);
+    const selector = { app: 'dns' };
+    assert.deepEqual(services(), [['dns', 'LoadBalancer', undefined]]);
+    assert.deepEqual(services(selector), [
+      ['dns', 'LoadBalancer', selector],
+      ['dns-api', 'ClusterIP', selector],
+      ['dns-metrics', 'ClusterIP', selector],
+    ]);
+  });
+
   it('mean in the cluster what they mean in the file', () => {
     const text = `${talk}tsigKeys:\n  xfer: hmac-sha256:c2VjcmV0\nengine:\n  name: powerdns\n  url: http://192.0.2.1:8081\n  key: |\n    engine\n    key\n`;
     const here = parseValues(text, 'x');

@@ -18,9 +18,9 @@ export const madeFromLabel = 'dns.cloudless.dev/made-from';
 
 /** Of the Service through which the world asks; its ports are `dns` and `dns-tcp`. */
 export const dnsServiceName = 'dns';
-/** Of the Service of PowerDNS's HTTP API, whose port is `api`; there only when the values have `service.api`. */
+/** Of the Service of PowerDNS's HTTP API, whose port is `api`; there only for pods, and when the values have `service.api`. */
 export const apiServiceName = 'dns-api';
-/** Of the Service of metrics, whose port is `metrics`; there only when the values have `service.externalDNSMetrics`. */
+/** Of the Service of metrics, whose port is `metrics`; likewise, by `service.externalDNSMetrics`. */
 export const metricsServiceName = 'dns-metrics';
 
 const mostBytes = 1_000_000;
@@ -116,8 +116,9 @@ function servicesOf(
   ];
   return [
     ...(dns ? [made(dnsServiceName, dns, dnsPorts)] : []),
-    ...(api ? [made(apiServiceName, api, port('api', api))] : []),
-    ...(metrics ? [made(metricsServiceName, metrics, port('metrics', metrics))] : []),
+    // Only pods are reached by these: a dns process has its API and metrics on loopback.
+    ...(api && selector ? [made(apiServiceName, api, port('api', api))] : []),
+    ...(metrics && selector ? [made(metricsServiceName, metrics, port('metrics', metrics))] : []),
   ];
 }
 

@@ -50,6 +50,10 @@ export async function values(file: string, flags: ValuesFlags): Promise<void> {
   }
   const { client } = clusterOf(flags, userAgent);
   const hasPods = await isDeployed(client, namespace);
+  if (!hasPods && (parsed.service.api || parsed.service.metrics))
+    process.stderr.write(
+      'warning: service.api and service.externalDNSMetrics make no Services here: both are on loopback of the nodes (ports 8081 and 10056); with pods (cloudless dns install --manifests) they do\n',
+    );
   const objects = valuesObjects(text, parsed, {
     namespace,
     selector: hasPods ? externalPodLabels : undefined,
