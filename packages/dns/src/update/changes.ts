@@ -1,17 +1,13 @@
 import type { ResourceRecord } from '../wire/message.ts';
-import { isSubdomain, lowerName, WireError } from '../wire/name.ts';
-import { canonicalData, checkData } from '../wire/rdata/data.ts';
-import { isMetaType, rcode, rrClass, rrType, typeName } from '../wire/types.ts';
+import { isSubdomain, lowerName } from '../wire/name.ts';
+import { canonicalData } from '../wire/rdata/data.ts';
+import { rcode, rrClass, rrType, typeName } from '../wire/types.ts';
 import { soaSerial, isSerialHigher } from '../zone/build.ts';
 import { inCanonicalOrder } from '../zone/rrset.ts';
 import type { RRset, Zone } from '../zone/zone.ts';
 import type { RRsetChange } from './change.ts';
+import { isNoDataType } from './form.ts';
 import { classOf, UpdateError } from './update-error.ts';
-
-/** No record has such a type. */
-function isNoDataType(type: number): boolean {
-  return type === 0 || isMetaType(type);
-}
 
 /** Made by the signer of a zone: nobody else may write them. */
 const signerTypes: ReadonlySet<number> = new Set([
@@ -32,21 +28,14 @@ export function checkUpdates(origin: string, updates: readonly ResourceRecord[])
     const wrong = (why: string): UpdateError => new UpdateError(rcode.formErr, `${set} ${why}`);
     if (!isSubdomain(name, origin))
       throw new UpdateError(rcode.notZone, `${name}. is not in zone ${origin}.`);
-    if (classOf(record) === rrClass.IN) {
-      if (isNoDataType(record.type)) throw wrong('cannot be added: no record has this type');
-      try {
-        checkData(record.type, record.data);
-      } catch (error) {
-        throw error instanceof WireError ? wrong(`cannot be added: ${error.message}`) : error;
-      }
-    } else if (classOf(record) === rrClass.ANY) {
+    if (classOf(record) === rrClass.ANY) {
       if (record.ttlSeconds !== 0 || record.data.length > 0) throw wrong('is deleted with a TTL or data');
       if (isNoDataType(record.type) && record.type !== rrType.ANY)
         throw wrong('cannot be deleted: no record has this type');
     } else if (classOf(record) === rrClass.NONE) {
       if (record.ttlSeconds !== 0) throw wrong('is deleted with a TTL');
       if (isNoDataType(record.type)) throw wrong('cannot be deleted: no record has this type');
-    } else throw wrong(`has class ${classOf(record)}`);
+    } else if (classOf(record) !== rrClass.IN) throw wrong(`has class ${classOf(record)}`);
     if (signerTypes.has(record.type))
       throw new UpdateError(rcode.refused, `${set} is made by the signer of the zone and cannot be updated`);
   }
@@ -115,6 +104,8 @@ function addRecord(names: WorkingNames, name: string, { type, ttlSeconds, data }
   const sets = names.of(name);
   if (type === rrType.CNAME && [...sets.keys()].some((other) => !besideCname.has(other))) return;
   if (!besideCname.has(type) && sets.has(rrType.CNAME)) return;
+  // A delegation of a wildcard means nothing (RFC 4592 section 4.2); passed over, as BIND does.
+  if (type === rrType.NS && (name === '*' || name.startsWith('*.'))) return;
   if (type === rrType.SOA) {
     const current = sets.get(type)?.data[0];
     if (name !== names.zone.origin || !current || !isSerialHigher(soaSerial(data), soaSerial(current)))

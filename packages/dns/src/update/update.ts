@@ -6,6 +6,7 @@ import { type Asker, isPermitted } from '../transfer/permission.ts';
 import type { ServedZone } from '../zone/zones.ts';
 import { ChangeRefusedError, type RecordKeeper } from './change.ts';
 import { changesOf, checkUpdates } from './changes.ts';
+import { checkForm } from './form.ts';
 import { checkPrerequisites } from './prerequisites.ts';
 import { UpdateError } from './update-error.ts';
 
@@ -38,6 +39,13 @@ export async function makeUpdate(
   const [zone] = message.questions;
   if (!zone || message.questions.length !== 1 || zone.type !== rrType.SOA)
     return refusal(rcode.formErr, extendedError.other, 'an update names one zone, with type SOA');
+  try {
+    checkForm(message.answers);
+    checkForm(message.authorities);
+  } catch (error) {
+    if (error instanceof UpdateError) return refusal(error.rcode, extendedError.other, error.message);
+    throw error;
+  }
   const origin = lowerName(zone.name);
   const served = zone.class === rrClass.IN ? zones.all.get(origin) : undefined;
   if (!served)

@@ -14,6 +14,8 @@ export interface PeerZone {
   /** Addresses of its primaries; none: the server is the primary, and `text` is the zone. */
   readonly primaries?: readonly string[];
   readonly text?: string;
+  /** A primary takes updates with the key (BIND only). */
+  readonly takesUpdates?: boolean;
   /** Addresses that are told of changes. */
   readonly notify?: readonly string[];
 }
@@ -41,12 +43,12 @@ const zoneFile = ({ folder }: PeerServerOptions, origin: string): string => join
 /** BIND's named. */
 export function startBind(options: PeerServerOptions): Promise<PeerServer> {
   const { folder, address, zones, key } = options;
-  const blocks = zones.map(({ origin, primaries = [], notify = [] }) => {
+  const blocks = zones.map(({ origin, primaries = [], notify = [], takesUpdates = false }) => {
     const also =
       notify.length > 0 ? `also-notify { ${notify.map((to) => `${to} key "${key.name}";`).join(' ')} };` : '';
     const kind =
       primaries.length === 0
-        ? `type primary; ixfr-from-differences yes; allow-transfer { key "${key.name}"; };`
+        ? `type primary; ixfr-from-differences ${takesUpdates ? 'no' : 'yes'}; allow-transfer { key "${key.name}"; }; ${takesUpdates ? `allow-update { key "${key.name}"; };` : ''}`
         : `type secondary; primaries { ${primaries.map((one) => `${one} key "${key.name}";`).join(' ')} }; masterfile-format text; allow-transfer { any; };`;
     return `zone "${origin}" { ${kind} ${also} file "${zoneFile(options, origin)}"; };`;
   });
