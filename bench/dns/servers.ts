@@ -149,32 +149,39 @@ const nsd: Contestant = {
     }),
 };
 
+const command = resolve(import.meta.dirname, '../../bin/cloudless');
+
 const ours: Contestant = {
   name: 'Cloudless',
   canSign: true,
   async start(options) {
     const port = await freePort();
     const folder = mkdtempSync(join(options.folder, 'ours-'));
-    mkdirSync(join(folder, 'keys'));
+    const content = options.signed
+      ? ['--values', signedValues(options.set, folder)]
+      : ['--zones', options.set.folder];
+    const listen = ['--listen', `127.0.0.1:${port}`, '--port', '0', '--threads', String(threadsOf(options))];
     return startServer({
       what: ours.name,
-      program: process.execPath,
-      args: [
-        '--disable-warning=ExperimentalWarning',
-        join(import.meta.dirname, 'our-server.ts'),
-        JSON.stringify({
-          folder: options.set.folder,
-          port,
-          threads: threadsOf(options),
-          signed: options.signed ? options.set.origins : [],
-          keys: join(folder, 'keys'),
-        }),
-      ],
+      program: command,
+      args: ['dns', 'external', ...content, ...listen, '--keys', join(folder, 'keys')],
       port,
       cores: options.cores,
       ready: readyName(options.set),
     });
   },
 };
+
+function signedValues({ origins, folder }: ZoneSet, parent: string): string {
+  mkdirSync(join(parent, 'keys'));
+  const zones = Object.fromEntries(
+    origins.map((origin) => [origin, readFileSync(join(folder, origin), 'utf8')]),
+  );
+  const dnssec = Object.fromEntries(origins.map((origin) => [origin, { denial: 'compact' }]));
+  const file = join(parent, 'values.yaml');
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify({ zones, dnssec }));
+  return file;
+}
 
 export const contestants: readonly Contestant[] = [ours, sqlite, bind, knot, nsd];

@@ -52,10 +52,9 @@ export async function measure(
   const { stdout } = await run(...onCores(cores, process.execPath, [...args, ...(dnssecOk ? ['do'] : [])]));
   const flood = JSON.parse(stdout) as { answered: number; perSecond: number };
   best.flooded = Math.max(best.flooded, flood.perSecond);
-  best.cpuMicroseconds = Math.min(
-    best.cpuMicroseconds,
-    ((server.cpuSeconds() - before) * 1e6) / flood.answered,
-  );
+  const used = server.cpuSeconds() - before;
+  // Less than before: it has ended.
+  if (used > 0) best.cpuMicroseconds = Math.min(best.cpuMicroseconds, (used * 1e6) / flood.answered);
   const options = { port: server.port, questions, cores, dnssecOk, seconds };
   best.dnsperf = Math.max(best.dnsperf, (await dnsperf(options)).perSecond);
   const paced = await dnsperf({ ...options, paced: 10_000 });
