@@ -4,13 +4,11 @@ import type { ExternalDnsConfig, IncludedText, ZoneText } from '../external/conf
 import type { TsigKey } from '../transfer/keys.ts';
 import type { ZoneProblem } from '../zone/zone.ts';
 import { parseValues } from './parse.ts';
-import { parseTsigKey } from './tsig-keys.ts';
+import { parseTsigKey, tsigKeysSecret } from './tsig-keys.ts';
 import { zoneTexts } from './zone-texts.ts';
 
 /** Of ConfigMap `values`. */
 export const valuesField = 'values.yaml';
-/** Key name → `ALGORITHM:BASE64`. */
-export const tsigKeysSecret = 'tsig-keys';
 
 /** The objects of the DNS's namespace that say what it is to do. */
 export interface ConfigObjects {

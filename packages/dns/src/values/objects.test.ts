@@ -116,6 +116,18 @@ describe('values as objects', () => {
     assert.equal(withoutSecrets(kept), kept);
   });
 
+  it('speak of Secrets whose content was moved into them', () => {
+    const names = (values: string): readonly string[] => {
+      const parsed = parseValues(values, 'values.yaml');
+      assert.ok(!('problems' in parsed), JSON.stringify(parsed));
+      return parsed.secretNames;
+    };
+    const text = `${talk}tsigKeys: {k: "hmac-sha256:c2VjcmV0"}\n`;
+    assert.deepEqual(names(text), ['api-key', 'tsig-keys']);
+    assert.deepEqual(names(withoutSecrets(text)), ['api-key', 'tsig-keys']);
+    assert.deepEqual(names('zones: {}'), []);
+  });
+
   it('that are too large for a ConfigMap say what to do', () => {
     const text = `zones:\n  a.test: |\n${'    ; comment\n'.repeat(100_000)}`;
     assert.throws(() => objects(text), ValuesTooLargeError);

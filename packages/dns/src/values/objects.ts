@@ -2,10 +2,11 @@ import type { KubeObject, Resource } from '@cloudless/kube/object';
 import { core } from '@cloudless/kube/resources';
 import type { Service, ServicePort } from '@cloudless/kube/types/core-v1';
 import { valuesConfigMap } from '../external/await-configuration.ts';
-import { tsigKeysSecret, valuesField } from './cluster-config.ts';
+import { valuesField } from './cluster-config.ts';
 import { engineKeyField, type ParsedValues } from './parse.ts';
 import { withoutSecrets } from './plain-secrets.ts';
 import type { ServiceValues } from './service.ts';
+import { tsigKeysSecret } from './tsig-keys.ts';
 
 /** One object to apply, in the order in which they are given. */
 export interface ValuesObject {

@@ -5,7 +5,7 @@ import { checkKeys } from './misplaced.ts';
 import { networkOf, permissionOf, refuseOthers, remoteOf } from './network.ts';
 import { readPdnsSettings } from './pdns-settings.ts';
 import { readServices, type Services } from './service.ts';
-import { readTsigKeys } from './tsig-keys.ts';
+import { readTsigKeys, tsigKeysSecret } from './tsig-keys.ts';
 import { Findings, orList, quoted, readYaml, type Value } from './value.ts';
 import { zoneName } from './zone-name.ts';
 import { zoneTexts } from './zone-texts.ts';
@@ -25,6 +25,8 @@ export interface ParsedValues {
   readonly service: Services;
   /** The Secret in which the API's key is looked for, in the namespace of the values; not ours: somebody else makes it. */
   readonly apiKeySecret: { readonly name: string; readonly key: string; readonly isOurs: boolean };
+  /** Secrets that the text speaks of, whether it has their content or that was moved into them. */
+  readonly secretNames: readonly string[];
   /** Secrets that stand in the text, as they would be kept in Secrets. */
   readonly plainSecrets: {
     readonly apiKey: string | undefined;
@@ -154,6 +156,10 @@ function readAll(root: Value, secrets: ValuesSecrets): Omit<ParsedValues, 'warni
     },
     service,
     apiKeySecret: { ...reference, isOurs: apiKeySecret.at('create').boolean() ?? true },
+    secretNames: [
+      ...(apiKeySecret.isSet || root.at('engine').isMap ? [reference.name] : []),
+      ...(root.at('tsigKeys').isSet ? [tsigKeysSecret] : []),
+    ],
     plainSecrets: { apiKey: plainKey, tsigKeys: tsig.plain, engineKey: engine.plainKey },
   };
 }

@@ -2,6 +2,9 @@ import type { TsigKey } from '../transfer/keys.ts';
 import type { Value } from './value.ts';
 import { zoneName } from './zone-name.ts';
 
+/** The Secret of TSIG keys: key name → `ALGORITHM:BASE64`. */
+export const tsigKeysSecret = 'tsig-keys';
+
 const algorithms: ReadonlyArray<TsigKey['algorithm']> = [
   'hmac-sha256',
   'hmac-sha512',

@@ -65,7 +65,12 @@ export async function values(file: string, flags: ValuesFlags): Promise<void> {
   progress.step('configuration, secrets and Services');
   await apply(client, objects, flags.namespace);
   progress.done(objects.map(({ object }) => `${object.kind} ${object.metadata.name}`).join(', '));
-  for (const gone of await prune(client, objects, flags.namespace)) process.stdout.write(`removed ${gone}\n`);
+  const kept = [
+    ...objects.map(({ object }) => `${object.kind} ${object.metadata.name}`),
+    ...parsed.secretNames.map((name) => `Secret ${name}`),
+  ];
+  for (const gone of await prune(client, new Set(kept), flags.namespace))
+    process.stdout.write(`removed ${gone}\n`);
   await tellSecret(client, parsed, flags.namespace);
   if (parsed.service.dns) await tellAddress(client, parsed, flags.namespace);
 }
@@ -119,13 +124,8 @@ async function apply(client: KubeClient, objects: readonly ValuesObject[], names
   }
 }
 
-/** Takes away what earlier values made and these do not have. */
-async function prune(
-  client: KubeClient,
-  objects: readonly ValuesObject[],
-  namespace: string,
-): Promise<string[]> {
-  const kept = new Set(objects.map(({ object }) => `${object.kind} ${object.metadata.name}`));
+/** Takes away what earlier values made and these do not speak of. */
+async function prune(client: KubeClient, kept: ReadonlySet<string>, namespace: string): Promise<string[]> {
   const gone: string[] = [];
   for (const resource of [core.services, core.secrets]) {
     const { items } = await client.list(resource, { namespace, labelSelector: `${madeFromLabel}=values` });
