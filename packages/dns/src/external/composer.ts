@@ -53,7 +53,8 @@ export class ZoneComposer {
     if (!entry) return [];
     const { zone } = entry.composed;
     const { problems, oddities = [], zone: base } = entry.written;
-    if (!zone || zone === base || oddities.length === 0) return [...problems, ...oddities];
+    const isMended = zone && zone !== base && zone.recordCount <= maxCheckedRecords;
+    if (!isMended || oddities.length === 0) return [...problems, ...oddities];
     let remaining = remainingOddities.get(zone);
     if (!remaining) {
       const records = [...zone.rrsets()].flatMap((rrset) => recordsOf(rrset));
@@ -176,6 +177,8 @@ export class ZoneComposer {
   }
 }
 
+/** A larger zone's oddities are told as its text alone has them: checking it with each change would take too long. */
+const maxCheckedRecords = 10_000;
 /** What is odd in a composed zone; it is asked for again and again. */
 const remainingOddities = new WeakMap<Zone, ReadonlySet<string>>();
 
