@@ -119,23 +119,22 @@ class NsecChain implements DenialChain {
   }
 
   proofs({ kind, name, node, closestEncloser }: DenialRequest): RRset[] {
-    const at = (owner: string | undefined): RRset[] => {
-      const set = owner === undefined ? undefined : this.#zone.node(owner)?.rrset(rrType.NSEC);
-      return set ? [set] : [];
-    };
     const covering = (owner: string): RRset[] => {
       const set = this.#ordered.before(canonicalKey(owner));
       return set ? [set] : [];
     };
+    // An empty non-terminal has none of its own: the one before it leads to a name below it.
+    const at = (owner: string): RRset[] => {
+      const set = this.#zone.node(owner)?.rrset(rrType.NSEC);
+      return set ? [set] : covering(owner);
+    };
     switch (kind) {
-      case 'nodata': {
-        const own = at(name);
-        return own.length > 0 ? own : covering(name);
-      }
+      case 'nodata':
+        return at(name);
       case 'wildcard':
         return covering(name);
       case 'wildcard-nodata':
-        return [...at(node?.name), ...covering(name)];
+        return [...at(node?.name ?? wildcardOf(closestEncloser)), ...covering(name)];
       default:
         return [...covering(name), ...covering(wildcardOf(closestEncloser))];
     }
