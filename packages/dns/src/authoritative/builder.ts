@@ -135,16 +135,8 @@ export class Builder {
   }
 }
 
-/** Without glue that it needs, a referral is not whole: TC (RFC 9471). */
 function write(query: Query, answer: AuthoritativeAnswer, mostBytes: number): Buffer {
-  const whole: Answer = { ...answer, recursionAvailable: false };
-  const opt = query.edns ? 1 : 0;
-  let bytes = writeAnswer(query, whole, mostBytes);
-  const { requiredAdditionals: required, additionals } = answer;
-  const isWhole = (count: number): boolean => bytes.readUInt16BE(10) === count + opt;
-  if (required > 0 && !isWhole(additionals.length) && required < additionals.length)
-    bytes = writeAnswer(query, { ...whole, additionals: additionals.slice(0, required) }, mostBytes);
-  if (required > 0 && !isWhole(additionals.length) && !isWhole(required)) bytes[2] = (bytes[2] as number) | 2;
+  const bytes = writeAnswer(query, { ...answer, recursionAvailable: false }, mostBytes);
   clearCheckingDisabled(bytes);
   return bytes;
 }
