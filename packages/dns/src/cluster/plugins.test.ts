@@ -175,6 +175,14 @@ describe('plugins of a Corefile', () => {
     });
   });
 
+  it('no name makes a pattern hold the server up', () =>
+    using(String.raw`rewrite name regex ^(a+)+\.example\.$ b.example`, async (made) => {
+      const startedMs = performance.now();
+      await made.ask(`${'a'.repeat(60)}!.example`);
+      // Going back and forth it would take longer than there is time.
+      assert.ok(performance.now() - startedMs < 5000);
+    }));
+
   it('template: fields, groups, sections, response codes, fallthrough', () =>
     using(
       String.raw`template IN A ip.example {

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
 import { durationMs } from '@cloudless/kube/duration';
 import { reverseName } from '../wire/rdata.ts';
 import { rcodeName } from '../wire/types.ts';
@@ -92,8 +93,16 @@ export function fallthroughOf(directive: Directive): readonly string[] {
   return zonesOr(directive.args, directive.line, ['']);
 }
 
-/** A pattern in Go's syntax. Its flags and named groups are written otherwise in JavaScript. */
+let isLinear = false;
+
+/**
+ * A pattern in Go's syntax. Its flags and named groups are written otherwise in JavaScript. Go's patterns take time in
+ * proportion to the name; a client must not be able to hold the server up with a name that makes ours go back and forth, so V8
+ * changes to an engine like Go's when it does.
+ */
 export function regex(text: string, line: number): RegExp {
+  if (!isLinear) setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
+  isLinear = true;
   const limit = 10_000;
   if (text.length > limit) throw new CorefileError(line, `a pattern is longer than ${limit} characters`);
   const flags = /^\(\?([is]+)\)/.exec(text);
