@@ -26,12 +26,21 @@ export interface Command {
   ready: string;
 }
 
+/** Nothing is left running when the benchmark is ended by a signal. */
+const children = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGTERM');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 /** Starts it and waits until it answers. */
 export async function startServer(command: Command): Promise<ServerProcess> {
   const child = spawn(...onCores(command.cores, command.program, command.args), {
     env: command.env ?? process.env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
   let said = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (said = (said + String(chunk)).slice(-4000)));

@@ -78,7 +78,7 @@ describe('the DNS codec, with dns-packet as oracle', () => {
         assert.deepEqual(data[2], { priority: 0, weight: 100, port, target }, 'SRV is not compressed');
         assert.deepEqual((data[3] as Buffer[]).map(String), ['1.1.0']);
         // A pointer takes over the case of the name that it leads to.
-        assert.equal(String(data[4]).toLowerCase(), target.toLowerCase());
+        assert.equal((data[4] as string).toLowerCase(), target.toLowerCase());
         assert.equal(packet.additionals?.[0]?.name.toLowerCase(), target.toLowerCase());
       }),
     );
