@@ -133,7 +133,20 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
       clock,
     }),
   );
-  const notifier = add(startNotifier({ zones, config, log, clock }));
+  let isReady = false;
+  const ready = content.publisher.ready.then(async () => {
+    await zones.settled();
+    server.setReady(true);
+    await server.settled();
+    isReady = true;
+  });
+  ready.catch(() => {});
+  // A secondary that is told asks at once: what it is told of has to be answered by then.
+  const settled = async (): Promise<void> => {
+    await ready;
+    await server.settled();
+  };
+  const notifier = add(startNotifier({ zones, config, settled, log, clock }));
   reloads.add(({ access, rateLimit }) => {
     server.setLimits(access, rateLimit);
     secondaries.reload();
@@ -149,14 +162,6 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
     log,
   });
   if (api) add(api);
-  let isReady = false;
-  const ready = content.publisher.ready.then(async () => {
-    await zones.settled();
-    server.setReady(true);
-    await server.settled();
-    isReady = true;
-  });
-  ready.catch(() => {});
   const engine = add(engineSwitch({ zones, ready, log, clock }));
   reloads.add((fresh) => engine.use(fresh.engine));
   if (content.config) engine.use(content.config.engine);

@@ -13,6 +13,11 @@ export interface NotifierOptions {
   readonly zones: Zones;
   /** What is in force now. */
   readonly config: () => Pick<ExternalDnsConfig, 'transfers' | 'tsigKeys' | 'secondaries'>;
+  /**
+   * Resolves once what is published is also what is answered: a server that is told earlier would ask, and be shown the old
+   * version. A rejection ends the telling. Default: at once.
+   */
+  readonly settled?: (() => Promise<unknown>) | undefined;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -137,6 +142,7 @@ class ZoneNotifier {
   async #run(key: string, target: Target): Promise<void> {
     let failures = 0;
     for (;;) {
+      if (!(await this.#isSettled())) break;
       const serial = this.#serialToTell(key, target);
       if (serial === undefined) break;
       const error = await this.#send(target, failures < udpTries ? 'udp' : 'tcp');
@@ -161,6 +167,23 @@ class ZoneNotifier {
       );
     }
     target.isRunning = false;
+  }
+
+  /** False when it never will be: this part is stopped, or that one. */
+  #isSettled(): Promise<boolean> {
+    const { settled } = this.#options;
+    const { signal } = this.#stopped;
+    if (!settled) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const end = (isSettled: boolean) => (): void => {
+        signal.removeEventListener('abort', stopped);
+        resolve(isSettled);
+      };
+      const stopped = end(false);
+      signal.addEventListener('abort', stopped, { once: true });
+      if (signal.aborted) stopped();
+      else settled().then(end(true), stopped);
+    });
   }
 
   /** One message; undefined: it was answered, even if by a refusal, which no repetition would change. */
