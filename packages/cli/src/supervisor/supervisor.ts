@@ -7,10 +7,12 @@ import { type ClusterConfig, contextOf } from '../cluster-config.ts';
 import { type ChildMessage, type ChildName, SupervisedChild } from './child.ts';
 import { serveControlSocket, type SupervisorStatus } from './control-socket.ts';
 import { nodeFlagsOf } from './node-flags.ts';
+import { openProgramPrefix } from './open-program.ts';
 
 const log = logger('supervisor');
 const logLimitBytes = 32 * 1024 * 1024;
-const mainScript = join(import.meta.dirname, '..', 'main.ts');
+const program = join(import.meta.dirname, '..', '..', '..', '..');
+const mainScript = 'packages/cli/src/main.ts';
 
 /** A start that cannot succeed; the message comes from the process that gave up. */
 export class StartFailedError extends Error {
@@ -87,23 +89,23 @@ export async function startSupervisor(
         ready.reject(new StartFailedError(message.message));
     }
   };
-  // The kubelet and its private containerd share a mount namespace, so that volumes' mounts propagate.
-  const prefixOf = (name: ChildName): string[] =>
-    name === 'node-agent' && config.runtime === 'containerd' ? nodeNamespacePrefix(context) : [];
+  const prefixOf = (name: ChildName): string[] => {
+    // The kubelet and its private containerd share a mount namespace, so that volumes' mounts propagate.
+    if (name === 'node-agent' && config.runtime === 'containerd') return nodeNamespacePrefix(context);
+    // It gives root away, and loads the authoritative DNS when that is asked for.
+    return name === 'dns' ? openProgramPrefix(program) : [];
+  };
+  const scriptOf = (prefix: readonly string[]): string =>
+    prefix.at(-1) === program ? mainScript : join(program, mainScript);
   const children = names.map(
     (name) =>
       new SupervisedChild({
         name,
-        command: () => [
-          ...prefixOf(name),
-          process.execPath,
-          ...nodeFlagsOf(name),
-          mainScript,
-          'process',
-          name,
-          '--config',
-          configPath,
-        ],
+        command: () => {
+          const prefix = prefixOf(name);
+          const node = [process.execPath, ...nodeFlagsOf(name), scriptOf(prefix)];
+          return [...prefix, ...node, 'process', name, '--config', configPath];
+        },
         logFolder: context.paths.logs,
         onMessage: (message) => onMessage(name, message),
         log,
