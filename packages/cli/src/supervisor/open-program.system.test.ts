@@ -23,7 +23,7 @@ describe('a program in a folder that is closed to others', () => {
   });
   after(() => rmSync(above, { recursive: true }));
   const start = (): string => {
-    const [command = '', ...args] = [...openProgramPrefix(program), process.execPath, 'main.mjs'];
+    const [command, ...args] = [...openProgramPrefix(program), process.execPath, 'main.mjs'];
     return execFileSync(command, args, { cwd: program, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   };
 
