@@ -45,6 +45,7 @@ describe('values as objects', () => {
     });
     assert.deepEqual(service.spec, {
       type: 'LoadBalancer',
+      externalTrafficPolicy: 'Local',
       ports: [
         { name: 'dns', protocol: 'UDP', port: 53, targetPort: 'dns' },
         { name: 'dns-tcp', protocol: 'TCP', port: 53, targetPort: 'dns-tcp' },

@@ -144,7 +144,8 @@ function serviceOf(
     ipFamilies: values.ipFamilies,
     clusterIP: values.clusterIP,
     externalIPs: values.externalIPs,
-    ...(type === 'ClusterIP' ? {} : { externalTrafficPolicy: values.externalTrafficPolicy }),
+    // Limits and access count by who asks, so that must be seen: not the node that passed a question on.
+    ...(type === 'ClusterIP' ? {} : { externalTrafficPolicy: values.externalTrafficPolicy ?? 'Local' }),
     ...(type === 'LoadBalancer' ? balanced : {}),
   };
   return {
