@@ -1,6 +1,7 @@
 // The talk's own domain on a virtual address: what a registrar, a browser and a person at the machine see of it.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Resolver } from 'node:dns/promises';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { findPeer, missingPeer } from '../../packages/kube/src/testing/peers.ts';
 import { isolate, type Namespace, newNamespace } from '../../packages/network/src/testing/namespaces.ts';
-import { eventually, repository, TestCluster } from './cluster.ts';
+import { cloudless, eventually, repository, TestCluster } from './cluster.ts';
 import { arpAnswers, Segment, talk } from './segment.ts';
 
 const skip = missingPeer('arping', 'dnsperf');
@@ -152,6 +153,20 @@ describe('the talk’s domain', { skip }, () => {
       await cluster.cloudless('dns', 'query', 'ns1.nadia.moe'),
       new RegExp(vip.replaceAll('.', '\\.')),
     );
+  });
+
+  it('questions are seen as the client asks them', async () => {
+    const args = ['dns', 'queries', 'ns2.nadia.moe', '--root', cluster.root];
+    const watching = spawn(cloudless, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    watching.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    await eventually('a line', async () => {
+      short('ns2.nadia.moe');
+      return text.includes('\n');
+    });
+    watching.kill('SIGINT');
+    await once(watching, 'exit');
+    assert.match(text, /^\S+Z {2}116\.203\.0\.100:\d+ {2}udp {2}ns2\.nadia\.moe {2}A {2}NOERROR/);
   });
 
   it('a killed dns process denies nothing while it comes back, and its serial does not fall', async () => {

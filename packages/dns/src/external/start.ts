@@ -21,6 +21,7 @@ import type {
 } from './external-dns.ts';
 import { endpointKeeper } from './keeper.ts';
 import { contentMetrics } from './metrics.ts';
+import { queryLog } from './query-log.ts';
 import { statusOf } from './status.ts';
 import { makersIn, servedRecords, whyOf } from './why.ts';
 
@@ -191,6 +192,7 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
           '/records': (query) => records(query.get('zone') ?? undefined),
           '/why': (query) => why(query.get('name') ?? ''),
         },
+        streams: { '/queries': queryLog(server) },
       }),
     );
   return {

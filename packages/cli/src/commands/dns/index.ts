@@ -77,6 +77,13 @@ export function addDnsCommands(cli: Command): void {
     .action(async (name: string, type: string | undefined, flags: QueryFlags) =>
       (await import('./query.ts')).query(name, type, flags),
     );
+  withLocal(
+    dns
+      .command('queries [name]')
+      .description('what is asked and answered, as it happens; of one name and those below it'),
+  ).action(async (name: string | undefined, flags: LocalFlags) =>
+    (await import('./queries.ts')).queries(name, flags),
+  );
   dns
     .command('ds <zone>')
     .description("the DS records of a signed zone, for its parent's registrar")
