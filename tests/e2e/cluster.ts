@@ -1,6 +1,15 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -11,12 +20,15 @@ export const cloudless = join(repository, 'bin', 'cloudless');
 const cache = join(repository, '.cache');
 
 /**
- * Builds an image from a specification, once per content; the archive's path. Call before the test enters a network
- * namespace of its own: Debian's archive is not reachable from there.
+ * Builds an image from a specification, once per content of its folder; the archive's path. Call before the test
+ * enters a network namespace of its own: Debian's archive is not reachable from there.
  */
 export function builtImage(spec: string): string {
   const path = join(repository, spec);
-  const key = createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 16);
+  const content = createHash('sha256');
+  for (const name of readdirSync(dirname(path)).sort())
+    content.update(readFileSync(join(dirname(path), name)));
+  const key = content.digest('hex').slice(0, 16);
   const archive = join(cache, 'test-images', `${key}.tar`);
   if (!existsSync(archive)) {
     mkdirSync(dirname(archive), { recursive: true });
