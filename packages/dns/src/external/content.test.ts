@@ -307,6 +307,39 @@ describe('what the authoritative DNS serves', () => {
     await fake.until(() => again.records('a.test').length === 2, 'the record to go');
   });
 
+  it('tells which version of a DNSEndpoint it serves, and nothing while newer content waits', async () => {
+    const fake = cluster({ 'a.test': text(1), 'b.test': text(1) });
+    defineDnsEndpoint(fake);
+    const { content, records } = replica(fake);
+    await content.publisher.ready;
+    const version = (origin = 'a.test'): string | undefined =>
+      content.servedObjects.versionIn(origin, 'api.a.test');
+    const stored = (): string | undefined =>
+      fake.object(dnsEndpoints, 'api.a.test', namespace)?.metadata.resourceVersion;
+    const seen: Array<[version: string | undefined, records: number]> = [];
+    content.servedObjects.onChange(() => seen.push([version(), records('a.test').length]));
+    assert.equal(version(), '');
+    const endpoint = { dnsName: 'w.a.test', recordType: 'A', targets: ['192.0.2.1'] };
+    fake.seed(dnsEndpoints, { metadata: { name: 'api.a.test', namespace }, spec: { endpoints: [endpoint] } });
+    const created = stored();
+    await fake.until(() => version() === created && records('a.test').length === 3);
+    const restore = fake.intercept(({ verb }) => (verb !== 'watch' ? new Error('no') : undefined));
+    fake.change(dnsEndpoints, 'api.a.test', namespace, (copy) => {
+      copy.spec = { endpoints: [] };
+    });
+    await fake.until(() => content.publisher.waitingFor !== undefined, 'a write of serials that fails');
+    assert.equal(version(), undefined);
+    assert.equal(version('b.test'), stored());
+    restore();
+    // It asks for nothing any more, and is there.
+    await fake.until(() => version() === stored() && version() !== created);
+    assert.equal(records('a.test').length, 2);
+    fake.remove(dnsEndpoints, 'api.a.test', namespace);
+    await fake.until(() => version() === '');
+    // Never a version before it was served.
+    assert.ok(seen.every(([at, count]) => at !== created || count === 3));
+  });
+
   it('goes on serving while the API is away, and catches up', async () => {
     const fake = cluster({ 'a.test': text(1) });
     const { content, records } = replica(fake);

@@ -16,6 +16,7 @@ import { ZoneComposer } from './composer.ts';
 import type { ExternalDnsConfig } from './config.ts';
 import type { ConfigSource } from './external-dns.ts';
 import { type Publisher, startPublisher } from './publisher.ts';
+import { dnsEndpoints } from './kinds.ts';
 import type { ObjectReference } from './records.ts';
 import { type PlacedProblem, startReporter } from './reporter.ts';
 import type { Retention } from './retention.ts';
@@ -23,6 +24,7 @@ import { RevisionTracker } from './revisions.ts';
 import { watchSerialRecord } from './serial-record.ts';
 import type { ZoneSignings } from './signing.ts';
 import type { SourceSet, SourceSettings, SourceStatus } from './sources/source-set.ts';
+import { type ServedObjects, ServedVersions } from './served-objects.ts';
 import { watchSources } from './sources/sources.ts';
 import { referenceOf } from './wanted.ts';
 
@@ -44,6 +46,8 @@ export interface ContentOptions {
 export interface Content extends Running {
   readonly publisher: Publisher;
   readonly composer: ZoneComposer;
+  /** Which versions of our DNSEndpoints are served. */
+  readonly servedObjects: ServedObjects;
   /** Undefined until the first good one. */
   readonly config: ExternalDnsConfig | undefined;
   /** Undefined while no zone is signed. */
@@ -60,6 +64,7 @@ export function startContent(options: ContentOptions): Content {
 class WatchedContent implements Content {
   readonly composer = new ZoneComposer();
   readonly publisher: Publisher;
+  readonly servedObjects = new ServedVersions((origin) => this.publisher.pending.has(origin));
   config: ExternalDnsConfig | undefined;
   readonly #options: ContentOptions;
   readonly #clock: Clock;
@@ -97,6 +102,7 @@ class WatchedContent implements Content {
       refresh: () => this.#refresh(),
       signing: (origin) => (typeof this.#signing === 'object' ? this.#signing.of(origin) : undefined),
       prunes: options.config.from === 'cluster',
+      onPublished: () => this.servedObjects.published(),
       onRound: () => {
         this.#reporter.look();
         if (this.publisher.waitingFor !== undefined) return;
@@ -207,8 +213,9 @@ class WatchedContent implements Content {
   /** Puts what changed into the composer; returns the zones that are gone. */
   #refresh(): readonly string[] {
     const sources = this.#sources;
-    const changes = sources?.waitingFor === undefined ? sources?.take() : undefined;
-    if (changes) {
+    if (sources && sources.waitingFor === undefined) {
+      if (this.#areSourcesNew) this.servedObjects.clear();
+      const changes = sources.take();
       if (this.#areSourcesNew)
         for (const id of this.composer.ids()) if (!changes.has(id)) this.composer.setWish(id, undefined);
       this.#areSourcesNew = false;
@@ -231,6 +238,7 @@ class WatchedContent implements Content {
       defaultTtlSeconds,
     };
     if (!client || this.#isStopped || isDeepStrictEqual(settings, this.#settings)) return;
+    const ownEndpoints = `${groupResourceOf(dnsEndpoints)} ${namespace}/`;
     let fresh: SourceSet;
     try {
       fresh = watchSources({
@@ -242,6 +250,10 @@ class WatchedContent implements Content {
         clock: this.#clock,
         onChange: () => this.publisher.poke(),
         read: (object) => this.#acknowledger?.read(object),
+        onTake: (id, object) => {
+          if (id.startsWith(ownEndpoints))
+            this.servedObjects.take(id.slice(ownEndpoints.length), object?.metadata.resourceVersion);
+        },
       });
       this.#sourceProblem = undefined;
     } catch (error) {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import type { Clock } from '@cloudless/kube/clock';
+import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import { FakeCluster } from '@cloudless/kube/testing/fake-cluster';
 import { startKeeperZone } from '../powerdns/testing/keeper-zone.ts';
-import type { RRset } from '../zone/zone.ts';
+import type { RRset, Zone } from '../zone/zone.ts';
 import { parseData } from '../wire/rdata/data.ts';
 import { tokensOf } from '../wire/rdata/token.ts';
 import { rrType } from '../wire/types.ts';
@@ -23,10 +25,11 @@ const set = (name: string, type: keyof typeof rrType, ttlSeconds: number, ...tex
 });
 const replace = (...rest: Parameters<typeof set>) => ({ kind: 'replace' as const, rrset: set(...rest) });
 
-async function start() {
+async function start(clock?: Clock) {
   const started = await startKeeperZone(
     'a.test',
     '$ORIGIN a.test.\n@ 300 IN SOA ns1 h 1 900 600 172800 60\n@ 300 IN NS ns1\nns1 300 IN A 192.0.2.1\nsub 300 IN NS ns.other.test.\n',
+    clock,
   );
   stops.push(started.stop);
   return started;
@@ -114,11 +117,89 @@ describe('records made through an API', () => {
     });
 
   it('are refused where nothing can keep them, with the remedy', async () => {
-    const { zones, clock } = await start();
-    const alone = endpointKeeper({ client: undefined, namespace, zones, clock });
+    const { zones, objects, clock } = await start();
+    const alone = endpointKeeper({ client: undefined, namespace, zones, objects, clock });
     await assert.rejects(alone.apply('a.test', [], 'test'), { reason: 'unavailable', message: /edit those/ });
     const { keeper } = await start();
     await assert.rejects(keeper.apply('b.test', [], 'test'), { reason: 'not-found' });
+  });
+
+  describe('judged where the zone is behind what is stored', () => {
+    const name = keeperObjectName('a.test');
+    const lock = replace('lock.a.test', 'TXT', 60, 'mine');
+    const unlessLocked = (zone: Zone) => {
+      if (zone.node('lock.a.test')) throw new Error('it is locked');
+      return [lock];
+    };
+    const lockAsAnother = (cluster: FakeCluster): void =>
+      void cluster.change(dnsEndpoints, name, namespace, (copy) => {
+        const theirs = { dnsName: 'lock.a.test', recordType: 'TXT', recordTTL: 60, targets: ['theirs'] };
+        copy.spec = { endpoints: [...(copy.spec?.endpoints ?? []), theirs] };
+      });
+    const reads = (cluster: FakeCluster): number =>
+      cluster.calls.filter(({ verb, resource }) => verb === 'get' && resource.kind === 'DNSEndpoint').length;
+
+    it('wait until it is not, and are judged by that', async () => {
+      const { keeper, cluster, holdBack } = await start();
+      await keeper.apply('a.test', [replace('w.a.test', 'A', 60, '192.0.2.1')], 'test');
+      holdBack(true);
+      lockAsAnother(cluster);
+      const before = reads(cluster);
+      const refused = assert.rejects(keeper.apply('a.test', unlessLocked, 'test'), /it is locked/);
+      await cluster.until(() => reads(cluster) > before, 'the keeper to read what is stored');
+      holdBack(false);
+      await refused;
+      const object = await cluster.client.get(dnsEndpoints, name, { namespace });
+      assert.deepEqual(object.spec?.endpoints?.at(-1)?.targets, ['theirs']);
+    });
+
+    it('wait where others have deleted all of it, too', async () => {
+      const { keeper, cluster, holdBack } = await start();
+      await keeper.apply('a.test', [lock], 'test');
+      holdBack(true);
+      cluster.remove(dnsEndpoints, name, namespace);
+      const before = reads(cluster);
+      const made = keeper.apply('a.test', unlessLocked, 'test');
+      await cluster.until(() => reads(cluster) > before, 'the keeper to read what is stored');
+      holdBack(false);
+      await made;
+      assert.ok(await cluster.client.get(dnsEndpoints, name, { namespace }));
+    });
+
+    it('are judged again when others change it between the check and the write', async () => {
+      const { keeper, cluster } = await start();
+      await keeper.apply('a.test', [replace('w.a.test', 'A', 60, '192.0.2.1')], 'test');
+      let checks = 0;
+      const refused = keeper.apply(
+        'a.test',
+        (zone) => {
+          const changes = unlessLocked(zone);
+          if (checks++ === 0) lockAsAnother(cluster);
+          return changes;
+        },
+        'test',
+      );
+      await assert.rejects(refused, /it is locked/);
+      assert.equal(checks, 1);
+    });
+
+    it('are refused after a while, and nothing is written', async () => {
+      const clock = new FakeClock();
+      const { keeper, cluster, holdBack } = await start(clock);
+      await keeper.apply('a.test', [replace('w.a.test', 'A', 60, '192.0.2.1')], 'test');
+      holdBack(true);
+      lockAsAnother(cluster);
+      const calls = cluster.calls.length;
+      const refused = assert.rejects(keeper.apply('a.test', unlessLocked, 'test'), {
+        reason: 'unavailable',
+        message: /another version than is stored.*cloudless dns status/,
+      });
+      await cluster.until(() => clock.pendingTimers > 0, 'the keeper to wait');
+      clock.advance(10_000);
+      await refused;
+      assert.equal(clock.pendingTimers, 0);
+      assert.deepEqual([...new Set(cluster.calls.slice(calls).map(({ verb }) => verb))], ['get']);
+    });
   });
 
   it('survive changes of others at the same time', async () => {

@@ -4,16 +4,19 @@ import type { Clock } from '@cloudless/kube/clock';
 import { isAlreadyExists, isConflict, isNotFound, StatusError } from '@cloudless/kube/status';
 import { ChangeRefusedError, type RecordKeeper, type RRsetChange } from '../update/change.ts';
 import { isSubdomain, lowerName, parseName, WireError } from '../wire/name.ts';
-import { canonicalData, checkData, parseData, printData } from '../wire/rdata/data.ts';
+import { checkData, parseData, printData } from '../wire/rdata/data.ts';
 import { tokensOf } from '../wire/rdata/token.ts';
 import { rrType, typeName, typeNumber } from '../wire/types.ts';
-import { zoneOf } from '../zone/build.ts';
+import { isSerialHigher, zoneOf } from '../zone/build.ts';
+import type { ZoneRegistry } from '../zone/registry.ts';
 import { recordsOf } from '../zone/rrset.ts';
 import type { RRset, Zone } from '../zone/zone.ts';
-import type { Zones } from '../zone/zones.ts';
+import type { ServedZone } from '../zone/zones.ts';
 import { composeZone } from './compose.ts';
 import { type DnsEndpoint, type DnsEndpointRecords, dnsEndpoints } from './kinds.ts';
 import type { ObjectReference } from './records.ts';
+import { compareVersions } from './serial.ts';
+import type { ServedObjects } from './served-objects.ts';
 
 /** The label, `api`, of DNSEndpoints that hold what was made through an API: read whether `crd` is a source or not. */
 export const madeByLabel = 'dns.cloudless.dev/made-by';
@@ -24,7 +27,10 @@ const byLabel = 'dns.cloudless.dev/by';
 
 /** An object holds a megabyte and a half at most in etcd; this leaves room for what the API server adds. */
 const mostBytes = 1_000_000;
+/** How long what is stored may take to be served here: before a change is judged, and after it. */
 const servedTimeoutMs = 10_000;
+/** What is stored is read again while it is waited for: it may be another version by then. */
+const rereadMs = 500;
 const mostTries = 8;
 
 export interface EndpointKeeperOptions {
@@ -32,16 +38,19 @@ export interface EndpointKeeperOptions {
   client: KubeClient | undefined;
   /** Where the objects are. */
   namespace: string;
-  zones: Zones;
+  zones: Pick<ZoneRegistry, 'all' | 'onChange' | 'settled'>;
+  /** Which version of what is kept is served. */
+  objects: ServedObjects;
   clock: Clock;
   /** Which objects a served record set comes from; none: it is written in the zone's text. For words of refusals. */
   ownersOf?: ((name: string, type: number) => readonly ObjectReference[]) | undefined;
 }
 
 /**
- * Keeps what APIs make in one DNSEndpoint for each zone, so that a call is one write: wholly there, or not at all. It
- * resolves when the zone that is served here has the changes. Record sets of the zone's text or of other objects are
- * refused, as composing the zone would.
+ * Keeps what APIs make in one DNSEndpoint for each zone, so that a call is one write: wholly there, or not at all. A call
+ * is judged by the zone that is made of just the version that the write replaces, or a replica that is behind would let
+ * prerequisites pass that no longer hold. It resolves when the zone that is served here has the changes. Record sets of
+ * the zone's text or of other objects are refused, as composing the zone would.
  */
 export function endpointKeeper(options: EndpointKeeperOptions): RecordKeeper {
   const queues = new Map<string, Promise<unknown>>();
@@ -71,31 +80,73 @@ async function applyChanges(
       'unavailable',
       'records can be changed only where a cluster keeps them: this server has zone texts alone, so edit those',
     );
+  const deadlineMs = options.clock.monotonicMs() + servedTimeoutMs;
   for (let tries = 0; tries < mostTries; tries++) {
-    const served = options.zones.all.get(origin);
-    if (!served) throw new ChangeRefusedError('not-found', `there is no zone ${origin}.`);
-    if (served.role === 'secondary')
-      throw new ChangeRefusedError(
-        'invalid',
-        `zone ${origin}. is held for another server: change it at its primary`,
-      );
-    const changes = typeof asked === 'function' ? asked(served.zone) : asked;
-    const stored = await storedObject(client, options.namespace, origin);
+    const { stored, zone } = await agreement(options, client, origin, deadlineMs);
+    const changes = typeof asked === 'function' ? asked(zone) : asked;
     const mine = new Map((stored?.spec?.endpoints ?? []).map((one) => [keyOfEndpoint(one), one]));
-    const next = changed(mine, changes, served.zone, by, options);
-    if (next === undefined) return { serial: served.zone.serial };
+    const next = changed(mine, changes, zone, by, options);
+    if (next === undefined) return { serial: zone.serial };
+    let version: string;
     try {
-      await write(options, client, origin, stored, [...next.endpoints.values()]);
+      version = await write(options, client, origin, stored, [...next.values()]);
     } catch (error) {
       if (isConflict(error) || isAlreadyExists(error)) continue;
       throw refusal(error);
     }
-    return { serial: await untilServed(options, origin, next.changes) };
+    return { serial: await untilServed(options, origin, version) };
   }
   throw new ChangeRefusedError(
     'unavailable',
     `others changed zone ${origin}. at the same time, again and again: try again`,
   );
+}
+
+interface Agreement {
+  readonly stored: DnsEndpoint | undefined;
+  /** Made of `stored`, and served. */
+  readonly zone: Zone;
+}
+
+/** What is stored for a zone, once the zone is served here with just that in it. */
+async function agreement(
+  options: EndpointKeeperOptions,
+  client: KubeClient,
+  origin: string,
+  deadlineMs: number,
+): Promise<Agreement> {
+  const { clock, namespace, zones } = options;
+  for (;;) {
+    checkChangeable(zones.all.get(origin), origin);
+    const stored = await storedObject(client, namespace, origin);
+    const version = versionOf(stored);
+    // The served one may be newer than what was read here; '' is both, not there yet and deleted.
+    const isDecided = (served: string): boolean =>
+      served === version || (version !== '' && compareVersions(served, version) > 0);
+    const leftMs = Math.max(0, deadlineMs - clock.monotonicMs());
+    const found = await servedWith(options, origin, isDecided, Math.min(rereadMs, leftMs));
+    if (found?.version === version) return { stored, zone: found.zone };
+    if (clock.monotonicMs() >= deadlineMs)
+      throw new ChangeRefusedError(
+        'unavailable',
+        `zone ${origin}. is served here in another version than is stored, so nothing can be said of changes: try again, cloudless dns status tells why`,
+      );
+  }
+}
+
+/** Throws {@link ChangeRefusedError}. */
+function checkChangeable(served: ServedZone | undefined, origin: string): void {
+  if (!served) throw new ChangeRefusedError('not-found', `there is no zone ${origin}.`);
+  if (served.role === 'secondary')
+    throw new ChangeRefusedError(
+      'invalid',
+      `zone ${origin}. is held for another server: change it at its primary`,
+    );
+  if (served.isExpired)
+    throw new ChangeRefusedError(
+      'unavailable',
+      `zone ${origin}. has no text that is good, so nothing of it is served: cloudless dns status tells why`,
+    );
 }
 
 /** What the object is to hold; undefined: no more and no less than it does. Throws {@link ChangeRefusedError}. */
@@ -105,18 +156,15 @@ function changed(
   zone: Zone,
   by: string,
   options: EndpointKeeperOptions,
-): { endpoints: Map<string, DnsEndpointRecords>; changes: RRsetChange[] } | undefined {
+): Map<string, DnsEndpointRecords> | undefined {
   const next = new Map(mine);
   const replaced: RRset[] = [];
-  // With all types of a name told one by one; of several changes of one record set the last counts.
-  const made = new Map<string, RRsetChange>();
   let isChanged = false;
   for (const change of changes) {
     if (change.kind === 'replace') {
       const endpoint = endpointOf(change.rrset, zone, by);
       const key = keyOfEndpoint(endpoint);
       replaced.push(change.rrset);
-      made.set(key, change);
       if (!isSameEndpoint(next.get(key), endpoint)) {
         next.set(key, endpoint);
         isChanged = true;
@@ -126,7 +174,6 @@ function changed(
     const types = change.type === undefined ? (zone.node(change.name)?.types() ?? []) : [change.type];
     for (const type of types) {
       const key = keyOf(change.name, type);
-      made.set(key, { kind: 'delete', name: change.name, type });
       if (next.delete(key)) isChanged = true;
       else if (!mine.has(key) && zone.node(change.name)?.rrset(type))
         throw new ChangeRefusedError('conflict', notMine(change.name, type, zone, options));
@@ -134,7 +181,7 @@ function changed(
   }
   if (!isChanged) return undefined;
   refuseLosers(mine, next, replaced, zone, options);
-  return { endpoints: next, changes: [...made.values()] };
+  return next;
 }
 
 /** Composes the zone with the changes, and refuses those that would lose. */
@@ -253,7 +300,7 @@ async function write(
   origin: string,
   stored: DnsEndpoint | undefined,
   endpoints: DnsEndpointRecords[],
-): Promise<void> {
+): Promise<string> {
   const size = Buffer.byteLength(JSON.stringify(endpoints));
   if (size > mostBytes)
     throw new ChangeRefusedError(
@@ -262,7 +309,6 @@ async function write(
     );
   const name = keeperObjectName(origin);
   if (!stored) {
-    if (endpoints.length === 0) return;
     const metadata = {
       name,
       namespace,
@@ -275,15 +321,13 @@ async function write(
       metadata,
       spec: { endpoints },
     };
-    await client.create(dnsEndpoints, object, { namespace, fieldManager: 'cloudless-dns' });
-    return;
+    return versionOf(await client.create(dnsEndpoints, object, { namespace, fieldManager: 'cloudless-dns' }));
   }
-  await client.update(
-    dnsEndpoints,
-    { ...stored, spec: { endpoints } },
-    { namespace, fieldManager: 'cloudless-dns' },
-  );
+  const object = { ...stored, spec: { endpoints } };
+  return versionOf(await client.update(dnsEndpoints, object, { namespace, fieldManager: 'cloudless-dns' }));
 }
+
+const versionOf = (object: DnsEndpoint | undefined): string => object?.metadata.resourceVersion ?? '';
 
 /** What the API server says, for somebody who speaks to this server. */
 function refusal(error: unknown): Error {
@@ -297,28 +341,24 @@ function refusal(error: unknown): Error {
   return new ChangeRefusedError('unavailable', `the cluster did not store the change: ${text}`);
 }
 
-/** Resolves with the serial that has the changes. */
-async function untilServed(
-  { zones, clock }: EndpointKeeperOptions,
+/** A zone as it is served once the version of our object in it is wanted; undefined: not within the time. */
+async function servedWith(
+  { zones, objects, clock }: EndpointKeeperOptions,
   origin: string,
-  changes: readonly RRsetChange[],
-): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  isWanted: (version: string) => boolean,
+  timeoutMs: number,
+): Promise<{ zone: Zone; version: string } | undefined> {
+  const name = keeperObjectName(origin);
+  const { promise, resolve } = Promise.withResolvers<{ zone: Zone; version: string } | undefined>();
   const look = (): void => {
+    const version = objects.versionIn(origin, name);
+    // Now, or the zone may be a newer one.
     const zone = zones.all.get(origin)?.zone;
-    if (zone && changes.every((change) => isMade(zone, change))) resolve(zone.serial);
+    if (!zone) resolve(undefined);
+    else if (version !== undefined && isWanted(version)) resolve({ zone, version });
   };
-  const end = zones.onChange((change) => change.origin === origin && look());
-  const timer = clock.setTimeout(
-    () =>
-      reject(
-        new ChangeRefusedError(
-          'unavailable',
-          `the change of zone ${origin}. is stored, but not served yet: cloudless dns status tells why`,
-        ),
-      ),
-    servedTimeoutMs,
-  );
+  const end = objects.onChange(look);
+  const timer = clock.setTimeout(() => resolve(undefined), timeoutMs);
   try {
     look();
     return await promise;
@@ -328,12 +368,29 @@ async function untilServed(
   }
 }
 
-function isMade(zone: Zone, change: RRsetChange): boolean {
-  if (change.kind === 'delete') return zone.node(change.name)?.rrset(change.type ?? 0) === undefined;
-  const { name, type, data, ttlSeconds } = change.rrset;
-  const served = zone.node(name)?.rrset(type);
-  if (!served || served.ttlSeconds !== Math.max(1, ttlSeconds)) return false;
-  const keys = (set: readonly Buffer[]): string =>
-    [...new Set(set.map((one) => canonicalData(type, one).toString('hex')))].sort().join();
-  return keys(served.data) === keys(data);
+/** Resolves with the serial that has our object in this version, once it is what is answered. */
+async function untilServed(options: EndpointKeeperOptions, origin: string, version: string): Promise<number> {
+  const { zones, clock } = options;
+  const deadlineMs = clock.monotonicMs() + servedTimeoutMs;
+  const isNewEnough = (served: string): boolean => compareVersions(served, version) >= 0;
+  const found = await servedWith(options, origin, isNewEnough, servedTimeoutMs);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  // Of a large zone that changes all the time, later versions may always be under way.
+  const end = zones.onChange(({ origin: changed, current }) => {
+    if (changed === origin && current && found && !isSerialHigher(found.zone.serial, current.zone.serial))
+      resolve(true);
+  });
+  const timer = clock.setTimeout(() => resolve(false), Math.max(0, deadlineMs - clock.monotonicMs()));
+  if (found) void zones.settled().then(() => resolve(true));
+  else resolve(false);
+  try {
+    if (found && (await promise)) return found.zone.serial;
+  } finally {
+    timer.cancel();
+    end();
+  }
+  throw new ChangeRefusedError(
+    'unavailable',
+    `the change of zone ${origin}. is stored, but not served yet: cloudless dns status tells why`,
+  );
 }

@@ -36,6 +36,8 @@ export interface PublisherOptions {
   signing(origin: string): ZoneSigning | undefined;
   /** Forget serials of zones that no configuration names any more. */
   prunes: boolean;
+  /** Within the turn in which zones were published, or found to need nothing new. */
+  onPublished?(): void;
   /** After each round, whether or not something was published. */
   onRound?(): void;
   log: Logger;
@@ -140,6 +142,7 @@ class RoundPublisher implements Publisher {
       for (;;) {
         if (this.#isStopped) return;
         const writes = this.#judgeAll();
+        this.#options.onPublished?.();
         if (!writes || writes.size === 0) break;
         // oxlint-disable-next-line no-await-in-loop -- what is recorded decides what comes next
         await this.#record(writes);
@@ -164,6 +167,7 @@ class RoundPublisher implements Publisher {
     for (const [origin, recorded] of writes)
       if (recorded && this.#options.composer.zone(origin))
         this.#publish(recorded.zone.withSerial(recorded.entry.serial));
+    this.#options.onPublished?.();
   }
 
   /** One look at everything, within one turn: content and the state of the cluster it is of belong together. */

@@ -105,6 +105,7 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
     client,
     namespace,
     zones,
+    objects: content.servedObjects,
     clock,
     ownersOf: (name, type) => makersIn(content.composer, name, type),
   });

@@ -25,6 +25,8 @@ export interface SourceSetOptions {
   clock?: Clock | undefined;
   /** There is something to {@link SourceSet.take}, or more is synced than before. */
   onChange: () => void;
+  /** An object was looked at for {@link SourceSet.take}, `RESOURCE KEY`; undefined: it is gone. */
+  onTake?: ((id: string, object: KubeObject | undefined) => void) | undefined;
 }
 
 export interface SourceStatus {
@@ -112,6 +114,7 @@ export class SourceSet implements Running {
     // Deriving may find that more has to be watched, never that another object changed.
     for (const id of this.#dirty) {
       const wish = this.#wish(id);
+      this.options.onTake?.(id, this.object(id));
       if (wish && wish.wanted.length + wish.lost.length > 0) this.#asking.add(id);
       else if (!this.#asking.delete(id)) continue;
       changes.set(id, wish);
