@@ -70,17 +70,10 @@ function timesOf(fields: ReadonlyMap<string, string>, source: string): KeyTimes 
 
 /** `YYYYMMDDHHMMSS` in UTC, as in RRSIG's presentation form (RFC 4034 section 3.2). */
 function parseTime(text: string, what: string): number {
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\b/.exec(text);
-  if (!match) throw new KeyError(`${what} is not a time like 20260131120000`);
-  const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return Date.UTC(year, month - 1, day, hour, minute, second);
+  const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\b/.exec(text);
+  const ms = parts ? Date.parse(`${parts.slice(1, 4).join('-')}T${parts.slice(4).join(':')}Z`) : Number.NaN;
+  if (Number.isNaN(ms)) throw new KeyError(`${what} is not a time like 20260131120000`);
+  return ms;
 }
 
 function printTime(ms: number): string {

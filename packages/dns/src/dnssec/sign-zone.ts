@@ -1,6 +1,7 @@
 import { isSubdomain, parentOf } from '../wire/name.ts';
 import { readSoa } from '../wire/rdata.ts';
 import { rrType } from '../wire/types.ts';
+import { runAtOnce, runInSlices } from '../zone/slices.ts';
 import type { RRset, Zone } from '../zone/zone.ts';
 import type { SigningPolicy } from '../zone/zones.ts';
 import { apexRRsets, isMadeBySigning } from './apex.ts';
@@ -20,30 +21,17 @@ export class ZoneSigner {
 
   /** At once: about 40 µs a record set. Large zones belong to {@link signInSlices}. */
   sign(zone: Zone, policy: SigningPolicy, nowMs: number): Zone {
-    const steps = this.#steps(zone, policy, nowMs);
-    for (;;) {
-      const step = steps.next();
-      if (step.done) return step.value;
-    }
+    return runAtOnce(this.#steps(zone, policy, nowMs));
   }
 
   /** As {@link sign}, holding the thread for a few milliseconds at a time. Undefined: aborted. */
-  async signInSlices(
+  signInSlices(
     zone: Zone,
     policy: SigningPolicy,
     nowMs: number,
     signal: AbortSignal,
   ): Promise<Zone | undefined> {
-    const steps = this.#steps(zone, policy, nowMs);
-    let sliceEndMs = performance.now() + sliceMs;
-    for (;;) {
-      const step = steps.next();
-      if (step.done) return step.value;
-      if (performance.now() < sliceEndMs) continue;
-      await new Promise((resolve) => void setImmediate(resolve));
-      if (signal.aborted) return undefined;
-      sliceEndMs = performance.now() + sliceMs;
-    }
+    return runInSlices(this.#steps(zone, policy, nowMs), signal);
   }
 
   *#steps(zone: Zone, policy: SigningPolicy, nowMs: number): Generator<void, Zone> {
@@ -77,8 +65,6 @@ export class ZoneSigner {
     return new SignedZone(zone, sets, `${keys.digest} ${times.beginMs}`, (soa) => rrsigSet(soa, keys, times));
   }
 }
-
-const sliceMs = 8;
 
 interface Signed {
   readonly rrset: RRset;

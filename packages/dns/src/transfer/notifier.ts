@@ -1,4 +1,4 @@
-import type { Clock } from '@cloudless/kube/clock';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import { type Running, running } from '@cloudless/kube/lifecycle';
 import type { Logger } from '@cloudless/kube/logger';
 import type { ExternalDnsConfig } from '../external/config.ts';
@@ -8,6 +8,7 @@ import { opcode, rcode, rcodeName, rrClass, rrType } from '../wire/types.ts';
 import { ask, remoteName } from './ask.ts';
 import type { Remote } from './keys.ts';
 import { Limiter } from './limiter.ts';
+import { startWait } from './wait.ts';
 
 export interface NotifierOptions {
   readonly zones: Zones;
@@ -150,7 +151,7 @@ class ZoneNotifier {
       if (error === undefined) {
         target.toldSerial = serial;
         failures = 0;
-        await this.#wait(spacingMs);
+        await sleep(this.#options.clock, spacingMs, this.#stopped.signal);
         continue;
       }
       failures += 1;
@@ -235,26 +236,13 @@ class ZoneNotifier {
     return limiter;
   }
 
-  /** With a target: a change cuts the wait short, but not below the spacing. */
-  #wait(ms: number, target?: Target): Promise<void> {
+  /** A change cuts the wait short, but not below the spacing. */
+  async #wait(ms: number, target: Target): Promise<void> {
     const { clock } = this.#options;
-    const { signal } = this.#stopped;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        if (target) target.wake = undefined;
-        resolve();
-      };
-      const startedMs = clock.monotonicMs();
-      let timer = clock.setTimeout(done, ms);
-      signal.addEventListener('abort', done, { once: true });
-      if (signal.aborted) done();
-      if (target)
-        target.wake = () => {
-          timer.cancel();
-          timer = clock.setTimeout(done, Math.max(0, firstWaitMs - (clock.monotonicMs() - startedMs)));
-        };
-    });
+    const startedMs = clock.monotonicMs();
+    const wait = startWait(ms, clock, this.#stopped.signal);
+    target.wake = () => wait.endIn(Math.max(0, firstWaitMs - (clock.monotonicMs() - startedMs)));
+    await wait.over;
+    target.wake = undefined;
   }
 }

@@ -11,6 +11,7 @@ import { TransferError, type TransferResult } from './incoming.ts';
 import type { Remote } from './keys.ts';
 import type { Limiter } from './limiter.ts';
 import { DifferenceError } from './steps.ts';
+import { startWait } from './wait.ts';
 
 /** What is known of one zone that is held for others. */
 export interface SecondaryStatus {
@@ -224,28 +225,17 @@ export class SecondaryZone {
   }
 
   /** Ends early when a primary sends a NOTIFY or the configuration changes. */
-  #wait(ms: number): Promise<void> {
-    const { clock } = this.#options;
-    const { signal } = this.#stopped;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        this.#wake = undefined;
-        resolve();
-      };
-      let timer = clock.setTimeout(done, ms);
-      let isWoken = false;
-      this.#wake = () => {
-        if (isWoken) return;
-        isWoken = true;
-        timer.cancel();
-        timer = clock.setTimeout(done, coalesceMs);
-      };
-      signal.addEventListener('abort', done, { once: true });
-      if (signal.aborted) done();
-      else if (this.#notifiedBy !== undefined || this.#isReloaded) this.#wake();
-    });
+  async #wait(ms: number): Promise<void> {
+    const wait = startWait(ms, this.#options.clock, this.#stopped.signal);
+    let isWoken = false;
+    this.#wake = () => {
+      if (isWoken) return;
+      isWoken = true;
+      wait.endIn(coalesceMs);
+    };
+    if (this.#notifiedBy !== undefined || this.#isReloaded) this.#wake();
+    await wait.over;
+    this.#wake = undefined;
   }
 
   /** Names the primary and what is wrong with it, once for each thing. */

@@ -13,6 +13,7 @@
 import { rrType } from '../wire/name.ts';
 import { nodesOf } from './build.ts';
 import { StoredRRset } from './rrset.ts';
+import { runAtOnce, runInSlices } from './slices.ts';
 import type { RRset, Zone, ZoneNode, ZoneReader } from './zone.ts';
 
 const magic = 0x5a4f4e31;
@@ -21,8 +22,6 @@ const wordsOfNode = 4;
 const wordsOfSet = 4;
 const flagDelegation = 1;
 
-/** How long the thread is held before it turns to others, while a large image is made. */
-const sliceMs = 8;
 /** Nodes between two looks at the clock. */
 const nodesPerLook = 64;
 
@@ -36,28 +35,12 @@ function hashName(name: string): number {
 
 /** The zone as an image, at once: about 1 µs a record. */
 export function zoneImage(zone: Zone): SharedArrayBuffer {
-  const steps = imageSteps(zone);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
+  return runAtOnce(imageSteps(zone));
 }
 
 /** As {@link zoneImage}, holding the thread for a few milliseconds at a time. Undefined: aborted. */
-export async function zoneImageInSlices(
-  zone: Zone,
-  signal: AbortSignal,
-): Promise<SharedArrayBuffer | undefined> {
-  const steps = imageSteps(zone);
-  let sliceEndMs = performance.now() + sliceMs;
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    if (performance.now() < sliceEndMs) continue;
-    await new Promise((resolve) => void setImmediate(resolve));
-    if (signal.aborted) return undefined;
-    sliceEndMs = performance.now() + sliceMs;
-  }
+export function zoneImageInSlices(zone: Zone, signal: AbortSignal): Promise<SharedArrayBuffer | undefined> {
+  return runInSlices(imageSteps(zone), signal);
 }
 
 /** Makes the image; yields now and then, where it may be left for a while. */

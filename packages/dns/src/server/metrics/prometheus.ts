@@ -64,49 +64,60 @@ export function prometheusText(threads: readonly SharedArrayBuffer[], port: numb
       histogram(name, `${server},proto="${transport}"`, base + t * layout.sizeCells, sizeBounds),
     );
   }
-  for (const [event, name, labels, help] of eventNames) {
-    if (help !== undefined) family(name, 'counter', help);
-    lines.push(
-      `${name}{${[server, labels].filter(Boolean).join(',')}} ${at(layout.events + events.indexOf(event))}`,
-    );
+  for (const [name, help, counted] of eventFamilies) {
+    family(name, 'counter', help);
+    for (const [event, label] of counted) {
+      const labels = label === undefined ? server : `${server},${label}`;
+      lines.push(`${name}{${labels}} ${at(layout.events + events.indexOf(event))}`);
+    }
   }
   return `${lines.join('\n')}\n`;
 }
 
-const eventNames: ReadonlyArray<readonly [CountedEvent, string, string, string | undefined]> = [
-  ['dnssecOk', 'coredns_dns_do_requests_total', '', 'Queries that want signatures.'],
+type Counted = readonly [event: CountedEvent, label?: string];
+
+const eventFamilies: ReadonlyArray<readonly [name: string, help: string, counted: readonly Counted[]]> = [
+  ['coredns_dns_do_requests_total', 'Queries that want signatures.', [['dnssecOk']]],
   [
-    'cacheHits',
     'cloudless_dns_ready_answers_total',
-    'found="yes"',
     'Questions whose answer was ready, or had to be made.',
+    yesOrNo('found', 'cacheHits', 'cacheMisses'),
   ],
-  ['cacheMisses', 'cloudless_dns_ready_answers_total', 'found="no"', undefined],
   [
-    'rateDropped',
     'cloudless_dns_rate_limited_total',
-    'action="drop"',
     'Answers over the limit of their network.',
+    [
+      ['rateDropped', 'action="drop"'],
+      ['rateTruncated', 'action="truncate"'],
+    ],
   ],
-  ['rateTruncated', 'cloudless_dns_rate_limited_total', 'action="truncate"', undefined],
-  ['accessRefused', 'cloudless_dns_access_refused_total', '', 'Queries of those who may not ask.'],
+  ['cloudless_dns_access_refused_total', 'Queries of those who may not ask.', [['accessRefused']]],
   [
-    'cookiesValid',
     'cloudless_dns_cookies_total',
-    'state="valid"',
     'Queries with a cookie of ours, or with none yet.',
+    [
+      ['cookiesValid', 'state="valid"'],
+      ['cookiesNew', 'state="new"'],
+    ],
   ],
-  ['cookiesNew', 'cloudless_dns_cookies_total', 'state="new"', undefined],
-  ['malformed', 'cloudless_dns_malformed_total', '', 'Messages that are no DNS query.'],
-  ['ignored', 'cloudless_dns_ignored_total', '', 'Messages that get no answer: responses, stumps, port 0.'],
+  ['cloudless_dns_malformed_total', 'Messages that are no DNS query.', [['malformed']]],
+  ['cloudless_dns_ignored_total', 'Messages that get no answer: responses, stumps, port 0.', [['ignored']]],
   [
-    'handedOver',
     'cloudless_dns_special_requests_total',
-    'taken="yes"',
     'Transfers, updates, notifications, signed queries.',
+    yesOrNo('taken', 'handedOver', 'handOverRefused'),
   ],
-  ['handOverRefused', 'cloudless_dns_special_requests_total', 'taken="no"', undefined],
-  ['sendFailed', 'cloudless_dns_send_failures_total', '', 'Answers that the kernel did not take.'],
-  ['connections', 'cloudless_dns_connections_total', 'taken="yes"', 'Connections by TCP and TLS.'],
-  ['connectionsRefused', 'cloudless_dns_connections_total', 'taken="no"', undefined],
+  ['cloudless_dns_send_failures_total', 'Answers that the kernel did not take.', [['sendFailed']]],
+  [
+    'cloudless_dns_connections_total',
+    'Connections by TCP and TLS.',
+    yesOrNo('taken', 'connections', 'connectionsRefused'),
+  ],
 ];
+
+function yesOrNo(label: string, yes: CountedEvent, no: CountedEvent): readonly Counted[] {
+  return [
+    [yes, `${label}="yes"`],
+    [no, `${label}="no"`],
+  ];
+}

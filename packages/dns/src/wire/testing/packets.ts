@@ -8,6 +8,17 @@ import { goodData } from './data-corpus.ts';
 
 type Random = () => number;
 
+/** Owners that have parts in common, and those that have to be escaped. */
+export const packetNames = [
+  '',
+  'example',
+  'www.example',
+  'WWW.Example',
+  '*.example',
+  'a.b.c.www.example',
+  'x\\.y\\000.example',
+];
+
 export const pick = <T>(random: Random, list: readonly T[]): T =>
   list[Math.floor(random() * list.length)] as T;
 const upTo = (random: Random, most: number): number => Math.floor(random() * (most + 1));
