@@ -1,5 +1,6 @@
 import type { ResourceRecord } from '../wire/message.ts';
-import { isSubdomain, lowerName, nameAt, rrType } from '../wire/name.ts';
+import { isSubdomain, lowerName, nameAt } from '../wire/name.ts';
+import { rrType } from '../wire/types.ts';
 import { recordsOf, StoredRRset } from '../zone/rrset.ts';
 import type { RRset, ZoneNode, ZoneReader } from '../zone/zone.ts';
 import { findName, type Match } from '../zone/find-name.ts';

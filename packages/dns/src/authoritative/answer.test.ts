@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ResourceRecord } from '../wire/message.ts';
-import { rcode, rrType } from '../wire/name.ts';
 import { printData } from '../wire/rdata/data.ts';
-import { typeName } from '../wire/types.ts';
+import { rcode, rrType, typeName } from '../wire/types.ts';
 import { openImage, zoneImage } from '../zone/image.ts';
 import { readZone } from '../zone/text/read.ts';
 import type { Zone } from '../zone/zone.ts';

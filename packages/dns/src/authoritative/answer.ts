@@ -5,8 +5,8 @@
  * section 3.1.4.1). Nothing is recursive, and nothing waits.
  */
 import type { ResourceRecord } from '../wire/message.ts';
-import { lowerName, nameAt, parentOf, rcode, rrType, WireError, writeName } from '../wire/name.ts';
-import { isMetaType } from '../wire/types.ts';
+import { lowerName, nameAt, parentOf, WireError, writeName } from '../wire/name.ts';
+import { isMetaType, rcode, rrType } from '../wire/types.ts';
 import { recordsOf, StoredRRset } from '../zone/rrset.ts';
 import type { RRset, ZoneNode, ZoneReader } from '../zone/zone.ts';
 import { addAdditionals, addGlue } from './additional.ts';

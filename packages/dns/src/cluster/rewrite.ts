@@ -1,7 +1,8 @@
 import type { RewriteConfig } from '../corefile/config.ts';
 import { regex } from '../corefile/values.ts';
 import type { Answer, ResourceRecord } from '../wire/message.ts';
-import { readName, rrType, WireError, writeName } from '../wire/name.ts';
+import { readName, WireError, writeName } from '../wire/name.ts';
+import { rrType } from '../wire/types.ts';
 
 /** What was done to a name, to be undone in the answer. */
 interface Applied {

@@ -1,6 +1,7 @@
 import type { ResourceRecord } from '../wire/message.ts';
-import { rrType, WireError, writeName } from '../wire/name.ts';
+import { WireError, writeName } from '../wire/name.ts';
 import { addressData, srvData } from '../wire/rdata.ts';
+import { rrType } from '../wire/types.ts';
 import { readyEndpoints, type ReadyEndpoint, type ServiceEntry } from './service-index.ts';
 
 /** Records by lower-case owner name; an empty list: the name exists and has no records of its own (RFC 8020). */

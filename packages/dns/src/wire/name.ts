@@ -1,5 +1,3 @@
-export { classIn, rcode, rrType } from './types.ts';
-
 /** A message or its data is not DNS (RFC 1035); the server answers FORMERR where it can. */
 export class WireError extends Error {
   override readonly name = 'WireError';

@@ -4,8 +4,9 @@ import '@cloudless/kube/schema/seed';
 import dnsPacket, { type Answer as OracleAnswer, type Packet } from 'dns-packet';
 import * as fc from 'fast-check';
 import { type Answer, formErrFor, parseQuery, readRecords, writeAnswer } from './message.ts';
-import { readName, rrType, WireError, writeName } from './name.ts';
+import { readName, WireError, writeName } from './name.ts';
 import { addressData, reverseName, soaData, srvData, txtData, uncompressedData } from './rdata.ts';
+import { rrType } from './types.ts';
 
 const label = fc.stringMatching(/^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,20}[a-zA-Z0-9_])?$/);
 const name = fc.array(label, { minLength: 1, maxLength: 5 }).map((labels) => labels.join('.'));

@@ -1,6 +1,7 @@
 import type { ResourceRecord } from '../wire/message.ts';
-import { isSubdomain, lowerName, parentOf, rrType } from '../wire/name.ts';
+import { isSubdomain, lowerName, parentOf } from '../wire/name.ts';
 import { canonicalData } from '../wire/rdata/data.ts';
+import { rrType } from '../wire/types.ts';
 import { StoredNode, ZoneContent } from './content.ts';
 import { inCanonicalOrder, StoredRRset } from './rrset.ts';
 import { soaSerial, withSoaSerial } from './serial.ts';

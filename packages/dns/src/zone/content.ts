@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto';
-import { rrType } from '../wire/name.ts';
+import { rrType } from '../wire/types.ts';
 import { canonicalKey } from './name-tree.ts';
 import type { StoredRRset } from './rrset.ts';
 import { withoutSerial } from './serial.ts';

@@ -1,5 +1,5 @@
 import type { ResourceRecord } from '../wire/message.ts';
-import { rrType } from '../wire/name.ts';
+import { rrType } from '../wire/types.ts';
 import { nodesThatMayDiffer } from './build.ts';
 import { hasSameData, recordsOf } from './rrset.ts';
 import { withoutSerial } from './serial.ts';

@@ -1,4 +1,4 @@
-import { rrType } from '../wire/name.ts';
+import { rrType } from '../wire/types.ts';
 import { nextLabel, wildcardOf } from './name-tree.ts';
 import type { ZoneNode, ZoneReader } from './zone.ts';
 

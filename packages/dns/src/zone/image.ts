@@ -10,7 +10,7 @@
  * octets   names in presentation form; data, each behind its length in two octets
  * ```
  */
-import { rrType } from '../wire/name.ts';
+import { rrType } from '../wire/types.ts';
 import { nodesOf } from './build.ts';
 import { StoredRRset } from './rrset.ts';
 import { runAtOnce, runInSlices } from './slices.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPeer, type Peer } from '@cloudless/kube/testing/peers';
 import { emptyMessage, type Message, parseMessage, plainEdns, writeMessage } from '../../wire/message.ts';
-import { classIn } from '../../wire/name.ts';
+import { classIn } from '../../wire/types.ts';
 
 /** A real BIND that serves zones, to compare answers with. */
 export interface RealNamed {

@@ -1,4 +1,4 @@
-import { rrType } from '../../wire/name.ts';
+import { rrType } from '../../wire/types.ts';
 import { zoneOf } from '../build.ts';
 import type { Zone, ZoneProblem } from '../zone.ts';
 import { Draft, type DraftRecord } from './draft.ts';

@@ -1,5 +1,5 @@
-import { labelsOf, nameAt, rrType } from '../../wire/name.ts';
-import { typeName } from '../../wire/types.ts';
+import { labelsOf, nameAt } from '../../wire/name.ts';
+import { rrType, typeName } from '../../wire/types.ts';
 import type { Draft, DraftRecord } from './draft.ts';
 
 /** Types whose owners are hosts; a wildcard may stand for one. */

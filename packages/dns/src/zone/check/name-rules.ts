@@ -1,6 +1,6 @@
-import { labelsOf, rrType } from '../../wire/name.ts';
+import { labelsOf } from '../../wire/name.ts';
 import { canonicalData } from '../../wire/rdata/data.ts';
-import { typeName } from '../../wire/types.ts';
+import { rrType, typeName } from '../../wire/types.ts';
 import type { Draft, DraftRecord } from './draft.ts';
 
 /** Types of which a name has one record at most (RFC 2181 section 10.1, RFC 6672 section 2.4). */

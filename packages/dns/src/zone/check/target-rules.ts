@@ -1,5 +1,5 @@
-import { isSubdomain, lowerName, nameAt, rrType } from '../../wire/name.ts';
-import { typeName } from '../../wire/types.ts';
+import { isSubdomain, lowerName, nameAt } from '../../wire/name.ts';
+import { rrType, typeName } from '../../wire/types.ts';
 import { findName, type Match } from '../find-name.ts';
 import type { Zone } from '../zone.ts';
 import type { Draft, DraftRecord } from './draft.ts';

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import type { ResourceRecord } from '../../wire/message.ts';
-import { readName, rrType, writeName } from '../../wire/name.ts';
+import { readName, writeName } from '../../wire/name.ts';
+import { rrType } from '../../wire/types.ts';
 
 const label = fc.uint8Array({ minLength: 1, maxLength: 12 }).map((bytes) => {
   const wire = Buffer.concat([Buffer.of(bytes.length), bytes, Buffer.of(0)]);

@@ -1,10 +1,18 @@
 import type { ZoneText } from '../../external/config.ts';
 import type { ResourceRecord } from '../../wire/message.ts';
-import { classIn, isSubdomain, lowerName, parseName, rrType, WireError } from '../../wire/name.ts';
+import { isSubdomain, lowerName, parseName, WireError } from '../../wire/name.ts';
 import { parseData } from '../../wire/rdata/data.ts';
 import { parseTtl } from '../../wire/rdata/field.ts';
 import type { Token } from '../../wire/rdata/token.ts';
-import { className, classNumber, isMetaType, typeName, typeNumber } from '../../wire/types.ts';
+import {
+  classIn,
+  className,
+  classNumber,
+  isMetaType,
+  rrType,
+  typeName,
+  typeNumber,
+} from '../../wire/types.ts';
 import type { Place, ZoneProblem } from '../zone.ts';
 import { type Entry, EntryReader } from './entries.ts';
 import { generateEntries } from './generate.ts';
