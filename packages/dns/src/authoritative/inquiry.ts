@@ -5,6 +5,8 @@ import { ednsOption, rrClass, rrType } from '../wire/types.ts';
 export type Sight =
   /** An ordinary question, and every field of the inquiry is set. */
   | 'plain'
+  /** No question, but a cookie: the client wants to know ours (RFC 7873 section 5.4). */
+  | 'cookie'
   /** Perhaps DNS, but nothing common: to be parsed with care. */
   | 'other'
   /** To be left without an answer: a response, or no header. */
@@ -63,10 +65,12 @@ export class Inquiry {
     const flags = bytes[start + 2] as number;
     if ((flags & 0x80) !== 0) return 'silence';
     // Opcode and TC; one question; no answers, no authorities; at most OPT.
-    if ((flags & 0x7a) !== 0 || u16(bytes, start + 4) !== 1) return 'other';
-    if (u16(bytes, start + 6) !== 0 || u16(bytes, start + 8) !== 0) return 'other';
+    if ((flags & 0x7a) !== 0 || u16(bytes, start + 6) !== 0 || u16(bytes, start + 8) !== 0) return 'other';
+    const questions = u16(bytes, start + 4);
     const additionals = u16(bytes, start + 10);
-    if (additionals > 1) return 'other';
+    if (questions === 0 && additionals === 1)
+      return this.#readOpt(bytes, start + headerBytes, end) && this.cookieAt !== 0 ? 'cookie' : 'other';
+    if (questions !== 1 || additionals > 1) return 'other';
     const nameEnd = this.#readName(bytes, start + headerBytes, end);
     if (nameEnd === 0 || nameEnd + 4 > end) return 'other';
     this.type = u16(bytes, nameEnd);

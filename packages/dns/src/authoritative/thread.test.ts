@@ -1,34 +1,17 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { FakeClock } from '@cloudless/kube/testing/fake-clock';
 import { random as seededRandom } from '@cloudless/kube/testing/random';
-import { Client } from '../server/client.ts';
-import { rateBuckets } from '../server/limits/rate-limiter.ts';
-import { Counters, events, layout, newCounters } from '../server/metrics/counters.ts';
 import { everybody, unlimited } from '../server/server.ts';
-import { zoneFromText } from '../testing/dns-server.ts';
-import { type EdnsOption, plainEdns } from '../wire/message.ts';
+import { plainEdns } from '../wire/message.ts';
 import { emptyMessage, type Message, parseMessage, writeMessage } from '../wire/message.ts';
-import { addressData } from '../wire/rdata.ts';
 import { ednsOption, opcode, rcode, rrClass, rrType } from '../wire/types.ts';
 import { mutatedPacket, randomRequest } from '../wire/testing/packets.ts';
-import { zoneImage } from '../zone/image.ts';
 import type { RateLimit } from '../server/request.ts';
-import { AuthoritativeThread, handOver, type ThreadSettings } from './thread.ts';
+import { handOver } from './thread.ts';
+import { type Asked, Bench, cookie, optionOf, query } from './testing/bench.ts';
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e9));
 const rounds = Number(process.env['ITERATIONS'] ?? 10);
-
-const text = `www A 192.0.2.1
-www AAAA 2001:db8::1
-*.any A 192.0.2.2
-alias CNAME www
-out CNAME www.example.net.
-big TXT ${Array.from({ length: 4 }, () => `"${'x'.repeat(200)}"`).join(' ')}
-large TXT ${Array.from({ length: 8 }, () => `"${'x'.repeat(200)}"`).join(' ')}
-sub NS ns.sub
-ns.sub A 192.0.2.3
-`;
 
 const limited: RateLimit = {
   ...unlimited,
@@ -37,103 +20,6 @@ const limited: RateLimit = {
   slip: 2,
   exempt: ['198.51.100.0/24'],
 };
-
-class Bench {
-  readonly clock = new FakeClock();
-  readonly counted = newCounters();
-  isReady = true;
-  readonly thread: AuthoritativeThread;
-  readonly out = Buffer.alloc(70_000);
-  readonly client = new Client();
-
-  constructor(settings: Partial<ThreadSettings> = {}) {
-    this.thread = new AuthoritativeThread({
-      settings: {
-        access: everybody,
-        rateLimit: unlimited,
-        cookies: { current: new Uint8Array(16).fill(3), previous: undefined },
-        version: undefined,
-        id: 'node-1',
-        rateBuckets: rateBuckets(),
-        rateSeed: 1,
-        ...settings,
-      },
-      counters: new Counters(this.counted),
-      clock: this.clock,
-      isReady: () => this.isReady,
-    });
-    this.serve('example.org', text);
-    this.from('192.0.2.77');
-  }
-
-  serve(origin: string, zone: string, serial = 1): void {
-    const image = zoneImage(zoneFromText(origin, zone, serial));
-    this.thread.setZone(origin, { image, signing: undefined, isExpired: false });
-  }
-
-  from(address: string, transport = 0, port = 4711): void {
-    this.client.bytes = addressData(address);
-    this.client.length = this.client.bytes.length;
-    this.client.transport = transport;
-    this.client.port = port;
-  }
-
-  event(name: (typeof events)[number]): number {
-    return new Float64Array(this.counted)[layout.events + events.indexOf(name)] as number;
-  }
-
-  respond(message: Buffer): number {
-    this.thread.tick();
-    // In the middle of other memory, as batches have it.
-    const bytes = Buffer.concat([Buffer.alloc(64, 0xee), message, Buffer.alloc(64, 0xee)]);
-    return this.thread.respond(bytes, 64, 64 + message.length, this.client, this.out, 0);
-  }
-
-  raw(message: Buffer): Buffer | undefined {
-    const length = this.respond(message);
-    return length > 0 ? Buffer.from(this.out.subarray(0, length)) : undefined;
-  }
-
-  ask(query: Buffer): Message | undefined {
-    const answer = this.raw(query);
-    return answer && parseMessage(answer);
-  }
-}
-
-interface Asked {
-  id?: number;
-  type?: number;
-  class?: number;
-  udpSize?: number;
-  dnssecOk?: boolean;
-  options?: readonly EdnsOption[];
-  recursionDesired?: boolean;
-}
-
-function query(name: string, asked: Asked = {}): Buffer {
-  const hasEdns = asked.udpSize !== undefined || asked.options || asked.dnssecOk;
-  return writeMessage({
-    ...emptyMessage,
-    id: asked.id ?? 7,
-    recursionDesired: asked.recursionDesired ?? false,
-    questions: [{ name, type: asked.type ?? rrType.A, class: asked.class ?? rrClass.IN }],
-    edns: hasEdns
-      ? {
-          ...plainEdns,
-          udpSize: asked.udpSize ?? 1232,
-          dnssecOk: asked.dnssecOk ?? false,
-          options: asked.options ?? [],
-        }
-      : undefined,
-  });
-}
-
-const cookie = (...parts: Uint8Array[]): EdnsOption => ({
-  code: ednsOption.cookie,
-  data: Buffer.concat(parts),
-});
-const optionOf = (answer: Message | undefined, code: number): Buffer | undefined =>
-  answer?.edns?.options.find((option) => option.code === code)?.data;
 
 describe('what a serving thread answers', () => {
   let bench: Bench;
@@ -258,6 +144,28 @@ describe('what a serving thread answers', () => {
     const nsid = { code: ednsOption.nsid, data: Buffer.alloc(0) };
     assert.equal(String(optionOf(bench.ask(query('www.example.org', { options: [nsid] })), 3)), 'node-1');
     assert.equal(optionOf(bench.ask(query('www.example.org', { udpSize: 1232 })), 3), undefined);
+  });
+
+  it('no question but a cookie: ours, or that theirs is none of ours (RFC 7873 section 5.4)', () => {
+    const without = (...parts: Uint8Array[]): Buffer =>
+      writeMessage({ ...emptyMessage, id: 9, edns: { ...plainEdns, options: [cookie(...parts)] } });
+    const theirs = Buffer.alloc(8, 5);
+    const first = bench.ask(without(theirs));
+    assert.deepEqual([first?.id, first?.rcode, first?.questions], [9, rcode.noError, []]);
+    const given = optionOf(first, ednsOption.cookie) as Buffer;
+    assert.deepEqual([given.length, given.subarray(0, 8)], [24, theirs]);
+    assert.equal(bench.ask(without(given))?.rcode, rcode.noError);
+    bench.from('203.0.113.5');
+    const another = bench.ask(without(given));
+    assert.equal(another?.rcode, rcode.badCookie);
+    assert.notDeepEqual(optionOf(another, ednsOption.cookie), given);
+    bench.thread.configure({ access: { allow: ['192.0.2.0/24'], deny: [] } });
+    assert.equal(bench.ask(without(theirs))?.rcode, rcode.refused);
+    assert.equal(bench.event('accessRefused'), 1);
+    // Nothing asked for at all is no query.
+    const empty = writeMessage({ ...emptyMessage, edns: plainEdns });
+    assert.equal(bench.raw(empty)?.readUInt16BE(2), 0x8000 | rcode.formErr);
+    assert.equal(bench.raw(without(Buffer.alloc(9)))?.readUInt16BE(2), 0x8000 | rcode.formErr);
   });
 
   it('until it is ready it denies nothing, and says that it is not', () => {

@@ -7,21 +7,23 @@ import { SignatureMemory } from '../dnssec/signer.ts';
 import { SigningBusyError } from '../dnssec/signing-budget.ts';
 import type { Client } from '../server/client.ts';
 import { Access } from '../server/limits/access.ts';
-import { type CookieSecrets, Cookies } from '../server/limits/cookies.ts';
+import { clientCookieBytes, type CookieSecrets, Cookies } from '../server/limits/cookies.ts';
 import { RateLimiter } from '../server/limits/rate-limiter.ts';
 import type { Counters } from '../server/metrics/counters.ts';
 import type { AccessRules, RateLimit } from '../server/request.ts';
-import { type Edns, ednsUdpSize, readCookie } from '../wire/edns.ts';
+import { type Edns, ednsUdpSize, extendedErrorOption, readCookie } from '../wire/edns.ts';
+import { emptyMessage, writeMessage } from '../wire/message.ts';
 import { WireError } from '../wire/name.ts';
 import { formErrFor, parseQuery, type Query } from '../wire/query.ts';
 import { ednsOption, extendedError, opcode, rcode, rrClass, rrType } from '../wire/types.ts';
 import type { ZoneSnapshot } from '../zone/registry.ts';
 import { AnswerCache, type ReadyAnswer } from './answer-cache.ts';
+import { adopt, copy, copyTruncated } from './answer-copy.ts';
 import { Builder, type Built } from './builder.ts';
 import { HeldZones } from './held-zones.ts';
 import { Inquiry } from './inquiry.ts';
 import { queryOf } from './plain-query.ts';
-import { OptionWriter, sizeOfOpt } from './option-writer.ts';
+import { OptionWriter } from './option-writer.ts';
 import { QuickDenials } from './quick-denial.ts';
 
 /** {@link AuthoritativeThread.respond} says so: the main thread is to be asked. */
@@ -50,8 +52,6 @@ const readySeconds = 300;
 const clockStepSeconds = 60;
 /** How long an idle connection is kept, for clients that ask (RFC 7828). */
 export const keepaliveMs = 10_000;
-
-const truncatedFlag = 0x02;
 
 export class AuthoritativeThread {
   readonly #counters: Counters;
@@ -149,6 +149,7 @@ export class AuthoritativeThread {
     }
     const isAllowed = this.#access.isAllowed(client.bytes, client.start, client.length);
     let answer: ReadyAnswer | undefined;
+    if (sight === 'cookie') answer = this.#onlyCookie(bytes, client, isAllowed);
     if (sight === 'plain' && isAllowed && this.#isReady()) {
       const flavour = inquiry.flavour(isUdp);
       const { stamps } = this.#zones;
@@ -191,6 +192,7 @@ export class AuthoritativeThread {
     const isUdp = client.transport === 0;
     const hasOpt = inquiry.hasEdns && answer.length > 12;
     const hasCookie = inquiry.cookieAt !== 0 && hasOpt && this.#hasValidCookie(bytes, client);
+    if (inquiry.cookieAt !== 0 && hasOpt) this.#counters.event(hasCookie ? 'cookiesValid' : 'cookiesNew');
     const code = answer.rcode;
     let isTruncated = false;
     if (isUdp && this.#limiter.isOn && !hasCookie) {
@@ -207,9 +209,9 @@ export class AuthoritativeThread {
     if (hasOpt) this.#addOptions(bytes, client, hasCookie);
     if (answer.length + options.length > sizeLimit) isTruncated = true;
     const length = isTruncated
-      ? this.#copyTruncated(answer, hasOpt, out, outStart)
+      ? copyTruncated(answer, hasOpt, out, outStart)
       : copy(answer.bytes, answer.at, answer.length, out, outStart);
-    this.#adopt(bytes, start, out, outStart, isTruncated);
+    adopt(bytes, start, inquiry.nameLength, out, outStart, isTruncated);
     const total = hasOpt
       ? options.append(
           out,
@@ -233,17 +235,7 @@ export class AuthoritativeThread {
   #hasValidCookie(bytes: Buffer, client: Client): boolean {
     const { cookieAt, cookieLength } = this.#inquiry;
     const { bytes: address, start, length } = client;
-    const isValid = this.#cookies.isValid(
-      bytes,
-      cookieAt,
-      cookieLength,
-      address,
-      start,
-      length,
-      this.#wallSeconds,
-    );
-    this.#counters.event(isValid ? 'cookiesValid' : 'cookiesNew');
-    return isValid;
+    return this.#cookies.isValid(bytes, cookieAt, cookieLength, address, start, length, this.#wallSeconds);
   }
 
   #addOptions(bytes: Buffer, client: Client, hasCookie: boolean): void {
@@ -267,28 +259,6 @@ export class AuthoritativeThread {
     else this.#cookies.write(bytes, cookieAt, client.bytes, client.start, client.length, now, options, at);
   }
 
-  /** The answer's header, question and OPT alone. */
-  #copyTruncated(answer: ReadyAnswer, hasOpt: boolean, out: Buffer, outStart: number): number {
-    const { bytes, at, length } = answer;
-    const questionEnd = endOfQuestion(bytes, at);
-    copy(bytes, at, questionEnd - at, out, outStart);
-    out.fill(0, outStart + 6, outStart + 12);
-    if (!hasOpt) return questionEnd - at;
-    out[outStart + 11] = 1;
-    const size = sizeOfOpt(bytes, at + length);
-    return questionEnd - at + copy(bytes, at + length - size, size, out, outStart + questionEnd - at);
-  }
-
-  /** What an answer takes over from its query: the id, RD, and the case of the question's letters (0x20). */
-  #adopt(bytes: Buffer, start: number, out: Buffer, outStart: number, isTruncated: boolean): void {
-    out[outStart] = bytes[start] as number;
-    out[outStart + 1] = bytes[start + 1] as number;
-    const flags = ((out[outStart + 2] as number) & 0xfe) | ((bytes[start + 2] as number) & 1);
-    out[outStart + 2] = isTruncated ? flags | truncatedFlag : flags;
-    const { nameLength } = this.#inquiry;
-    for (let i = 0; i < nameLength; i++) out[outStart + 12 + i] = bytes[start + 12 + i] as number;
-  }
-
   /** The answer to what was not ready, kept if it is of use again. Undefined: say nothing. */
   #make(
     message: Buffer,
@@ -309,24 +279,35 @@ export class AuthoritativeThread {
       if (isSpecial(query)) return handOver;
     }
     const made = this.#answer(query, isAllowed, isUdp);
-    this.#built.bytes = made.bytes;
-    this.#built.length = made.bytes.length;
-    this.#built.kind = made.kind;
-    this.#built.rcode = made.rcode;
     if (isPlain && made.keep) this.#keep(made, isUdp);
     if (made.denial) this.#denials.learn(made.denial.zone, made.denial.soa);
-    return this.#built;
+    return this.#ready(made.bytes, made.kind, made.rcode);
   }
 
   #malformed(message: Buffer): ReadyAnswer | undefined {
     this.#counters.event('malformed');
     this.#inquiry.clear();
     const answer = formErrFor(message);
-    if (!answer) return undefined;
-    this.#built.bytes = answer;
-    this.#built.length = answer.length;
-    this.#built.kind = rcode.formErr;
-    this.#built.rcode = rcode.formErr;
+    return answer && this.#ready(answer, rcode.formErr, rcode.formErr);
+  }
+
+  /** Where there is no question our cookie is the answer, and whether theirs is good. */
+  #onlyCookie(bytes: Buffer, client: Client, isAllowed: boolean): ReadyAnswer {
+    const { cookieLength, dnssecOk } = this.#inquiry;
+    const isGood = cookieLength === clientCookieBytes || this.#hasValidCookie(bytes, client);
+    if (!isAllowed) this.#counters.event('accessRefused');
+    const code = !isAllowed ? rcode.refused : isGood ? rcode.noError : rcode.badCookie;
+    const options = isAllowed ? [] : [extendedErrorOption(extendedError.prohibited)];
+    const edns = { udpSize: ednsUdpSize, version: 0, dnssecOk, compactOk: false, options };
+    const answer = writeMessage({ ...emptyMessage, isResponse: true, rcode: code, edns });
+    return this.#ready(answer, code, code);
+  }
+
+  #ready(bytes: Buffer, kind: number, code: number): ReadyAnswer {
+    this.#built.bytes = bytes;
+    this.#built.length = bytes.length;
+    this.#built.kind = kind;
+    this.#built.rcode = code;
     return this.#built;
   }
 
@@ -388,20 +369,4 @@ function isSpecial(query: Query): boolean {
   return (
     query.opcode === opcode.query && class_ === rrClass.IN && (type === rrType.AXFR || type === rrType.IXFR)
   );
-}
-
-/** `length` octets; a loop is quicker than the built-in copy for answers of usual length. */
-function copy(from: Uint8Array, at: number, length: number, to: Uint8Array, toAt: number): number {
-  if (length > 512) to.set(from.subarray(at, at + length), toAt);
-  else for (let i = 0; i < length; i++) to[toAt + i] = from[at + i] as number;
-  return length;
-}
-
-/** Where the first question of an answer of ours ends. */
-function endOfQuestion(bytes: Uint8Array, at: number): number {
-  let position = at + 12;
-  if (bytes[at + 5] === 0) return position;
-  for (let size = bytes[position] as number; size !== 0; size = bytes[position] as number)
-    position += size + 1;
-  return position + 5;
 }
