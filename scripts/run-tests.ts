@@ -1,6 +1,7 @@
-// `npm test [-- PATH…] [--name PATTERN]`: finds and runs the tests on node:test, unit tests two files at a time, then
-// those that need the machine (`*.system.test.ts`) one after another. Ends with the skipped tests and their
-// reasons; with CI=true a skip is a failure.
+// `npm test [-- PATH…] [--name PATTERN]`: finds and runs the tests on node:test. Those that need the machine
+// (`*.system.test.ts`) run one after another; they wait most of the time, so unit tests run beside them, one file at a
+// time, and two at a time where there are no others. Ends with the skipped tests and their reasons; with CI=true a skip is
+// a failure.
 import { globSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { run } from 'node:test';
@@ -114,8 +115,10 @@ if (files.length === 0) {
   const outcome: Outcome = { passed: 0, failures: [], skipped: [] };
   const system = files.filter((file) => file.endsWith('.system.test.ts'));
   const unit = files.filter((file) => !file.endsWith('.system.test.ts'));
-  await runFiles(unit, 2, 5 * 60_000, outcome);
-  await runFiles(system, 1, 15 * 60_000, outcome);
+  await Promise.all([
+    runFiles(unit, system.length > 0 ? 1 : 2, 5 * 60_000, outcome),
+    runFiles(system, 1, 15 * 60_000, outcome),
+  ]);
   if (outcome.skipped.length > 0) {
     console.log('\nSkipped:');
     for (const skip of outcome.skipped) console.log(`  ${skip.file}: ${skip.name}: ${skip.reason}`);
