@@ -69,7 +69,12 @@ describe('the talk’s domain', { skip }, () => {
     }
   });
 
-  it('a plain cluster serves no zone to the world', async () => {
+  it('a plain cluster serves no zone to the world, and says how to begin', async () => {
+    const asked = { timeout: 30_000, env: { ...process.env, KUBECONFIG: cluster.kubeconfig } };
+    await assert.rejects(
+      run(cloudless, ['dns', 'status', '--root', cluster.root], asked),
+      /it starts with the first zones \(cloudless dns values FILE/,
+    );
     assert.doesNotMatch((await run('ss', ['-Hlnut'])).stdout, /:10055\b/);
   });
 

@@ -45,7 +45,9 @@ export async function askPage<T>(flags: LocalFlags, path: string): Promise<T> {
   const port = flags.port === undefined ? localPorts(flags.root).health : portOf('--port', flags.port);
   const local = isNamed ? undefined : await localPage<T>(port, path);
   if (local !== undefined) return local;
-  const client = namedCluster(flags.kubeconfig, userAgent);
+  // Where `up` runs, its own process is the one; KUBECONFIG names that cluster, too.
+  const isHere = !isNamed && loadConfig(resolve(flags.root))?.role === 'up';
+  const client = isHere ? undefined : namedCluster(flags.kubeconfig, userAgent);
   if (client) return await podPage<T>(client, flags.namespace, path);
   throw new NoDnsError(
     `no authoritative DNS answers on 127.0.0.1:${port}: it starts with the first zones (cloudless dns values FILE, or cloudless dns external), here or on another node; name its port with --port, or a cluster with --kubeconfig`,
