@@ -65,7 +65,7 @@ export interface ExternalDnsConfig {
   readonly rateLimit: RateLimit;
   /** PowerDNS's HTTP API; undefined: not served. `key` is what X-API-Key must be. */
   readonly api: { readonly key: string } | undefined;
-  /** `powerdns`: records are handed to a PowerDNS by its API instead of being served here. */
+  /** `powerdns`: zones are handed to a PowerDNS by its API, too; what is asked here is answered all the same. */
   readonly engine:
     | { readonly name: 'own' }
     | { readonly name: 'powerdns'; readonly url: string; readonly key: string };

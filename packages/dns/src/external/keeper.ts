@@ -7,11 +7,12 @@ import { isSubdomain, lowerName, parseName, WireError } from '../wire/name.ts';
 import { checkData, parseData, printData } from '../wire/rdata/data.ts';
 import { tokensOf } from '../wire/rdata/token.ts';
 import { rrType, typeName, typeNumber } from '../wire/types.ts';
-import { isSerialHigher, zoneOf } from '../zone/build.ts';
+import { zoneOf } from '../zone/build.ts';
 import type { ZoneRegistry } from '../zone/registry.ts';
 import { recordsOf } from '../zone/rrset.ts';
 import type { RRset, Zone } from '../zone/zone.ts';
 import type { ServedZone } from '../zone/zones.ts';
+import { type Answering, isAnswered } from './answered.ts';
 import { composeZone } from './compose.ts';
 import { type DnsEndpoint, type DnsEndpointRecords, dnsEndpoints } from './kinds.ts';
 import type { ObjectReference } from './records.ts';
@@ -39,6 +40,7 @@ export interface EndpointKeeperOptions {
   /** Where the objects are. */
   namespace: string;
   zones: Pick<ZoneRegistry, 'all' | 'onChange' | 'settled'>;
+  threadsSettled?: Answering['threadsSettled'];
   /** Which version of what is kept is served. */
   objects: ServedObjects;
   clock: Clock;
@@ -86,10 +88,9 @@ async function applyChanges(
     const changes = typeof asked === 'function' ? asked(zone) : asked;
     const mine = new Map((stored?.spec?.endpoints ?? []).map((one) => [keyOfEndpoint(one), one]));
     const next = changed(mine, changes, zone, by, options);
-    if (next === undefined) return { serial: zone.serial };
-    let version: string;
+    let version = versionOf(stored);
     try {
-      version = await write(options, client, origin, stored, [...next.values()]);
+      if (next) version = await write(options, client, origin, stored, [...next.values()]);
     } catch (error) {
       if (isConflict(error) || isAlreadyExists(error)) continue;
       throw refusal(error);
@@ -370,25 +371,12 @@ async function servedWith(
 
 /** Resolves with the serial that has our object in this version, once it is what is answered. */
 async function untilServed(options: EndpointKeeperOptions, origin: string, version: string): Promise<number> {
-  const { zones, clock } = options;
+  const { clock } = options;
   const deadlineMs = clock.monotonicMs() + servedTimeoutMs;
   const isNewEnough = (served: string): boolean => compareVersions(served, version) >= 0;
   const found = await servedWith(options, origin, isNewEnough, servedTimeoutMs);
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  // Of a large zone that changes all the time, later versions may always be under way.
-  const end = zones.onChange(({ origin: changed, current }) => {
-    if (changed === origin && current && found && !isSerialHigher(found.zone.serial, current.zone.serial))
-      resolve(true);
-  });
-  const timer = clock.setTimeout(() => resolve(false), Math.max(0, deadlineMs - clock.monotonicMs()));
-  if (found) void zones.settled().then(() => resolve(true));
-  else resolve(false);
-  try {
-    if (found && (await promise)) return found.zone.serial;
-  } finally {
-    timer.cancel();
-    end();
-  }
+  const leftMs = Math.max(0, deadlineMs - clock.monotonicMs());
+  if (found && (await isAnswered(options, found.zone, leftMs))) return found.zone.serial;
   throw new ChangeRefusedError(
     'unavailable',
     `the change of zone ${origin}. is stored, but not served yet: cloudless dns status tells why`,

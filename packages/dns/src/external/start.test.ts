@@ -7,14 +7,17 @@ import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { systemClock } from '@cloudless/kube/clock';
 import { logger } from '@cloudless/kube/logger';
-import { core } from '@cloudless/kube/resources';
+import { apiextensions, core } from '@cloudless/kube/resources';
 import { FakeCluster } from '@cloudless/kube/testing/fake-cluster';
 import { freePort } from '@cloudless/kube/testing/free-port';
+import type { CustomResourceDefinition } from '@cloudless/kube/types/apiextensions-v1';
 import type { Message } from '../wire/message.ts';
 import { printData } from '../wire/rdata/data.ts';
+import { txtData } from '../wire/rdata/typed.ts';
 import { rcode, rrType } from '../wire/types.ts';
 import { ask } from '../transfer/ask.ts';
-import { startExternalDns } from './start.ts';
+import { customResourceDefinitions } from './definitions.ts';
+import { type ExternalDns, startExternalDns } from './start.ts';
 
 const log = logger('test').child({}, { level: process.env['TEST_LOG'] ?? 'silent' });
 const folder = mkdtempSync(join(tmpdir(), 'dns-start-'));
@@ -159,6 +162,59 @@ describe('the authoritative DNS', () => {
     }
     if (process.env['TEST_LOG'])
       console.log(`${(performance.now() - startedMs).toFixed(1)} ms to the answer`);
+  });
+
+  it('of two replicas that take the same lock at the same time one has it, round after round', async () => {
+    const cluster = new FakeCluster();
+    const namespace = 'cloudless-dns';
+    const [definition] = customResourceDefinitions() as [CustomResourceDefinition];
+    const conditions = [{ type: 'Established', status: 'True' as const }];
+    cluster.seed(apiextensions.customresourcedefinitions, { ...definition, status: { conditions } });
+    cluster.seed(core.configmaps, {
+      metadata: { name: 'values', namespace },
+      data: { 'values.yaml': talkValues },
+    });
+    const replicas = await Promise.all(
+      ['one', 'two'].map(() =>
+        startExternalDns({
+          client: cluster.client,
+          config: { from: 'cluster' },
+          addresses: ['127.0.0.1'],
+          port: 0,
+          log,
+        }),
+      ),
+    );
+    for (const replica of replicas) ends.push(() => replica.stop());
+    await Promise.all(replicas.map(({ ready }) => ready));
+    const name = 'lock.nadia.moe';
+    for (let round = 0; round < 10; round++) {
+      const data = replicas.map((_, i) => [txtData(`${round} ${i}`)]);
+      const taken = await Promise.allSettled(
+        replicas.map(({ keeper }, i) =>
+          keeper.apply(
+            'nadia.moe',
+            (zone) => {
+              if (zone.node(name)) throw new Error('it is taken');
+              const rrset = { name, type: rrType.TXT, ttlSeconds: 60, data: data[i] as Buffer[] };
+              return [{ kind: 'replace', rrset }];
+            },
+            'test',
+          ),
+        ),
+      );
+      const winner = taken.findIndex(({ status }) => status === 'fulfilled');
+      const loser = taken[1 - winner];
+      assert.match(String(loser?.status === 'rejected' && loser.reason), /it is taken/);
+      for (const { keeper, ports } of replicas) {
+        // Nothing changes, but now this replica has what is stored, too.
+        await keeper.apply('nadia.moe', [], 'test');
+        const text = (await askUdp(ports.dns, name, rrType.TXT)).answers[0]?.data;
+        assert.deepEqual(text, data[winner]?.[0]);
+      }
+      const [releasing] = replicas as [ExternalDns, ExternalDns];
+      await releasing.keeper.apply('nadia.moe', [{ kind: 'delete', name, type: rrType.TXT }], 'test');
+    }
   });
 
   it('rejects when its port is taken, and leaves nothing behind', async () => {

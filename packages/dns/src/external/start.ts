@@ -106,6 +106,7 @@ async function startParts(options: ExternalDnsOptions, parts: Running[]): Promis
     namespace,
     zones,
     objects: content.servedObjects,
+    threadsSettled: () => server.settled(),
     clock,
     ownersOf: (name, type) => makersIn(content.composer, name, type),
   });
