@@ -53,6 +53,7 @@ async function runFiles(
   concurrency: number,
   timeoutMs: number,
   outcome: Outcome,
+  nodeFlags: readonly string[] = [],
 ): Promise<void> {
   if (files.length === 0) return;
   const stream = run({
@@ -60,7 +61,7 @@ async function runFiles(
     concurrency,
     timeout: timeoutMs,
     ...(values.name === undefined ? {} : { testNamePatterns: [values.name] }),
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...nodeFlags],
   });
   stream.on('test:pass', (data) => {
     const file = data.file ? relative(root, data.file) : '';
@@ -115,8 +116,11 @@ if (files.length === 0) {
   const outcome: Outcome = { passed: 0, failures: [], skipped: [] };
   const system = files.filter((file) => file.endsWith('.system.test.ts'));
   const unit = files.filter((file) => !file.endsWith('.system.test.ts'));
+  const giveWay = ['--import', resolve(import.meta.dirname, 'give-way.ts')];
   await Promise.all([
-    runFiles(unit, system.length > 0 ? 1 : 2, 5 * 60_000, outcome),
+    system.length > 0
+      ? runFiles(unit, 1, 5 * 60_000, outcome, giveWay)
+      : runFiles(unit, 2, 5 * 60_000, outcome),
     runFiles(system, 1, 15 * 60_000, outcome),
   ]);
   if (outcome.skipped.length > 0) {

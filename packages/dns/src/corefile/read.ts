@@ -76,12 +76,12 @@ export function readCorefile(
 /** The zones of a block that are served on port 53. */
 function servedZones(block: ServerBlock, warnings: CorefileProblem[]): string[] {
   return block.keys.flatMap((key) => {
-    const [, scheme, rest] = /^(?:([a-z0-9+]+):\/\/)?(.*)$/.exec(key) as unknown as [
+    const [, scheme, rest] = /^(?:([a-z0-9+]+):\/\/)?(.*)$/s.exec(key) as unknown as [
       string,
       string?,
       string?,
     ];
-    const [, zone, port] = /^(.*?)(?::(\d+))?$/.exec(rest ?? '') as unknown as [string, string, string?];
+    const [, zone, port] = /^(.*?)(?::(\d+))?$/s.exec(rest ?? '') as unknown as [string, string, string?];
     if ((scheme === undefined || scheme === 'dns') && (port === undefined || port === '53'))
       return zonesOf(zone === '' ? '.' : zone, block.line);
     warnings.push({

@@ -107,7 +107,9 @@ async function judge(denial: (typeof denials)[number], isSignedBefore: boolean):
     const origin = `z${i}.corp`;
     const policy = policyOf([generateKey({ origin, nowMs: Date.now() })], denial);
     // unbound takes the NSEC before a wildcard that is an empty non-terminal for a proof that it does not exist.
-    const isOdd = (one: string): boolean => one.slice(1, one.indexOf(' ')).includes('*');
+    // And a wildcard's CNAME to an empty non-terminal for bogus (SEED=13 without this).
+    const isOdd = (one: string): boolean =>
+      one.slice(1, one.indexOf(' ')).includes('*') || (one.startsWith('*') && one.includes(' CNAME '));
     const zone = zoneOfSome(origin, isSignedBefore ? lines.filter((one) => !isOdd(one)) : lines);
     if (isSignedBefore) {
       const signed = signZone(zone, policy, Date.now());

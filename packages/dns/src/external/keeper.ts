@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { KubeClient } from '@cloudless/kube/client/client';
-import type { Clock } from '@cloudless/kube/clock';
+import { type Clock, sleep } from '@cloudless/kube/clock';
 import { isAlreadyExists, isConflict, isNotFound, StatusError } from '@cloudless/kube/status';
 import { ChangeRefusedError, type RecordKeeper, type RRsetChange } from '../update/change.ts';
 import { isSubdomain, lowerName, parseName, WireError } from '../wire/name.ts';
@@ -32,7 +32,8 @@ const mostBytes = 1_000_000;
 const servedTimeoutMs = 10_000;
 /** What is stored is read again while it is waited for: it may be another version by then. */
 const rereadMs = 500;
-const mostTries = 8;
+/** After a conflict a replica waits up to so long: the other one gets its turn. */
+const conflictPauseMs = 20;
 
 export interface EndpointKeeperOptions {
   /** Undefined: there is no cluster, and every change is refused. */
@@ -70,6 +71,15 @@ export function endpointKeeper(options: EndpointKeeperOptions): RecordKeeper {
 
 type Changes = Parameters<RecordKeeper['apply']>[1];
 
+const noAbort = new AbortController().signal;
+
+function contested(origin: string): ChangeRefusedError {
+  return new ChangeRefusedError(
+    'unavailable',
+    `others changed zone ${origin}. at the same time, again and again: try again`,
+  );
+}
+
 async function applyChanges(
   options: EndpointKeeperOptions,
   origin: string,
@@ -83,7 +93,7 @@ async function applyChanges(
       'records can be changed only where a cluster keeps them: this server has zone texts alone, so edit those',
     );
   const deadlineMs = options.clock.monotonicMs() + servedTimeoutMs;
-  for (let tries = 0; tries < mostTries; tries++) {
+  for (;;) {
     const { stored, zone } = await agreement(options, client, origin, deadlineMs);
     const changes = typeof asked === 'function' ? asked(zone) : asked;
     const mine = new Map((stored?.spec?.endpoints ?? []).map((one) => [keyOfEndpoint(one), one]));
@@ -92,15 +102,13 @@ async function applyChanges(
     try {
       if (next) version = await write(options, client, origin, stored, [...next.values()]);
     } catch (error) {
-      if (isConflict(error) || isAlreadyExists(error)) continue;
-      throw refusal(error);
+      if (!isConflict(error) && !isAlreadyExists(error)) throw refusal(error);
+      if (options.clock.monotonicMs() > deadlineMs) throw contested(origin);
+      await sleep(options.clock, Math.random() * conflictPauseMs, noAbort);
+      continue;
     }
     return { serial: await untilServed(options, origin, version) };
   }
-  throw new ChangeRefusedError(
-    'unavailable',
-    `others changed zone ${origin}. at the same time, again and again: try again`,
-  );
 }
 
 interface Agreement {

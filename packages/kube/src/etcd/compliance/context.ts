@@ -52,8 +52,9 @@ export class Receiver {
   until(what: string, condition: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        const seen = JSON.stringify(plain(this.messages)).slice(0, 1000);
-        reject(new Error(`waited ${waitMs} ms for ${what}; received: ${seen}`));
+        const seen = JSON.stringify(plain(this.messages));
+        const text = seen.length > 1500 ? `${seen.slice(0, 500)} … ${seen.slice(-1000)}` : seen;
+        reject(new Error(`waited ${waitMs} ms for ${what}; ${this.messages.length} received: ${text}`));
       }, waitMs);
       const check = (): void => {
         if (!condition()) return;
